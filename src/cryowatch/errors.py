@@ -1,0 +1,125 @@
+"""Everything that can go wrong and that somebody can do something about.
+
+::
+
+    CryowatchError
+    ├── ConfigError            a setting is unknown, missing or of the wrong kind
+    ├── NotFoundError          a session, dashboard, panel or image that the store does not know
+    ├── SourceError            what the processing software wrote cannot be read
+    │   ├── SourceBusy             its writer holds the lock: try again at the next tick
+    │   ├── SourceInterrupted      its writer died in mid-transaction, and a copy could not be recovered
+    │   ├── SourceGone             it was there and is no longer, or never was
+    │   ├── SourceDenied           this user may not read it
+    │   └── SourceMalformed        it is there and is not what it should be
+    ├── StoreError             cryowatch's own database
+    │   ├── StoreInUse             another agent works on this data directory
+    │   ├── StoreOnNetwork         the data directory lies on a network file system
+    │   ├── StoreTooNew            a newer cryowatch wrote it
+    │   └── StoreFailed            the disk is full, the file is damaged or read-only
+    └── ImageError             an image cannot be shown
+        ├── ImageMissing           no such file
+        ├── ImageIncomplete        shorter than its header says: perhaps still being written
+        └── ImageUnreadable        not an image of a known kind, or damaged
+
+Foreign exceptions are turned into these where they enter.  Each is one line for a person: where, what, and
+what to do about it.
+"""
+
+
+class CryowatchError(Exception):
+    """What happened, where, and what to do about it, as one line of text."""
+
+    def __init__(self, what: str, *, where: object = None, remedy: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = self.what if self.where is None else f"{self.where}: {self.what}"
+        return one_line(text if self.remedy is None else f"{text}. {self.remedy}")
+
+
+class ConfigError(CryowatchError):
+    """A setting is unknown, missing or of the wrong kind."""
+
+
+class NotFoundError(CryowatchError):
+    """The store does not know what was asked for."""
+
+
+class SourceError(CryowatchError):
+    """What the processing software wrote cannot be read."""
+
+    state = "malformed"
+
+
+class SourceBusy(SourceError):
+    """The writer holds the lock.  Nothing is wrong; try again at the next tick."""
+
+    state = "busy"
+
+
+class SourceInterrupted(SourceError):
+    """The writer died in mid-transaction and the copy of its file could not be recovered."""
+
+    state = "interrupted"
+
+
+class SourceGone(SourceError):
+    """The file or folder is not there."""
+
+    state = "gone"
+
+
+class SourceDenied(SourceError):
+    """This user may not read the file or folder."""
+
+    state = "denied"
+
+
+class SourceMalformed(SourceError):
+    """The file is there and is not what it should be."""
+
+    state = "malformed"
+
+
+class StoreError(CryowatchError):
+    """cryowatch's own database cannot be used."""
+
+
+class StoreInUse(StoreError):
+    """Another agent works on this data directory."""
+
+
+class StoreOnNetwork(StoreError):
+    """The data directory lies on a network file system, where SQLite's locks cannot be trusted."""
+
+
+class StoreTooNew(StoreError):
+    """A newer cryowatch wrote this store."""
+
+
+class StoreFailed(StoreError):
+    """The disk is full, or the store's file is damaged or cannot be written."""
+
+
+class ImageError(CryowatchError):
+    """An image cannot be shown."""
+
+
+class ImageMissing(ImageError):
+    """There is no such file."""
+
+
+class ImageIncomplete(ImageError):
+    """The file is shorter than its header says; its writer may still be at work."""
+
+
+class ImageUnreadable(ImageError):
+    """The file is not an image of a known kind, or it is damaged."""
+
+
+def one_line(text: str) -> str:
+    """Return the text with line breaks and control characters shown as such, so that no name can forge a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
