@@ -244,8 +244,8 @@ class GainResidual:
     ratio2: float | None = _field("max / p97.5", "Maximum over 97.5 percentile.", decimals=3, default=None)
 
 
-_RATE = {"unit": "B/s", "shown_unit": "MB/s", "scale": 1e-6, "decimals": 2}
-_SPACE = {"unit": "B", "shown_unit": "GB", "scale": 1e-9, "decimals": 1}
+_RATE: dict[str, Any] = {"unit": "B/s", "shown_unit": "MB/s", "scale": 1e-6, "decimals": 2}
+_SPACE: dict[str, Any] = {"unit": "B", "shown_unit": "GB", "scale": 1e-9, "decimals": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
