@@ -1,0 +1,277 @@
+"""Reading the store, beside the writer and without ever holding it up.
+
+A `Reader` may be used from any thread: each gets a read-only connection of its own, and every query is fetched to its
+end before it returns.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cryowatch.errors import NotFoundError, StoreFailed
+from cryowatch.model import OutputKind
+
+Row = dict[str, Any]
+
+_SESSION = """
+SELECT id, key, path, name, source, host, created, status, software, voltage, spherical_aberration,
+       amplitude_contrast, magnification, pixel_size, dose_per_frame, state, state_text, troubles, last_read,
+       generation, seq
+FROM session"""
+
+_OUTPUTS = """
+SELECT output.id, output.run, run.label AS run_label, run.status AS run_status, run.class_name AS run_class,
+       run.started, output.name, output.class_name, output.kind, output.size, output.stream_open,
+       (SELECT count(*) FROM micrograph WHERE output_id = output.id) AS count,
+       (SELECT max(time) FROM micrograph WHERE output_id = output.id) AS newest
+FROM output JOIN run ON run.session_id = output.session_id AND run.run = output.run
+WHERE output.session_id = ?
+ORDER BY CAST(output.run AS INTEGER), output.run, output.id"""
+
+_MICROGRAPH_COLUMNS = """
+m.id, m.seq, output.run, output.name AS output, output.id AS output_id, m.item, m.name, m.time, m.enabled,
+m.defocus_u, m.defocus_v, m.defocus, m.defocus_angle, m.astigmatism, m.ratio, m.phase_shift, m.resolution,
+m.fit_quality, m.motion_total, m.motion_early, m.motion_late, m.pixel_size, m.micrograph_path,
+m.power_spectrum_path, m.shift_plot_path"""
+
+_MICROGRAPHS = f"SELECT {_MICROGRAPH_COLUMNS} FROM micrograph AS m JOIN output ON output.id = m.output_id"
+
+SORTABLE = (
+    "time", "name", "item", "defocus", "defocus_u", "defocus_v", "defocus_angle", "astigmatism", "ratio",
+    "phase_shift", "resolution", "fit_quality", "motion_total", "motion_early", "motion_late",
+)  # fmt: skip
+"""The fields by which micrographs can be sorted; all but the name can be given a range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which micrographs of one output, in stored units, and in which order."""
+
+    output: int
+    sort: str = "time"
+    descending: bool = True
+    ranges: Mapping[str, tuple[float | None, float | None]] | None = None
+    search: str = ""
+    enabled: bool | None = None
+
+    def where(self) -> tuple[str, list[Any]]:
+        """Return the SQL condition and its parameters."""
+        terms, parameters = ["m.output_id = ?"], [self.output]
+        values: list[Any] = [*parameters]
+        for field, (low, high) in (self.ranges or {}).items():
+            if field not in SORTABLE or field == "name":
+                raise ValueError(f"{field} has no range")
+            if low is not None:
+                terms.append(f"m.{field} >= ?")
+                values.append(low)
+            if high is not None:
+                terms.append(f"m.{field} <= ?")
+                values.append(high)
+        if self.search:
+            terms.append("m.name LIKE ? ESCAPE '\\'")
+            escaped = self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            values.append(f"%{escaped}%")
+        if self.enabled is not None:
+            terms.append("m.enabled = ?")
+            values.append(int(self.enabled))
+        return " AND ".join(terms), values
+
+    def order(self) -> str:
+        """Return the SQL order: missing values last, ties by age."""
+        if self.sort not in SORTABLE:
+            raise ValueError(f"micrographs cannot be sorted by {self.sort}")
+        way = "DESC" if self.descending else "ASC"
+        if self.sort == "time":
+            return f"m.time {way}, m.item {way}"
+        return f"m.{self.sort} {way} NULLS LAST, m.time {way}, m.item {way}"
+
+
+class Reader:
+    """Queries over one store.  Raises `StoreFailed` where the file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._threads = threading.local()
+
+    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+        """Return the rows of a query as dictionaries."""
+        columns, values = self.table(sql, parameters)
+        return [dict(zip(columns, row, strict=True)) for row in values]
+
+    def table(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the names of a query's columns and its rows."""
+        try:
+            cursor = self._connection().execute(sql, parameters)
+            columns = [d[0] for d in cursor.description]
+            return columns, cursor.fetchall()
+        except sqlite3.Error as error:
+            raise StoreFailed(f"cannot be read: {error}", where=self.path) from error
+
+    def sessions(self) -> list[Row]:
+        """Return every session, the one that changed last first."""
+        return self.rows(f"{_SESSION} ORDER BY seq DESC")
+
+    def session(self, name: str) -> Row:
+        """Return the session with this key, name or path; raises `NotFoundError`."""
+        for column in ("key", "path", "name"):
+            found = self.rows(f"{_SESSION} WHERE {column} = ? ORDER BY seq DESC", (name,))
+            if len(found) == 1:
+                return found[0]
+            if found:
+                keys = ", ".join(str(row["key"]) for row in found)
+                raise NotFoundError(f"more than one session is called {name}", remedy=f"Say which: {keys}")
+        known = ", ".join(str(row["key"]) for row in self.sessions()[:8])
+        raise NotFoundError(
+            f"there is no session {name}", remedy=f"Known: {known}" if known else "No session is known yet"
+        )
+
+    def head(self) -> int:
+        """Return the position of the last change in the whole store."""
+        return int(self.table("SELECT seq FROM counter")[1][0][0])
+
+    def outputs(self, session: int) -> list[Row]:
+        """Return the outputs of a session in order of their runs, with the items known of each."""
+        return self.rows(_OUTPUTS, (session,))
+
+    def runs(self, session: int) -> list[Row]:
+        """Return the runs of a session in the order in which they were made."""
+        return self.rows(
+            "SELECT run, label, class_name, status, started, ended, error, working_dir FROM run WHERE session_id = ?"
+            " ORDER BY CAST(run AS INTEGER), run",
+            (session,),
+        )
+
+    def micrograph(self, micrograph: int) -> Row:
+        """Return one micrograph with its session's key and path; raises `NotFoundError`."""
+        found = self.rows(
+            f"SELECT {_MICROGRAPH_COLUMNS}, session.key AS session, session.path AS session_path"
+            " FROM micrograph AS m JOIN output ON output.id = m.output_id"
+            " JOIN session ON session.id = output.session_id WHERE m.id = ?",
+            (micrograph,),
+        )
+        if not found:
+            raise NotFoundError(f"there is no micrograph {micrograph}")
+        return found[0]
+
+    def neighbours(self, micrograph: Row) -> tuple[int | None, int | None]:
+        """Return the ids of the micrographs just before and just after one, in time, of the same output."""
+        place = (micrograph["output_id"], micrograph["time"], micrograph["item"])
+        found = []
+        for sign, way in (("<", "DESC"), (">", "ASC")):
+            rows = self.table(
+                f"SELECT id FROM micrograph WHERE output_id = ? AND (time, item) {sign} (?, ?)"
+                f" ORDER BY time {way}, item {way} LIMIT 1",
+                place,
+            )[1]
+            found.append(rows[0][0] if rows else None)
+        return found[0], found[1]
+
+    def micrographs(self, selection: Selection, *, offset: int, limit: int) -> tuple[int, list[Row]]:
+        """Return how many micrographs match, and those from `offset` on."""
+        where, values = selection.where()
+        (total,) = self.table(f"SELECT count(*) FROM micrograph AS m WHERE {where}", values)[1][0]
+        rows = self.rows(
+            f"{_MICROGRAPHS} WHERE {where} ORDER BY {selection.order()} LIMIT ? OFFSET ?", (*values, limit, offset)
+        )
+        return total, rows
+
+    def micrographs_after(self, output: int, after: int, *, limit: int) -> list[Row]:
+        """Return micrographs of an output that were added or changed since a position, oldest change first."""
+        return self.rows(
+            f"{_MICROGRAPHS} WHERE m.output_id = ? AND m.seq > ? ORDER BY m.seq LIMIT ?", (output, after, limit)
+        )
+
+    def every_micrograph(self, session: int, *, page: int = 2000) -> Iterator[Row]:
+        """Yield what is known of each micrograph of a session: every CTF estimate, then what has none yet.
+
+        A movie or micrograph is left out where a later stage holds one of the same name.
+        """
+        covered: set[str] = set()
+        for kind in (OutputKind.CTF, OutputKind.MICROGRAPHS, OutputKind.MOVIES):
+            names: set[str] = set()
+            for output in self.outputs(session):
+                if output["kind"] != kind:
+                    continue
+                item = -1
+                while rows := self.rows(
+                    f"{_MICROGRAPHS} WHERE m.output_id = ? AND m.item > ? ORDER BY m.item LIMIT ?",
+                    (output["id"], item, page),
+                ):
+                    item = rows[-1]["item"]
+                    names.update(row["name"] for row in rows)
+                    yield from (row for row in rows if row["name"] not in covered)
+            covered |= names
+
+    def position(self, follower: str) -> int:
+        """Return how far a follower has come; 0 for an unknown one."""
+        rows = self.table("SELECT seq FROM position WHERE follower = ?", (follower,))[1]
+        return int(rows[0][0]) if rows else 0
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
+        if connection is None:
+            uri = f"file:{quote(str(self.path))}?mode=ro"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA cache_size = -8000")
+            connection.create_aggregate("quantile", 2, _Quantile)  # type: ignore[arg-type]
+            self._threads.connection = connection
+        return connection
+
+
+class _Quantile:
+    """SQL aggregate `quantile(x, q)`: linear between the two nearest values, NULLs left out."""
+
+    def __init__(self) -> None:
+        self._values = array("d")
+        self._q = 0.5
+
+    def step(self, value: float | None, q: float) -> None:
+        if value is not None:
+            self._values.append(value)
+            self._q = q
+
+    def finalize(self) -> float | None:
+        return quantile(sorted(self._values), self._q)
+
+
+def quantile(ordered: Sequence[float], q: float) -> float | None:
+    """Return the q-quantile (0..1) of ordered values, linear between the two nearest; None of nothing."""
+    if not ordered:
+        return None
+    place = q * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def leading(outputs: Sequence[Row]) -> Row | None:
+    """Return the output that pages show unless told otherwise.
+
+    The CTF estimates come before micrographs and movies; among several the first that is still growing, else the one
+    with most items.
+    """
+    for kind in (OutputKind.CTF, OutputKind.MICROGRAPHS, OutputKind.MOVIES):
+        chosen = leading_of(outputs, kind)
+        if chosen is not None and (chosen["count"] or kind is OutputKind.MOVIES):
+            return chosen
+    return None
+
+
+def leading_of(outputs: Sequence[Row], kind: OutputKind) -> Row | None:
+    """Return the output of one kind that stands for its stage: the first still growing, else the largest."""
+    candidates = [o for o in outputs if o["kind"] == kind]
+    growing = [o for o in candidates if o["stream_open"] and o["count"]]
+    if growing:
+        return growing[0]
+    return max(candidates, key=lambda o: o["count"], default=None)

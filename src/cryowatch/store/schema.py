@@ -1,0 +1,187 @@
+"""The store's tables, and how each version of them became the next.
+
+`PRAGMA user_version` counts the migrations that a file has been through.  Each runs in one transaction with the new
+version number, so an interrupted upgrade is none.  Every row that a follower may want carries `seq`, its place in the
+one order of changes; `counter` holds the last one given out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cryowatch.errors import StoreTooNew
+
+_FIRST = """
+CREATE TABLE counter (seq INTEGER NOT NULL);
+INSERT INTO counter VALUES (0);
+
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    path TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    source TEXT NOT NULL,
+    host TEXT NOT NULL,
+    created INTEGER,
+    status TEXT NOT NULL DEFAULT '',
+    software TEXT NOT NULL DEFAULT '',
+    voltage REAL,
+    spherical_aberration REAL,
+    amplitude_contrast REAL,
+    magnification REAL,
+    pixel_size REAL,
+    dose_per_frame REAL,
+    state TEXT NOT NULL DEFAULT 'ok',
+    state_text TEXT NOT NULL DEFAULT '',
+    troubles TEXT NOT NULL DEFAULT '[]',
+    last_read INTEGER,
+    cursor TEXT NOT NULL DEFAULT '',
+    generation INTEGER NOT NULL DEFAULT 0,
+    seq INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    session_id INTEGER NOT NULL REFERENCES session ON DELETE CASCADE,
+    run TEXT NOT NULL,
+    label TEXT NOT NULL,
+    class_name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    started INTEGER,
+    ended INTEGER,
+    error TEXT NOT NULL,
+    working_dir TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    UNIQUE (session_id, run)
+);
+
+CREATE TABLE output (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id INTEGER NOT NULL REFERENCES session ON DELETE CASCADE,
+    run TEXT NOT NULL,
+    name TEXT NOT NULL,
+    class_name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    size INTEGER,
+    stream_open INTEGER,
+    path TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    UNIQUE (session_id, run, name),
+    FOREIGN KEY (session_id, run) REFERENCES run (session_id, run) ON DELETE CASCADE
+);
+
+CREATE TABLE output_size (
+    output_id INTEGER NOT NULL REFERENCES output ON DELETE CASCADE,
+    time INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (output_id, time)
+) WITHOUT ROWID;
+
+CREATE TABLE micrograph (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    output_id INTEGER NOT NULL REFERENCES output ON DELETE CASCADE,
+    item INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    enabled INTEGER NOT NULL,
+    defocus_u REAL,
+    defocus_v REAL,
+    defocus_angle REAL,
+    phase_shift REAL,
+    resolution REAL,
+    fit_quality REAL,
+    motion_total REAL,
+    motion_early REAL,
+    motion_late REAL,
+    pixel_size REAL,
+    micrograph_path TEXT NOT NULL,
+    power_spectrum_path TEXT NOT NULL,
+    shift_plot_path TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    defocus REAL GENERATED ALWAYS AS ((defocus_u + defocus_v) / 2) VIRTUAL,
+    astigmatism REAL GENERATED ALWAYS AS (abs(defocus_u - defocus_v)) VIRTUAL,
+    ratio REAL GENERATED ALWAYS AS (defocus_u / nullif(defocus_v, 0)) VIRTUAL
+);
+CREATE UNIQUE INDEX micrograph_item ON micrograph (output_id, item);
+CREATE INDEX micrograph_time ON micrograph (output_id, time);
+CREATE INDEX micrograph_seq ON micrograph (seq);
+
+CREATE TABLE gain (
+    id INTEGER PRIMARY KEY,
+    session_id INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    item INTEGER NOT NULL,
+    movie TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    stddev REAL,
+    ratio1 REAL,
+    ratio2 REAL,
+    seq INTEGER NOT NULL,
+    UNIQUE (session_id, run, item),
+    FOREIGN KEY (session_id, run) REFERENCES run (session_id, run) ON DELETE CASCADE
+);
+
+CREATE TABLE host_sample (
+    id INTEGER PRIMARY KEY,
+    host TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    cpu REAL,
+    memory REAL,
+    swap REAL,
+    load REAL,
+    seq INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX host_sample_time ON host_sample (host, time);
+
+CREATE TABLE device_sample (
+    sample_id INTEGER NOT NULL REFERENCES host_sample ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    device TEXT NOT NULL,
+    sent REAL,
+    received REAL,
+    read REAL,
+    written REAL,
+    used REAL,
+    free REAL,
+    use REAL,
+    memory REAL,
+    temperature REAL,
+    power REAL,
+    PRIMARY KEY (sample_id, kind, device)
+) WITHOUT ROWID;
+
+CREATE TABLE alert (
+    id INTEGER PRIMARY KEY,
+    rule TEXT NOT NULL,
+    session_id INTEGER REFERENCES session ON DELETE CASCADE,
+    severity TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER,
+    value REAL,
+    "limit" REAL,
+    text TEXT NOT NULL,
+    seq INTEGER NOT NULL
+);
+CREATE INDEX alert_session ON alert (session_id, since);
+
+CREATE TABLE position (
+    follower TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+    """Bring a store up to the present version; raises `StoreTooNew` where it is already beyond it."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise StoreTooNew(
+            f"was written by a newer cryowatch (version {version} of its tables, this one knows {len(migrations)})",
+            where=where,
+            remedy="Upgrade cryowatch, or choose another --data-dir",
+        )
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -1,0 +1,409 @@
+"""The store: one SQLite file in WAL mode, one writer, and every change in one order.
+
+Invariants:
+
+- What a source read and the cursor to go on from are committed together, so nothing is read twice into two rows or
+  skipped, whenever the process dies.
+- Each changed row gets the next `seq`; a follower that has seen everything up to a position asks for what is after it.
+- Rows are only rewritten where something differs: storing the same reading again changes nothing, not even a `seq`.
+- When rows are taken away, the session's `generation` grows, which tells followers to compare anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from cryowatch.errors import StoreFailed
+from cryowatch.model import DeviceSample, HostSample, Output, Run, Session, quantities
+from cryowatch.reading import Reading, Span, Trouble
+from cryowatch.store.lock import Lock, prepare
+from cryowatch.store.reader import Reader
+from cryowatch.store.schema import migrate
+
+FILE_NAME = "cryowatch.sqlite"
+
+SESSION_COLUMNS = tuple(f for f in quantities(Session) if f != "path")
+RUN_COLUMNS = tuple(quantities(Run))
+OUTPUT_COLUMNS = tuple(quantities(Output))
+ITEM_COLUMNS = (
+    "name", "time", "enabled", "defocus_u", "defocus_v", "defocus_angle", "phase_shift", "resolution", "fit_quality",
+    "motion_total", "motion_early", "motion_late", "pixel_size", "micrograph_path", "power_spectrum_path",
+    "shift_plot_path",
+)  # fmt: skip
+DEVICE_COLUMNS = tuple(quantities(DeviceSample))
+
+_session_values = attrgetter(*SESSION_COLUMNS)
+_run_values = attrgetter(*RUN_COLUMNS)
+_output_values = attrgetter(*OUTPUT_COLUMNS)
+_item_values = attrgetter(*ITEM_COLUMNS)
+_device_values = attrgetter(*DEVICE_COLUMNS)
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+def _update(table: str, columns: Sequence[str], key: str = "id") -> str:
+    return f"UPDATE {table} SET {', '.join(f'{c} = ?' for c in columns)} WHERE {key} = ?"
+
+
+_INSERT_ITEM = _insert("micrograph", ("output_id", "item", *ITEM_COLUMNS, "seq"))
+_UPDATE_ITEM = _update("micrograph", (*ITEM_COLUMNS, "seq"))
+_ITEMS_IN_SPAN = (
+    f"SELECT item, id, {', '.join(ITEM_COLUMNS)} FROM micrograph WHERE output_id = ? AND item > ? AND item <= ?"
+)
+_LAST_ITEM = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a commit did to one session: its last `seq` and generation, and how many items it touched."""
+
+    session: int
+    key: str
+    seq: int
+    generation: int
+    added: int = 0
+    changed: int = 0
+    dropped: int = 0
+
+
+class Store:
+    """The one writer of a data directory.  Its methods may be called from any thread, one at a time enters.
+
+    Raises `StoreInUse`, `StoreOnNetwork`, `StoreTooNew` or `StoreFailed` when opened, `StoreFailed` afterwards; a
+    failed commit leaves what was there before.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = prepare(data_dir)
+        self.path = self.data_dir / FILE_NAME
+        self._lock = Lock(self.data_dir)
+        self._entry = threading.Lock()
+        try:
+            self._connection = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        with _mapped(self.path):
+            connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA cache_size = -16000")
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+            migrate(connection, where=self.path)
+            return connection
+
+    def close(self) -> None:
+        """Close the file and let another agent in."""
+        with self._entry:
+            self._connection.close()
+            self._lock.release()
+
+    def reader(self) -> Reader:
+        """Return a reader of this store's file."""
+        return Reader(self.path)
+
+    def register(self, session: Session) -> Change:
+        """Return the session at this path, made now if it is new."""
+        with self._transaction() as tx:
+            row = tx.execute("SELECT id, key, seq, generation FROM session WHERE path = ?", (session.path,)).fetchone()
+            if row is None:
+                key = _free_key(tx, session)
+                seq = _next_seq(tx, 1)
+                tx.execute(
+                    _insert("session", ("key", "path", *SESSION_COLUMNS, "seq")),
+                    (key, session.path, *_session_values(session), seq),
+                )
+                row = tx.execute(
+                    "SELECT id, key, seq, generation FROM session WHERE path = ?", (session.path,)
+                ).fetchone()
+        return Change(session=row[0], key=row[1], seq=row[2], generation=row[3])
+
+    def cursor(self, session: int) -> str:
+        """Return the cursor that was committed last for a session."""
+        with self._entry, _mapped(self.path):
+            row = self._connection.execute("SELECT cursor FROM session WHERE id = ?", (session,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def commit(self, session: int, reading: Reading, *, now: int) -> Change | None:
+        """Store a reading with its cursor; None where it brought nothing new."""
+        with self._transaction() as tx:
+            writing = _Writing(tx, session, now)
+            writing.reading(reading)
+            return writing.close()
+
+    def note(
+        self, session: int, *, state: str, text: str, troubles: Sequence[Trouble] = (), last_read: int | None
+    ) -> Change | None:
+        """Record how reading a session goes; a `last_read` of None keeps the last good one.
+
+        Returns the change where people should see it at once: the time alone is not one.
+        """
+        listed = json.dumps([{"where": t.where, "state": t.state, "text": t.text} for t in troubles])
+        with self._transaction() as tx:
+            before = tx.execute("SELECT state, state_text, troubles FROM session WHERE id = ?", (session,)).fetchone()
+            tx.execute(
+                "UPDATE session SET state = ?, state_text = ?, troubles = ?, last_read = coalesce(?, last_read)"
+                " WHERE id = ?",
+                (state, text, listed, last_read, session),
+            )
+            if before is None or before == (state, text, listed):
+                return None
+            writing = _Writing(tx, session, 0)
+            writing.touched = True
+            return writing.close()
+
+    def add_host_sample(self, sample: HostSample) -> None:
+        """Store one sample of a host; a second one of the same time is left out."""
+        with self._transaction() as tx:
+            seq = _next_seq(tx, 1)
+            done = tx.execute(
+                "INSERT OR IGNORE INTO host_sample (host, time, cpu, memory, swap, load, seq)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (sample.host, sample.time, sample.cpu, sample.memory, sample.swap, sample.load, seq),
+            )
+            if done.rowcount:
+                tx.executemany(
+                    _insert("device_sample", ("sample_id", *DEVICE_COLUMNS)),
+                    [(done.lastrowid, *_device_values(d)) for d in sample.devices],
+                )
+
+    def forget_host_samples(self, *, before: int) -> int:
+        """Drop samples older than a time; returns how many."""
+        with self._transaction() as tx:
+            return tx.execute("DELETE FROM host_sample WHERE time < ?", (before,)).rowcount
+
+    def advance(self, follower: str, seq: int) -> None:
+        """Record that a follower has dealt with everything up to `seq`."""
+        with self._transaction() as tx:
+            tx.execute(
+                "INSERT INTO position VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (follower, seq)
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._entry, _mapped(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+class _Writing:
+    """One reading on its way into the tables, inside one transaction."""
+
+    def __init__(self, tx: sqlite3.Connection, session: int, now: int) -> None:
+        self._tx = tx
+        self._session = session
+        self._now = now
+        self._seq = first = _next_seq(tx, 0)
+        self._first = first
+        self.touched = False
+        self._added = self._changed = self._dropped = 0
+
+    def _stamp(self) -> int:
+        self._seq += 1
+        self.touched = True
+        return self._seq
+
+    def close(self) -> Change | None:
+        """Write the counter and the session's own `seq`; None where nothing changed."""
+        if not self.touched:
+            return None
+        self._stamp()
+        self._tx.execute("UPDATE counter SET seq = ?", (self._seq,))
+        self._tx.execute(
+            "UPDATE session SET seq = ?, generation = generation + ? WHERE id = ?",
+            (self._seq, int(self._dropped > 0), self._session),
+        )
+        key, generation = self._tx.execute(
+            "SELECT key, generation FROM session WHERE id = ?", (self._session,)
+        ).fetchone()
+        return Change(
+            session=self._session,
+            key=key,
+            seq=self._seq,
+            generation=generation,
+            added=self._added,
+            changed=self._changed,
+            dropped=self._dropped,
+        )
+
+    def reading(self, reading: Reading) -> None:
+        if reading.session is not None:
+            self._session_row(reading.session)
+        if reading.runs is not None:
+            self._runs(reading.runs)
+        if reading.outputs is not None:
+            self._outputs(reading.outputs)
+        for span in reading.spans:
+            self._span(span)
+        for gain in reading.gains:
+            self._add_gain(gain)
+        self._tx.execute("UPDATE session SET cursor = ? WHERE id = ?", (reading.cursor, self._session))
+
+    def _session_row(self, session: Session) -> None:
+        values = _session_values(session)
+        before = self._tx.execute(
+            f"SELECT {', '.join(SESSION_COLUMNS)} FROM session WHERE id = ?", (self._session,)
+        ).fetchone()
+        if before != values:
+            self._tx.execute(_update("session", SESSION_COLUMNS), (*values, self._session))
+            self._stamp()
+
+    def _runs(self, runs: Sequence[Run]) -> None:
+        old = {
+            row[0]: row
+            for row in self._tx.execute(
+                f"SELECT {', '.join(RUN_COLUMNS)} FROM run WHERE session_id = ?", (self._session,)
+            ).fetchall()
+        }
+        for run in runs:
+            values = _run_values(run)
+            before = old.pop(run.run, None)
+            if before is None:
+                columns = ("session_id", *RUN_COLUMNS, "seq")
+                self._tx.execute(_insert("run", columns), (self._session, *values, self._stamp()))
+            elif before != values:
+                self._tx.execute(
+                    _update("run", (*RUN_COLUMNS, "seq"), "session_id = ? AND run"),
+                    (*values, self._stamp(), self._session, run.run),
+                )
+        for run_id in old:
+            self._tx.execute("DELETE FROM run WHERE session_id = ? AND run = ?", (self._session, run_id))
+            self._dropped += 1
+            self._stamp()
+
+    def _outputs(self, outputs: Sequence[Output]) -> None:
+        old = {
+            (row[1], row[2]): row
+            for row in self._tx.execute(
+                f"SELECT id, {', '.join(OUTPUT_COLUMNS)} FROM output WHERE session_id = ?", (self._session,)
+            ).fetchall()
+        }
+        for output in outputs:
+            values = _output_values(output)
+            before = old.pop((output.run, output.name), None)
+            if before is not None and before[1:] == values:
+                continue
+            seq = self._stamp()
+            if before is None:
+                columns = ("session_id", *OUTPUT_COLUMNS, "seq")
+                done = self._tx.execute(_insert("output", columns), (self._session, *values, seq))
+                output_id = done.lastrowid
+            else:
+                output_id = before[0]
+                self._tx.execute(_update("output", (*OUTPUT_COLUMNS, "seq")), (*values, seq, output_id))
+            if output.size is not None:
+                self._tx.execute(
+                    "INSERT INTO output_size SELECT ?, ?, ?, ? WHERE ? IS NOT"
+                    " (SELECT size FROM output_size WHERE output_id = ? ORDER BY time DESC LIMIT 1)"
+                    " ON CONFLICT DO UPDATE SET size = excluded.size, seq = excluded.seq",
+                    (output_id, self._now, output.size, seq, output.size, output_id),
+                )
+        for row in old.values():
+            self._tx.execute("DELETE FROM output WHERE id = ?", (row[0],))
+            self._dropped += 1
+            self._stamp()
+
+    def _span(self, span: Span) -> None:
+        row = self._tx.execute(
+            "SELECT id FROM output WHERE session_id = ? AND run = ? AND name = ?",
+            (self._session, span.run, span.output),
+        ).fetchone()
+        if row is None:
+            raise ValueError(f"a span of {span.output} of run {span.run}, which the reading's outputs do not name")
+        output = row[0]
+        upto = _LAST_ITEM if span.upto is None else span.upto
+        old = {r[0]: r for r in self._tx.execute(_ITEMS_IN_SPAN, (output, span.after, upto)).fetchall()}
+        new: list[tuple[Any, ...]] = []
+        changed: list[tuple[Any, ...]] = []
+        gone: list[tuple[int]] = []
+        for item in span.items:
+            values = _item_values(item)
+            before = old.pop(item.item, None) if old else None
+            if before is not None and before[2] != item.name:
+                gone.append((before[1],))
+                before = None
+            if before is None:
+                new.append((output, item.item, *values, self._stamp()))
+            elif before[2:] != values:
+                changed.append((*values, self._stamp(), before[1]))
+        gone.extend((r[1],) for r in old.values())
+        if gone:
+            self._tx.executemany("DELETE FROM micrograph WHERE id = ?", gone)
+            self._stamp()
+        if changed:
+            self._tx.executemany(_UPDATE_ITEM, changed)
+        if new:
+            self._tx.executemany(_INSERT_ITEM, new)
+        self._added += len(new)
+        self._changed += len(changed)
+        self._dropped += len(gone)
+
+    def _add_gain(self, gain: Any) -> None:
+        done = self._tx.execute(
+            "INSERT OR IGNORE INTO gain (session_id, run, item, movie, time, stddev, ratio1, ratio2, seq)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._session, gain.run, gain.item, gain.movie, gain.time, gain.stddev, gain.ratio1, gain.ratio2,
+                self._seq + 1,
+            ),
+        )  # fmt: skip
+        if done.rowcount:
+            self._stamp()
+
+
+def _next_seq(tx: sqlite3.Connection, count: int) -> int:
+    """Take `count` numbers from the order of changes and return the last one taken."""
+    if count:
+        tx.execute("UPDATE counter SET seq = seq + ?", (count,))
+    return int(tx.execute("SELECT seq FROM counter").fetchone()[0])
+
+
+def _free_key(tx: sqlite3.Connection, session: Session) -> str:
+    """Return an unused name for a session's addresses: its own where that is short and plain ASCII."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", session.name).strip("-.")[:60]
+    taken = tx.execute("SELECT 1 FROM session WHERE key = ?", (plain,)).fetchone()
+    if plain == session.name and not taken:
+        return plain
+    return f"{plain or 'session'}-{zlib.crc32(session.path.encode(errors='surrogateescape')):08x}"
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    """Turn SQLite's own exceptions into `StoreFailed`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        what, remedy = _FAILURES.get(code, (f"cannot be used: {error}", "See the documentation on the store"))
+        raise StoreFailed(what, where=path, remedy=remedy) from error
+
+
+_FAILURES: dict[int, tuple[str, str]] = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; nothing that was stored is lost"),
+    sqlite3.SQLITE_READONLY: ("cannot be written", "Check the owner and the mode of the data directory"),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "Check the owner and the mode of the data directory"),
+    sqlite3.SQLITE_NOTADB: ("is not a database", "Move it aside; cryowatch reads everything anew"),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", "Move it aside; cryowatch reads everything anew"),
+    sqlite3.SQLITE_IOERR: ("the disk reports an error", "Check the disk that holds the data directory"),
+}
