@@ -297,7 +297,7 @@ class Alert:
     text: str = _field("Text", "One line for a person.", default="")
 
 
-RECORDS: Mapping[str, type[Any]] = {
+RECORDS: Mapping[str, type] = {
     "session": Session,
     "run": Run,
     "output": Output,

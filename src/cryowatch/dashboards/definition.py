@@ -1,0 +1,132 @@
+"""What a dashboard is: data, from which the built-in pages (and later Grafana's) are compiled.
+
+A dashboard is a title, a uid and panels; a panel names fields of one kind of record (`cryowatch.model.RECORDS`), how
+they are put together, and the limits that people judge them by.  Nothing here knows SQL, HTML or Grafana.  Limits,
+bins and ranges are in *shown* units (µm, nm, Å), because people choose them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryowatch.errors import NotFoundError
+
+
+class PanelKind(StrEnum):
+    """How a panel is drawn."""
+
+    STAT = "stat"
+    TABLE = "table"
+    TIME_SERIES = "timeseries"
+    HISTOGRAM = "histogram"
+    HEAT_MAP = "heatmap"
+    SCATTER = "scatter"
+    GALLERY = "gallery"
+    TEXT = "text"
+
+
+class Aggregate(StrEnum):
+    """How the rows behind a panel become what it shows."""
+
+    NONE = "none"
+    """Each row is a point or a line of a table."""
+
+    SHARE = "share"
+    """Share of the rows within the panel's limits."""
+
+    MEDIAN = "median"
+    """Median with quartiles and number of values."""
+
+    LATEST = "latest"
+    """The newest value."""
+
+    PROGRESS = "progress"
+    """How many items each stage has, its rate, and the age of its newest."""
+
+    RATE = "rate"
+    """Items per hour, counted in equal steps of time."""
+
+    COMPARE = "compare"
+    """Median, quartiles and share of the last 50 beside those of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A limit that readers of a dashboard may move."""
+
+    name: str
+    label: str
+    field: str
+    value: float
+    low: float
+    high: float
+    step: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Between what a field should lie; `variable` names the one that sets its upper end."""
+
+    field: str
+    low: float | None = None
+    high: float | None = None
+    variable: str = ""
+
+    def bounds(self, variables: Mapping[str, float]) -> tuple[float | None, float | None]:
+        """Return the low and high bound for these values of the dashboard's variables."""
+        return self.low, variables.get(self.variable, self.high) if self.variable else self.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bins:
+    """Equal bins of a histogram or heat map: from `start` to `stop` in steps of `step`."""
+
+    start: float
+    stop: float
+    step: float
+
+    @property
+    def count(self) -> int:
+        return round((self.stop - self.start) / self.step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One picture: which fields of which record, how put together, how large (of 12 columns, rows of 76 px)."""
+
+    id: str
+    title: str
+    kind: PanelKind
+    record: str
+    fields: tuple[str, ...] = ()
+    text: str = ""
+    aggregate: Aggregate = Aggregate.NONE
+    limits: tuple[Limit, ...] = ()
+    bins: Bins | None = None
+    device: str = ""
+    rows: int | None = None
+    style: str = "points"
+    width: int = 6
+    height: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """A page of panels."""
+
+    name: str
+    uid: str
+    title: str
+    panels: tuple[Panel, ...]
+    variables: tuple[Variable, ...] = ()
+    refresh_seconds: int | None = None
+    window_seconds: int | None = None
+
+    def panel(self, name: str) -> Panel:
+        """Return the panel of this id; raises `NotFoundError`."""
+        for panel in self.panels:
+            if panel.id == name:
+                return panel
+        raise NotFoundError(f"the dashboard {self.name} has no panel {name}")

@@ -1,0 +1,343 @@
+"""From a query's rows to what the built-in pages draw: plain values in shown units, times in UTC milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cryowatch.dashboards.definition import Bins
+from cryowatch.model import Quantity
+
+Rows = Sequence[tuple[Any, ...]]
+Data = dict[str, Any]
+
+EMPTY: Data = {"empty": True}
+_MILLISECOND = 10**6
+_STAGES = {"movies": "Movies", "micrographs": "Micrographs", "ctf": "CTF estimates"}
+
+
+def number(value: float | None, decimals: int | None) -> str:
+    """Return a value as people write it, with thousands set off by commas; "–" for none."""
+    if value is None:
+        return "–"
+    return f"{value:,.{decimals or 0}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def age(nanoseconds: int) -> str:
+    """Return a length of time in its two largest units."""
+    seconds = max(0, nanoseconds // 10**9)
+    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            rest = seconds % size // small
+            return f"{seconds // size} {unit} {rest} {small_unit}" if rest else f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _described(quantity: Quantity) -> Data:
+    return {"label": quantity.label, "unit": quantity.shown_unit, "decimals": quantity.decimals}
+
+
+def time_series(known: Sequence[Quantity], rows: Rows, *, partial: bool = False) -> Data:
+    """Rows of (total, id, time, values…)."""
+    if not rows and not partial:
+        return EMPTY
+    columns = list(zip(*rows, strict=True)) or [() for _ in range(3 + len(known))]
+    return {
+        "id": columns[1],
+        "time": columns[2],
+        "series": [{**_described(q), "values": columns[3 + i]} for i, q in enumerate(known)],
+        **_extent(rows, partial=partial),
+    }
+
+
+def scatter(known: Sequence[Quantity], rows: Rows, *, partial: bool = False) -> Data:
+    """Rows of (total, id, time, x, y)."""
+    rows = [row for row in rows if row[3] is not None and row[4] is not None]
+    if not rows and not partial:
+        return EMPTY
+    columns = list(zip(*rows, strict=True)) or [() for _ in range(5)]
+    return {
+        "id": columns[1],
+        "time": columns[2],
+        "x": {**_described(known[0]), "values": columns[3]},
+        "y": {**_described(known[1]), "values": columns[4]},
+        **_extent(rows, partial=partial),
+    }
+
+
+def _extent(rows: Rows, *, partial: bool) -> Data:
+    total = rows[0][0] if rows and not partial else len(rows)
+    return {"shown": len(rows), "total": total, "partial": partial}
+
+
+def histogram(quantity: Quantity, bins: Bins, rows: Rows) -> Data:
+    """Rows of (0 all, 1 the last ones, 2 statistics; bin, count, quartiles)."""
+    n, lower, median, upper = next((row[2:6] for row in rows if row[0] == 2), (0, None, None, None))
+    if not n:
+        return EMPTY
+    counts, recent = [0] * bins.count, [0] * bins.count
+    for kind, place, count, *_ in rows:
+        if kind != 2:
+            (recent if kind else counts)[min(place, bins.count - 1)] += count
+    return {
+        **_described(quantity),
+        "start": bins.start,
+        "step": bins.step,
+        "counts": counts,
+        "recent": recent if n > sum(recent) else None,
+        "n": n,
+        "median": median,
+        "lower": lower,
+        "upper": upper,
+        "beyond": n - sum(counts),
+    }
+
+
+def heat_map(quantity: Quantity, bins: Bins, rows: Rows) -> Data:
+    """Rows of (step, time, bin, count), by time."""
+    if not rows:
+        return EMPTY
+    step = rows[0][0]
+    times = list(range(rows[0][1], rows[-1][1] + 1, step))
+    first = times[0]
+    return {
+        **_described(quantity),
+        "time": times,
+        "step_ms": step,
+        "start": bins.start,
+        "step": bins.step,
+        "bins": bins.count,
+        "cells": [[(time - first) // step, min(place, bins.count - 1), count] for _, time, place, count in rows],
+    }
+
+
+def shares(known: Sequence[Quantity], judged: Sequence[bool], rows: Rows) -> Data:
+    """Rows of statistics: (place, n, quartiles, within, of)."""
+    del judged
+    items = []
+    for quantity, (_, _, _, _, _, within, of) in zip(known, rows, strict=True):
+        if not of or within is None:
+            continue
+        share = within / of
+        items.append(
+            {
+                "label": quantity.label,
+                "value": 100 * share,
+                "unit": "%",
+                "decimals": 1,
+                "share": True,
+                "status": _share_status(share),
+                "detail": f"{within:,} of {of:,}",
+            }
+        )
+    return {"items": items} if items else EMPTY
+
+
+def _share_status(share: float) -> str:
+    """Good from 90 %, bad below 75 %: the colours of the published CTF dashboard."""
+    return "good" if share >= 0.9 else "warn" if share >= 0.75 else "bad"
+
+
+def medians(known: Sequence[Quantity], judged: Sequence[bool], rows: Rows) -> Data:
+    """Rows of statistics: (place, n, quartiles, within, of)."""
+    items = []
+    for quantity, limited, (_, n, lower, median, upper, within, of) in zip(known, judged, rows, strict=True):
+        if not n:
+            continue
+        low, high = number(lower, quantity.decimals), number(upper, quantity.decimals)
+        unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
+        detail = f"half within {low}–{high}{unit}"
+        if limited:
+            detail += f"; {number(100 * within / of, 0)} % in limits"
+        items.append(
+            {
+                **_described(quantity),
+                "label": f"Median {quantity.label.lower()}" if quantity.label != "U / V" else "Median U / V",
+                "value": median,
+                "share": False,
+                "status": _share_status(within / of) if limited else None,
+                "detail": detail,
+                "n": n,
+            }
+        )
+    return {"items": items} if items else EMPTY
+
+
+def comparison(known: Sequence[Quantity], recent: int, rows: Rows) -> Data:
+    """Rows of statistics, first those of the last ones, then those of all."""
+    half = len(known)
+    columns: list[Data] = [{"label": "", "format": "text"}]
+    for who in (f"last {recent}", "all"):
+        columns += [
+            {"label": f"Median, {who}", "format": "text"},
+            {"label": f"Quartiles, {who}", "format": "text"},
+            {"label": f"In limits, {who}", "format": "text"},
+        ]
+    lines = []
+    for quantity, last, every in zip(known, rows[:half], rows[half:], strict=True):
+        if not every[1]:
+            continue
+        unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
+        line = [quantity.label]
+        for _, n, lower, median, upper, within, of in (last, every):
+            spread = f"{number(lower, quantity.decimals)}–{number(upper, quantity.decimals)}{unit}"
+            line += [
+                f"{number(median, quantity.decimals)}{unit}" if n else "–",
+                spread if n else "–",
+                "–" if within is None or not of else f"{number(100 * within / of, 0)} %",
+            ]
+        lines.append(line)
+    if not lines:
+        return EMPTY
+    return {"columns": [{"unit": "", "decimals": None, **c} for c in columns], "rows": lines, "total": len(lines)}
+
+
+def latest(known: Sequence[Quantity], bounds: Sequence[tuple[float | None, float | None]], rows: Rows) -> Data:
+    """One row: the newest value of each field."""
+    if not rows:
+        return EMPTY
+    items = []
+    for quantity, (low, high), value in zip(known, bounds, rows[0], strict=True):
+        if value is None:
+            continue
+        outside = (low is not None and value < low) or (high is not None and value > high)
+        limit = "" if high is None else f"limit {number(high, quantity.decimals)}"
+        detail = f"{limit} {quantity.shown_unit}".strip() if limit else quantity.text
+        judged = None if low is None and high is None else "bad" if outside else "good"
+        items.append({**_described(quantity), "value": value, "share": False, "status": judged, "detail": detail})
+    return {"items": items} if items else EMPTY
+
+
+def progress(rows: Rows, now: int) -> Data:
+    """Rows of (kind, items, may grow, newest, in the last hour, median of full hours)."""
+    items = []
+    for kind, n, growing, newest, last_hour, typical in rows:
+        detail = []
+        if newest is not None:
+            detail.append(f"newest {age(now - newest)} ago")
+        if growing or last_hour:
+            detail.append(f"{last_hour:,} in the last hour")
+        if typical is not None:
+            detail.append(f"usually {number(typical, 0)} per hour")
+        items.append(
+            {
+                "label": _STAGES[kind],
+                "value": n,
+                "unit": "",
+                "decimals": 0,
+                "share": False,
+                "status": None,
+                "detail": "; ".join(detail),
+                "newest": None if newest is None else newest // _MILLISECOND,
+            }
+        )
+    return {"items": items} if items else EMPTY
+
+
+def rates(rows: Rows) -> Data:
+    """Rows of (step, time, kind, count) to items per hour of each stage; steps without items are zero."""
+    if not rows:
+        return EMPTY
+    step = rows[0][0]
+    first = rows[0][1]
+    times = list(range(first, rows[-1][1] + 1, step))
+    per_hour = 3_600_000 / step
+    series = []
+    for kind, label in _STAGES.items():
+        values = [0.0] * len(times)
+        for _, time, found, count in rows:
+            if found == kind:
+                values[(time - first) // step] = count * per_hour
+        if any(values):
+            series.append({"label": label, "unit": "per hour", "decimals": 0, "values": values})
+    total = len(times)
+    return {"id": None, "time": times, "step_ms": step, "series": series, "shown": total, "total": total,
+            "partial": False}  # fmt: skip
+
+
+def lines(known: Sequence[Quantity], rows: Rows) -> Data:
+    """Rows of (device or None, time, values…), by time, to a line for each device and field that has values."""
+    times = sorted({row[1] for row in rows})
+    place = {time: i for i, time in enumerate(times)}
+    found: dict[tuple[str | None, int], list[float | None]] = {}
+    for device, time, *values in rows:
+        for i, value in enumerate(values):
+            if value is not None:
+                found.setdefault((device, i), [None] * len(times))[place[time]] = value
+    if not found:
+        return EMPTY
+    series = [
+        {**_described(known[i]), "label": known[i].label if device is None else f"{device} {known[i].label.lower()}",
+         "values": values}
+        for (device, i), values in sorted(found.items(), key=lambda entry: (entry[0][0] or "", entry[0][1]))
+    ]  # fmt: skip
+    return {"id": None, "time": times, "series": series, "shown": len(times), "total": len(times), "partial": False}
+
+
+def properties(fields: Sequence[str], known: Sequence[Quantity], rows: Rows) -> Data:
+    """One row, as lines of a name and a value."""
+    if not rows:
+        return EMPTY
+    formats = {"created": "time", "status": "status"}
+    lines_ = [
+        [quantity.label, _milliseconds(quantity, value), quantity.shown_unit, quantity.decimals,
+         formats.get(field, "text" if quantity.decimals is None else "number")]
+        for field, quantity, value in zip(fields, known, rows[0], strict=True)
+        if value is not None and value != ""
+    ]  # fmt: skip
+    if not lines_:
+        return EMPTY
+    columns = [
+        {"label": "", "unit": "", "decimals": None, "format": "text"},
+        {"label": "", "unit": "", "decimals": None, "format": "cell"},
+    ]
+    cells = [[label, {"value": v, "unit": u, "decimals": d, "format": f}] for label, v, u, d, f in lines_]
+    return {"columns": columns, "rows": cells, "total": len(cells)}
+
+
+def _milliseconds(quantity: Quantity, value: Any) -> Any:
+    return value // _MILLISECOND if quantity.unit == "ns" else value
+
+
+def table(fields: Sequence[str], known: Sequence[Quantity], rows: Rows) -> Data:
+    """Rows as they are, times in milliseconds."""
+    if not rows:
+        return EMPTY
+    columns = []
+    for field, quantity in zip(fields, known, strict=True):
+        kind = "time" if quantity.unit == "ns" else "text" if quantity.decimals is None else "number"
+        columns.append({**_described(quantity), "format": "status" if field == "severity" else kind})
+    cells = [
+        [None if value is None else _milliseconds(q, value) for q, value in zip(known, row, strict=True)]
+        for row in rows
+    ]
+    return {"columns": columns, "rows": cells, "total": len(cells)}
+
+
+_RUN_COLUMNS = (
+    ("Run", "text"),
+    ("Protocol", "text"),
+    ("Status", "status"),
+    ("Output", "text"),
+    ("Items", "count"),
+    ("Last hour", "count"),
+    ("Newest", "age"),
+    ("Started", "time"),
+    ("Took", "duration"),
+    ("Error", "text"),
+)
+
+
+def runs(rows: Rows) -> Data:
+    """Rows of (id, label, class, status, start, end, error, output, its class, size, in the last hour, newest)."""
+    if not rows:
+        return EMPTY
+    cells = []
+    for _, label, class_name, status, started, ended, error, output, _, size, last_hour, newest in rows:
+        took = None if started is None or ended is None else (ended - started) // _MILLISECOND
+        times = [None if t is None else t // _MILLISECOND for t in (newest, started)]
+        cells.append([label or class_name, class_name, status, output, size, last_hour, *times, took, error or None])
+    with_error = any(row[-1] for row in cells)
+    shown = len(_RUN_COLUMNS) - (not with_error)
+    columns = [{"label": label, "unit": "", "decimals": None, "format": f} for label, f in _RUN_COLUMNS[:shown]]
+    return {"columns": columns, "rows": [row[:shown] for row in cells], "total": len(cells)}

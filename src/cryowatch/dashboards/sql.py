@@ -1,0 +1,396 @@
+"""Compile a panel to SQL over the store, and its rows to what the built-in pages draw.
+
+The names that get into SQL text are the model's own; whatever a reader of a page says is a parameter.  A panel with
+more than `MOST_POINTS` rows is thinned by SQL: every n-th row stays, and in each stretch of rows the extremes of each
+field do too, so that no outlier is hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+from cryowatch.dashboards import payload
+from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
+from cryowatch.model import RECORDS, Quantity, quantities
+
+MOST_POINTS = 50_000
+STRETCH = 100
+RECENT = 50
+HOUR = 3_600 * 10**9
+MILLISECOND = 10**6
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a panel is asked for: whose rows, of what time (UTC ns), changed since when, by which limits."""
+
+    session: int
+    host: str
+    output: int | None
+    now: int
+    start: int | None = None
+    stop: int | None = None
+    after: int | None = None
+    variables: Mapping[str, float] = dataclass_field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One SELECT, and how its rows become a panel's data."""
+
+    sql: str
+    parameters: Mapping[str, Any]
+    shape: Callable[[Rows], dict[str, Any]]
+
+
+def compile_panel(panel: Panel, scope: Scope) -> Query:
+    """Return the query of a panel; raises ValueError for a definition that cannot be drawn."""
+    compiler = _COMPILERS.get((panel.record, panel.kind))
+    if compiler is None:
+        raise ValueError(f"the panel {panel.id} asks for a {panel.kind} of {panel.record}, which cannot be drawn")
+    return compiler(panel, scope)
+
+
+def quantity(panel: Panel, field: str) -> Quantity:
+    """Return what is known of a field of a panel's record."""
+    return quantities(RECORDS[panel.record])[field]
+
+
+def _shown(panel: Panel, field: str) -> str:
+    """Return the SQL of a field in its shown unit."""
+    scale = quantity(panel, field).scale
+    return field if scale == 1.0 else f"{field} * {scale!r}"
+
+
+def _window(scope: Scope, column: str = "time") -> tuple[str, dict[str, Any]]:
+    terms, parameters = "", {}
+    if scope.start is not None:
+        terms += f" AND {column} >= :start"
+        parameters["start"] = scope.start
+    if scope.stop is not None:
+        terms += f" AND {column} <= :stop"
+        parameters["stop"] = scope.stop
+    return terms, parameters
+
+
+def _rows_of(panel: Panel, scope: Scope) -> tuple[str, dict[str, Any]]:
+    """Return FROM and WHERE of the rows that a panel of single rows shows."""
+    window, parameters = _window(scope)
+    if panel.record == "micrograph":
+        return f"FROM micrograph WHERE output_id = :output{window}", {**parameters, "output": scope.output}
+    return f"FROM gain WHERE session_id = :session{window}", {**parameters, "session": scope.session}
+
+
+def _points(panel: Panel, scope: Scope) -> Query:
+    """Rows as points: id, time, then the fields in shown units; those without any value are left out."""
+    rows, parameters = _rows_of(panel, scope)
+    fields = panel.fields
+    rows += f" AND coalesce({', '.join(fields)}) IS NOT NULL" if len(fields) > 1 else f" AND {fields[0]} IS NOT NULL"
+    shown = ", ".join(_shown(panel, f) for f in fields)
+    columns = f"id, time / {MILLISECOND}, {shown}"
+    shape = payload.scatter if panel.kind is PanelKind.SCATTER else payload.time_series
+    known = [quantity(panel, f) for f in fields]
+    if scope.after is not None:
+        return Query(
+            sql=f"SELECT NULL, {columns} {rows} AND seq > :after ORDER BY time, item",
+            parameters={**parameters, "after": scope.after},
+            shape=lambda found: shape(known, found, partial=True),
+        )
+    # SQLite answers the bare column of a query with one min() or max() from the row that holds the extreme.
+    extremes = " ".join(
+        f"OR id IN (SELECT id FROM (SELECT id, {extreme}({f}) FROM numbered GROUP BY place / :stretch))"
+        for f in fields
+        for extreme in ("min", "max")
+    )
+    kept = ", ".join(dict.fromkeys(("id", "time", "item", *fields)))
+    count = "(SELECT n FROM total)"
+    sql = f"""
+        WITH found AS (SELECT {kept} {rows}),
+        total AS (SELECT count(*) AS n FROM found),
+        numbered AS (SELECT *, row_number() OVER (ORDER BY time, item) - 1 AS place FROM found WHERE {count} > :most)
+        SELECT {count}, {columns} FROM found WHERE {count} <= :most
+        UNION ALL
+        SELECT {count}, {columns} FROM numbered WHERE place % (1 + {count} * 2 / :most) = 0 {extremes}
+        ORDER BY 3, 2"""
+    most = {"most": MOST_POINTS, "stretch": STRETCH}
+    return Query(sql=sql, parameters={**parameters, **most}, shape=lambda found: shape(known, found))
+
+
+def _histogram(panel: Panel, scope: Scope) -> Query:
+    field, bins = panel.fields[0], _bins(panel)
+    rows, parameters = _rows_of(panel, scope)
+    shown = _shown(panel, field)
+    sql = f"""
+        WITH found AS (SELECT {shown} AS x, time, item {rows} AND {field} IS NOT NULL),
+        recent AS (SELECT x FROM found ORDER BY time DESC, item DESC LIMIT {RECENT})
+        SELECT 0, CAST((x - :first) / :step AS INTEGER), count(*), NULL, NULL, NULL FROM found
+            WHERE x >= :first AND x < :last GROUP BY 2
+        UNION ALL
+        SELECT 1, CAST((x - :first) / :step AS INTEGER), count(*), NULL, NULL, NULL FROM recent
+            WHERE x >= :first AND x < :last GROUP BY 2
+        UNION ALL
+        SELECT 2, NULL, count(*), quantile(x, 0.25), quantile(x, 0.5), quantile(x, 0.75) FROM found"""
+    return Query(
+        sql=sql,
+        parameters={**parameters, "first": bins.start, "last": bins.stop, "step": bins.step},
+        shape=lambda found: payload.histogram(quantity(panel, field), bins, found),
+    )
+
+
+def _heat_map(panel: Panel, scope: Scope) -> Query:
+    """Counts by time and value; the step in time grows with the span, so that about 40 columns stay."""
+    field, bins = panel.fields[0], _bins(panel)
+    rows, parameters = _rows_of(panel, scope)
+    sql = f"""
+        WITH found AS (SELECT {_shown(panel, field)} AS x, time {rows} AND {field} IS NOT NULL),
+        span AS (SELECT max(time) - min(time) AS width FROM found),
+        step AS (SELECT CASE WHEN width < {4 * HOUR} THEN {HOUR // 6} WHEN width < {12 * HOUR} THEN {HOUR // 4}
+                        WHEN width < {48 * HOUR} THEN {HOUR} ELSE {4 * HOUR} END AS ns FROM span)
+        SELECT (SELECT ns FROM step) / {MILLISECOND},
+               time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND},
+               CAST((x - :first) / :step AS INTEGER), count(*)
+        FROM found WHERE x >= :first AND x < :last GROUP BY 2, 3 ORDER BY 2, 3"""
+    return Query(
+        sql=sql,
+        parameters={**parameters, "first": bins.start, "last": bins.stop, "step": bins.step},
+        shape=lambda found: payload.heat_map(quantity(panel, field), bins, found),
+    )
+
+
+def _bins(panel: Panel) -> Bins:
+    if panel.bins is None:
+        raise ValueError(f"the panel {panel.id} needs bins")
+    return panel.bins
+
+
+def _judged(panel: Panel, scope: Scope, field: str) -> tuple[str, dict[str, Any]]:
+    """Return the SQL condition that a field is within its limits ("" without any), in shown units."""
+    for limit in panel.limits:
+        if limit.field == field:
+            low, high = limit.bounds(scope.variables)
+            terms, parameters = [], {}
+            if low is not None:
+                terms.append(f"{_shown(panel, field)} >= :low_{field}")
+                parameters[f"low_{field}"] = low
+            if high is not None:
+                terms.append(f"{_shown(panel, field)} <= :high_{field}")
+                parameters[f"high_{field}"] = high
+            return " AND ".join(terms), parameters
+    return "", {}
+
+
+def _statistics(panel: Panel, scope: Scope, rows: str, fields: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return a SELECT with a row for each field: place, n, quartiles, how many are within limits, of how many.
+
+    For the resolution, a micrograph whose CTF fits nowhere counts as outside.
+    """
+    selects, parameters = [], {}
+    for place, field in enumerate(fields):
+        within, values = _judged(panel, scope, field)
+        parameters.update(values)
+        shown = _shown(panel, field)
+        of = "count(defocus_u)" if field == "resolution" else f"count({field})"
+        inside = f"count(CASE WHEN {within} THEN 1 END)" if within else "NULL"
+        selects.append(
+            f"SELECT {place}, count({field}), quantile({shown}, 0.25), quantile({shown}, 0.5),"
+            f" quantile({shown}, 0.75), {inside}, {of} {rows}"
+        )
+    return " UNION ALL ".join(selects), parameters
+
+
+def _statistic_stat(panel: Panel, scope: Scope) -> Query:
+    rows, parameters = _rows_of(panel, scope)
+    sql, limits = _statistics(panel, scope, rows, panel.fields)
+    known = [quantity(panel, f) for f in panel.fields]
+    judged = [bool(_judged(panel, scope, f)[0]) for f in panel.fields]
+    shape = payload.shares if panel.aggregate is Aggregate.SHARE else payload.medians
+    return Query(sql=sql, parameters={**parameters, **limits}, shape=lambda found: shape(known, judged, found))
+
+
+def _latest_stat(panel: Panel, scope: Scope) -> Query:
+    known = [quantity(panel, f) for f in panel.fields]
+    bounds = [
+        next((x.bounds(scope.variables) for x in panel.limits if x.field == f), (None, None)) for f in panel.fields
+    ]
+    shown = ", ".join(_shown(panel, f) for f in panel.fields)
+    if panel.record == "host":
+        source, parameters = "FROM host_sample WHERE host = :host", {"host": scope.host}
+    else:
+        source, parameters = _rows_of(panel, scope)
+    return Query(
+        sql=f"SELECT {shown} {source} ORDER BY time DESC, id DESC LIMIT 1",
+        parameters=parameters,
+        shape=lambda found: payload.latest(known, bounds, found),
+    )
+
+
+def _compare(panel: Panel, scope: Scope) -> Query:
+    rows, parameters = _rows_of(panel, scope)
+    recent = f"FROM (SELECT * {rows} ORDER BY time DESC, item DESC LIMIT {RECENT})"
+    first, limits = _statistics(panel, scope, recent, panel.fields)
+    second, _ = _statistics(panel, scope, rows, panel.fields)
+    known = [quantity(panel, f) for f in panel.fields]
+    return Query(
+        sql=f"{first} UNION ALL {second}",
+        parameters={**parameters, **limits},
+        shape=lambda found: payload.comparison(known, RECENT, found),
+    )
+
+
+_STAGES = "('movies', 'micrographs', 'ctf')"
+
+_LEADING = f"""
+    WITH sized AS (
+        SELECT id, kind, stream_open, (SELECT count(*) FROM micrograph WHERE output_id = output.id) AS n
+        FROM output WHERE session_id = :session AND kind IN {_STAGES}),
+    leading AS (
+        SELECT id, kind, n, stream_open, row_number() OVER (
+            PARTITION BY kind ORDER BY (coalesce(stream_open, 0) AND n > 0) DESC,
+            CASE WHEN stream_open AND n > 0 THEN 0 ELSE n END DESC, id) AS place
+        FROM sized)"""
+
+
+def _progress(_panel: Panel, scope: Scope) -> Query:
+    """One row a stage: kind, items, newest, in the last hour, in each full hour (a list), whether it may grow."""
+    sql = f"""{_LEADING},
+        hours AS (SELECT output_id, time / {HOUR} AS hour, count(*) AS n FROM micrograph
+                  WHERE output_id IN (SELECT id FROM leading WHERE place = 1) GROUP BY 1, 2)
+        SELECT kind, n, stream_open,
+            (SELECT max(time) FROM micrograph WHERE output_id = leading.id),
+            (SELECT count(*) FROM micrograph WHERE output_id = leading.id AND time > :now - {HOUR} AND time <= :now),
+            (SELECT quantile(n, 0.5) FROM hours WHERE output_id = leading.id AND hour < :now / {HOUR}
+                AND hour > (SELECT min(hour) FROM hours WHERE output_id = leading.id))
+        FROM leading WHERE place = 1
+        ORDER BY CASE kind WHEN 'movies' THEN 0 WHEN 'micrographs' THEN 1 ELSE 2 END"""
+    return Query(
+        sql=sql,
+        parameters={"session": scope.session, "now": scope.now},
+        shape=lambda found: payload.progress(found, scope.now),
+    )
+
+
+def _rate(_panel: Panel, scope: Scope) -> Query:
+    """Items per hour of each stage in equal steps of time, at most about 150 of them."""
+    window, parameters = _window(scope)
+    sql = f"""{_LEADING},
+        found AS (SELECT leading.kind, time FROM micrograph JOIN leading
+                  ON leading.id = micrograph.output_id AND place = 1 WHERE true{window}),
+        span AS (SELECT max(time) - min(time) AS width FROM found),
+        step AS (SELECT CASE WHEN width < {2 * HOUR} THEN {HOUR // 30} WHEN width < {12 * HOUR} THEN {HOUR // 6}
+                        WHEN width < {48 * HOUR} THEN {HOUR // 2} ELSE {2 * HOUR} END AS ns FROM span)
+        SELECT (SELECT ns FROM step) / {MILLISECOND},
+               time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND}, kind, count(*)
+        FROM found GROUP BY 2, 3 ORDER BY 2"""
+    return Query(sql=sql, parameters={**parameters, "session": scope.session}, shape=payload.rates)
+
+
+def _lines(panel: Panel, scope: Scope) -> Query:
+    """Host values, averaged over steps of time where there are more than 600 samples."""
+    window, parameters = _window(scope, "host_sample.time")
+    known = [quantity(panel, f) for f in panel.fields]
+    means = ", ".join(f"avg({_qualified(panel, f)})" for f in panel.fields)
+    if panel.record == "host":
+        source, device = "host_sample", "NULL"
+        where = "host_sample.host = :host"
+    else:
+        source, device = "host_sample JOIN device_sample ON sample_id = host_sample.id", "device"
+        where = "host_sample.host = :host AND device_sample.kind = :device"
+        parameters["device"] = panel.device
+    sql = f"""
+        WITH span AS (SELECT min(time) AS first, max(time) AS last FROM host_sample WHERE host = :host{window}),
+        step AS (SELECT max(1000000000, (last - first) / 600) AS ns FROM span)
+        SELECT {device}, max(host_sample.time) / {MILLISECOND}, {means}
+        FROM {source} WHERE {where}{window}
+        GROUP BY {device}, host_sample.time / (SELECT ns FROM step) ORDER BY 2"""
+    return Query(
+        sql=sql,
+        parameters={**parameters, "host": scope.host},
+        shape=lambda found: payload.lines(known, found),
+    )
+
+
+def _qualified(panel: Panel, field: str) -> str:
+    table = "device_sample" if panel.record == "device" else "host_sample"
+    scale = quantity(panel, field).scale
+    return f"{table}.{field} * {scale!r}"
+
+
+def _properties(panel: Panel, scope: Scope) -> Query:
+    known = [quantity(panel, f) for f in panel.fields]
+    return Query(
+        sql=f"SELECT {', '.join(panel.fields)} FROM session WHERE id = :session",
+        parameters={"session": scope.session},
+        shape=lambda found: payload.properties(panel.fields, known, found),
+    )
+
+
+def _runs(_panel: Panel, scope: Scope) -> Query:
+    """One row a run and output: id, label, class, status, start, end, error, output, class, size, rate, newest."""
+    sql = f"""
+        SELECT run.run, run.label, run.class_name, run.status, run.started, run.ended, run.error,
+               output.name, output.class_name,
+               CASE WHEN output.kind IN {_STAGES}
+                    THEN max(coalesce(output.size, 0), (SELECT count(*) FROM micrograph WHERE output_id = output.id))
+                    ELSE output.size END,
+               CASE WHEN output.kind IN {_STAGES} THEN
+                    (SELECT count(*) FROM micrograph WHERE output_id = output.id AND time > :now - {HOUR}) END,
+               coalesce((SELECT max(time) FROM micrograph WHERE output_id = output.id),
+                        (SELECT max(time) FROM output_size WHERE output_id = output.id))
+        FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
+        WHERE run.session_id = :session ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
+    return Query(sql=sql, parameters={"session": scope.session, "now": scope.now}, shape=payload.runs)
+
+
+def _gain_table(panel: Panel, scope: Scope) -> Query:
+    rows, parameters = _rows_of(panel, scope)
+    known = [quantity(panel, f) for f in panel.fields]
+    return Query(
+        sql=f"SELECT {', '.join(panel.fields)} {rows} ORDER BY time DESC, item DESC LIMIT :rows",
+        parameters={**parameters, "rows": panel.rows or 100},
+        shape=lambda found: payload.table(panel.fields, known, found),
+    )
+
+
+def _alert_table(panel: Panel, scope: Scope) -> Query:
+    known = [quantity(panel, f) for f in panel.fields]
+    return Query(
+        sql=f"SELECT {', '.join(panel.fields)} FROM alert WHERE session_id = :session OR session_id IS NULL"
+        " ORDER BY until IS NULL DESC, since DESC LIMIT :rows",
+        parameters={"session": scope.session, "rows": panel.rows or 100},
+        shape=lambda found: payload.table(panel.fields, known, found),
+    )
+
+
+def _gallery(panel: Panel, scope: Scope) -> Query:
+    return Query(
+        sql="SELECT 1 FROM micrograph WHERE output_id = :output LIMIT 1",
+        parameters={"output": scope.output},
+        shape=lambda found: {"limit": panel.rows} if found else {"empty": True},
+    )
+
+
+_COMPILERS: Mapping[tuple[str, PanelKind], Callable[[Panel, Scope], Query]] = {
+    ("micrograph", PanelKind.TIME_SERIES): _points,
+    ("micrograph", PanelKind.SCATTER): _points,
+    ("micrograph", PanelKind.HISTOGRAM): _histogram,
+    ("micrograph", PanelKind.HEAT_MAP): _heat_map,
+    ("micrograph", PanelKind.STAT): _statistic_stat,
+    ("micrograph", PanelKind.TABLE): _compare,
+    ("micrograph", PanelKind.GALLERY): _gallery,
+    ("gain", PanelKind.TIME_SERIES): _points,
+    ("gain", PanelKind.STAT): _latest_stat,
+    ("gain", PanelKind.TABLE): _gain_table,
+    ("host", PanelKind.STAT): _latest_stat,
+    ("host", PanelKind.TIME_SERIES): _lines,
+    ("device", PanelKind.TIME_SERIES): _lines,
+    ("output", PanelKind.STAT): _progress,
+    ("output", PanelKind.TIME_SERIES): _rate,
+    ("session", PanelKind.TABLE): _properties,
+    ("run", PanelKind.TABLE): _runs,
+    ("alert", PanelKind.TABLE): _alert_table,
+}
