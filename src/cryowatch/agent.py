@@ -1,0 +1,266 @@
+"""The agent: reads every session at its own pace, commits what is new, and tells those who follow.
+
+All policy is here: schedules, states, what happens after an error.  Each session has a thread of its own, so that a
+hung file system under one project holds up no other; the threads only meet at the store's one writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from cryowatch.errors import SourceBusy, SourceError, StoreError
+from cryowatch.model import Session
+from cryowatch.reading import Reading, Source, Trouble
+from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.host import HostSource
+from cryowatch.sources.scipion import ScipionSource
+from cryowatch.store import Change, Store
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], int]
+Listener = Callable[[Change], None]
+Progress = Callable[[str, int, int], None]
+
+DISCOVERY_SECONDS = 5.0
+NOTE_SECONDS = 30.0
+BUSY_TRIES = 50
+_SECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that a person may have to see to: where, and one line of what and how."""
+
+    where: str
+    text: str
+
+
+def pause(interval: float, *, active: bool, quiet: float) -> float:
+    """Return the seconds to the next look at a project.
+
+    A project with a run at work is looked at every `interval`.  One without, where nothing has changed for `quiet`
+    seconds, more rarely: a facility's folder holds years of finished projects.
+    """
+    if active or quiet < 600:
+        return interval
+    return max(interval, 5.0 if quiet < 86_400 else 30.0)
+
+
+class Watch:
+    """Reads one session: once to the end, or again and again until told to stop."""
+
+    def __init__(self, path: Path, source: Source, store: Store, *, host: str, clock: Clock = time.time_ns) -> None:
+        self.path = path
+        self._source = source
+        self._store = store
+        self._clock = clock
+        session = Session(name=path.name, path=str(path), host=host)
+        change = store.register(session)
+        self.session, self.key = change.session, change.key
+        self.last_read: int | None = None
+        self.last_change = clock()
+        self.active = True
+        self.problem: Problem | None = None
+        self._cursor = store.cursor(self.session)
+        self._noted = ("", "", (), 0)
+
+    def step(self) -> tuple[Reading | None, Change | None]:
+        """Read once and commit it; (None, …) where nothing could be read."""
+        try:
+            reading = self._source.read(self._cursor)
+        except SourceError as error:
+            return None, self._note(error.state, str(error), ())
+        now = self._clock()
+        change = None
+        if reading.cursor != self._cursor or reading.gains:
+            change = self._store.commit(self.session, reading, now=now)
+            self._cursor = reading.cursor
+        if reading.session is not None:
+            self.active = reading.session.status == "running"
+        if change is not None:
+            self.last_change = now
+        self.last_read = now
+        noted = self._note("ok", "", reading.troubles)
+        return reading, noted or change
+
+    def _note(self, state: str, text: str, troubles: Sequence[Trouble]) -> Change | None:
+        """Store the state where it changed, and the time of the last good read now and then."""
+        if state == "ok" and troubles:
+            worst = next((t for t in troubles if t.state != "busy"), troubles[0])
+            state, text = worst.state, f"{worst.where}: {worst.text}"
+        bad = state not in ("ok", "busy")
+        if bad and (self.problem is None or self.problem.text != text):
+            log.warning("%s", text)
+        elif self.problem is not None and not bad:
+            log.info("%s: can be read again", self.path)
+        self.problem = Problem(where=str(self.path), text=text) if bad else None
+        noted = (state, text, tuple(troubles))
+        now = self._clock()
+        if noted == self._noted[:3] and now - self._noted[3] < NOTE_SECONDS * _SECOND:
+            return None
+        self._noted = (*noted, now)
+        return self._store.note(self.session, state=state, text=text, troubles=troubles, last_read=self.last_read)
+
+    def once(self, progress: Progress, *, wait: Callable[[float], object] = time.sleep) -> Problem | None:
+        """Read to the end; returns what stood in the way, if anything did."""
+        busy = 0
+        while True:
+            reading, _ = self.step()
+            if reading is not None:
+                progress(self.path.name, reading.done, reading.total)
+                held = any(t.state == "busy" for t in reading.troubles)
+                if reading.finished and not held:
+                    return self.problem
+            elif self._noted[0] != SourceBusy.state:
+                return self.problem
+            if reading is None or reading.finished:
+                busy += 1
+                if busy > BUSY_TRIES:
+                    return Problem(where=str(self.path), text=f"{self.path}: is still busy: {self._noted[1]}")
+                wait(0.1)
+
+    def run(self, stop: threading.Event, interval: float, tell: Listener) -> None:
+        """Read until `stop`, telling of every change.  Nothing that goes wrong here ends it but the store's end."""
+        while not stop.is_set():
+            reading = None
+            try:
+                reading, change = self.step()
+                if change is not None:
+                    tell(change)
+            except StoreError as error:
+                log.error("%s", error)  # noqa: TRY400  a person needs the line, not the trace
+            except Exception:
+                log.exception("%s: unexpected; it is tried again", self.path)
+            if reading is not None and not reading.finished:
+                continue
+            quiet = (self._clock() - self.last_change) / _SECOND
+            stop.wait(pause(interval, active=self.active, quiet=quiet))
+
+
+class Agent:
+    """All sessions below some paths, the host's own samples, and those who listen for changes."""
+
+    def __init__(
+        self,
+        store: Store,
+        paths: Sequence[Path],
+        *,
+        interval: float = 1.0,
+        host_interval: float = 10.0,
+        keep_days: int = 30,
+        zone: ZoneInfo | None = None,
+        host: str | None = None,
+        clock: Clock = time.time_ns,
+    ) -> None:
+        self.host = host or socket.gethostname()
+        self.paths = tuple(Path(p).expanduser().absolute() for p in paths)
+        self.watches: dict[Path, Watch] = {}
+        self.problems: dict[str, str] = {}
+        self._store = store
+        self._interval = interval
+        self._host_interval = host_interval
+        self._keep = keep_days * 86_400 * _SECOND
+        self._zone = zone
+        self._clock = clock
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` after each commit, from the thread that made it; it must not wait."""
+        self._listeners.append(listener)
+
+    def discover(self) -> list[Watch]:
+        """Look for projects below the paths; returns those that are new, and keeps what was in the way."""
+        problems: dict[str, str] = {}
+        new = []
+        for path in self.paths:
+            try:
+                found = find_projects(path)
+            except SourceError as error:
+                problems[str(path)] = str(error)
+                continue
+            problems.update((t.where, f"{t.where}: {t.text}") for t in found.troubles)
+            for project in found.projects:
+                if project not in self.watches:
+                    watch = self._watch(project)
+                    self.watches[project] = watch
+                    new.append(watch)
+        for where, text in problems.items():
+            if self.problems.get(where) != text:
+                log.warning("%s", text)
+        self.problems = problems
+        return new
+
+    def _watch(self, project: Path) -> Watch:
+        source = ScipionSource(project, time_zone=self._zone, host=self.host, clock=self._clock)
+        return Watch(project, source, self._store, host=self.host, clock=self._clock)
+
+    def once(self, progress: Progress) -> list[Problem]:
+        """Read everything there is and return what stood in the way."""
+        self.discover()
+        problems = [Problem(where=where, text=text) for where, text in self.problems.items()]
+        for watch in list(self.watches.values()):
+            problem = watch.once(progress)
+            if problem is not None:
+                problems.append(problem)
+        return problems
+
+    def start(self) -> None:
+        """Begin to watch, in threads of their own."""
+        self._spawn("discovery", self._discovery)
+        self._spawn("host", self._host)
+
+    def stop(self, *, patience: float = 5.0) -> None:
+        """Ask all threads to end and wait a little; one that hangs on a dead file system is left behind."""
+        self._stop.set()
+        deadline = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def last_read(self, session: int) -> int | None:
+        """Return when a session could be read last, as of this moment."""
+        return next((w.last_read for w in self.watches.values() if w.session == session), None)
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _tell(self, change: Change) -> None:
+        for listener in self._listeners:
+            listener(change)
+
+    def _discovery(self) -> None:
+        while not self._stop.is_set():
+            try:
+                for watch in self.discover():
+                    log.info("watching %s", watch.path)
+                    self._spawn(watch.key, lambda w=watch: w.run(self._stop, self._interval, self._tell))  # type: ignore[misc]
+            except StoreError as error:
+                log.error("%s", error)  # noqa: TRY400
+            self._stop.wait(DISCOVERY_SECONDS)
+
+    def _host(self) -> None:
+        source = HostSource(self.host, clock=self._clock)
+        swept = 0
+        while not self._stop.is_set():
+            try:
+                self._store.add_host_sample(source.sample((self._store.data_dir, *self._folders())))
+                if self._clock() - swept > 3600 * _SECOND:
+                    swept = self._clock()
+                    self._store.forget_host_samples(before=swept - self._keep)
+            except StoreError as error:
+                log.error("%s", error)  # noqa: TRY400
+            self._stop.wait(self._host_interval)
+
+    def _folders(self) -> Iterable[Path]:
+        return list(self.watches)

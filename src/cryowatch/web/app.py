@@ -1,0 +1,99 @@
+"""The web application: pages, JSON interface, events, images and metrics over one store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from cryowatch.dashboards import STANDARD, Dashboard
+from cryowatch.errors import CryowatchError
+from cryowatch.images import ImageServer
+from cryowatch.store.reader import Reader
+from cryowatch.web.api import API
+from cryowatch.web.events import Hub
+from cryowatch.web.metrics import Metrics
+from cryowatch.web.pages import STATIC, Pages
+from cryowatch.web.replies import JSON, SecurityHeaders, explain, status_of
+from cryowatch.web.summaries import Summaries
+
+WORKER_THREADS = 6
+"""Enough for SQLite's readers; each keeps a connection and its cache."""
+
+
+class _Static(StaticFiles):
+    """Static files that the browser asks for again each time, and gets only where they changed."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def create_app(
+    *,
+    reader: Reader,
+    hub: Hub,
+    images: ImageServer,
+    clock: Callable[[], int],
+    host: str,
+    last_read: Callable[[int], int | None],
+    dashboards: Sequence[Dashboard] = STANDARD,
+) -> Starlette:
+    """Return the application.  `last_read` says when a session (by its row id) could be read last."""
+    summaries = Summaries(reader, clock, last_read)
+    api = API(
+        reader=reader,
+        summaries=summaries,
+        dashboards=dashboards,
+        images=images,
+        hub=hub,
+        host=host,
+        clock=clock,
+    )
+    pages = Pages(reader, dashboards)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        del app
+        anyio.to_thread.current_default_thread_limiter().total_tokens = WORKER_THREADS
+        hub.open()
+        yield
+        await images.close()
+
+    def _wants_page(request: Request) -> bool:
+        return not request.url.path.startswith(("/api/", "/images/"))
+
+    async def ours(request: Request, error: Exception) -> Response:
+        if _wants_page(request) and isinstance(error, CryowatchError):
+            return pages.error(status_of(error), str(error))
+        return await explain(request, error)
+
+    async def theirs(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        text = "there is no such page" if error.status_code == 404 else error.detail
+        if _wants_page(request):
+            return pages.error(error.status_code, text)
+        return JSON({"error": text}, error.status_code)
+
+    return Starlette(
+        routes=[
+            *pages.routes(),
+            *api.routes(),
+            *Metrics(summaries).routes(),
+            Mount("/static", _Static(directory=STATIC), name="static"),
+        ],
+        middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1)],
+        exception_handlers={CryowatchError: ours, HTTPException: theirs},
+        lifespan=lifespan,
+    )

@@ -1,0 +1,95 @@
+"""Server-sent events: what changed, per session, to every open page.
+
+Commits happen in the agent's threads; `Hub.publish` hands them over to the server's event loop.  A page that reads
+slowly holds nothing up: each listener keeps only the newest change of each session, and gets at most two of them a
+second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from starlette.responses import StreamingResponse
+
+from cryowatch.store import Change
+
+HEARTBEAT_SECONDS = 15.0
+PACE_SECONDS = 0.5
+
+
+class _Listener:
+    """The changes that one page has not been told of yet."""
+
+    def __init__(self, session: str | None) -> None:
+        self.session = session
+        self.changes: dict[str, dict[str, Any]] = {}
+        self.woken = asyncio.Event()
+
+
+class Hub:
+    """Hands changes from the agent's threads to the pages that listen."""
+
+    def __init__(self, hello: dict[str, Any]) -> None:
+        self._hello = hello
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners: set[_Listener] = set()
+        self._closed = asyncio.Event()
+
+    def open(self) -> None:
+        """Take the running event loop as the one to hand changes to."""
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """End all streams, so that the server can stop."""
+        self._closed.set()
+        for listener in self._listeners:
+            listener.woken.set()
+
+    def publish(self, change: Change) -> None:
+        """Tell every page of a change; may be called from any thread, and before the server is up."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._spread, change)
+
+    def _spread(self, change: Change) -> None:
+        data = {"session": change.key, "head": change.seq, "generation": change.generation}
+        for listener in self._listeners:
+            if listener.session in (None, change.key):
+                listener.changes[change.key] = data
+                listener.woken.set()
+
+    async def stream(self, session: str | None) -> AsyncIterator[bytes]:
+        """Yield events for one page until it goes away or the server stops."""
+        listener = _Listener(session)
+        self._listeners.add(listener)
+        try:
+            yield _event("hello", self._hello)
+            while not self._closed.is_set():
+                try:
+                    await asyncio.wait_for(listener.woken.wait(), HEARTBEAT_SECONDS)
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                listener.woken.clear()
+                changes, listener.changes = listener.changes, {}
+                for data in changes.values():
+                    yield _event("change", data)
+                if changes:
+                    await asyncio.sleep(PACE_SECONDS)
+        finally:
+            self._listeners.discard(listener)
+
+    def response(self, session: str | None) -> StreamingResponse:
+        """Return the stream as an answer."""
+        return StreamingResponse(
+            self.stream(session),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"

@@ -1,0 +1,75 @@
+"""`/healthz` and `/metrics` (Prometheus' text format)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from cryowatch import __version__
+from cryowatch.web.replies import JSON
+from cryowatch.web.summaries import Summaries
+
+_GOOD = ("ok", "busy")
+
+
+class Metrics:
+    """The agent's own state, for machines."""
+
+    def __init__(self, summaries: Summaries) -> None:
+        self._summaries = summaries
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [Route("/healthz", self.health), Route("/metrics", self.metrics)]
+
+    def health(self, request: Request) -> Response:
+        del request
+        bad = [s["id"] for s in self._summaries.all() if s["state"]["state"] not in _GOOD]
+        return JSON({"status": "degraded" if bad else "ok", "sessions": bad, "version": __version__})
+
+    def metrics(self, request: Request) -> Response:
+        del request
+        sessions = self._summaries.all()
+        text = "".join(_families(sessions))
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+def _families(sessions: list[dict[str, Any]]) -> Iterable[str]:
+    yield f'# TYPE cryowatch_info gauge\ncryowatch_info{{version="{__version__}"}} 1\n'
+    yield "# HELP cryowatch_items Items of each stage of a session.\n# TYPE cryowatch_items gauge\n"
+    for session in sessions:
+        for stage, count in session["counts"].items():
+            yield f'cryowatch_items{{session="{_label(session["id"])}",stage="{stage}"}} {count}\n'
+    yield from _gauge(sessions, "newest_timestamp_seconds", "Time of the newest item.", _newest)
+    yield from _gauge(sessions, "last_read_timestamp_seconds", "Time of the last good read.", _last_read)
+    yield from _gauge(sessions, "readable", "1 where the source can be read.", _readable)
+
+
+def _gauge(sessions: list[dict[str, Any]], name: str, text: str, value: Any) -> Iterable[str]:
+    yield f"# HELP cryowatch_{name} {text}\n# TYPE cryowatch_{name} gauge\n"
+    for session in sessions:
+        found = value(session)
+        if found is not None:
+            yield f'cryowatch_{name}{{session="{_label(session["id"])}"}} {found}\n'
+
+
+def _newest(session: dict[str, Any]) -> float | None:
+    time = session["newest"]["time"]
+    return None if time is None else time / 1000
+
+
+def _last_read(session: dict[str, Any]) -> float | None:
+    time = session["state"]["last_read"]
+    return None if time is None else time / 1000
+
+
+def _readable(session: dict[str, Any]) -> int:
+    return int(session["state"]["state"] in _GOOD)
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

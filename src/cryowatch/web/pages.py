@@ -1,0 +1,85 @@
+"""The pages: shells that the browser fills from the JSON interface, and the files they need."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from cryowatch import __version__
+from cryowatch.dashboards import Dashboard, find
+from cryowatch.store.reader import Reader
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Pages:
+    """Renders the templates."""
+
+    def __init__(self, reader: Reader, dashboards: Sequence[Dashboard]) -> None:
+        self._reader = reader
+        self._dashboards = dashboards
+        self._versions: dict[str, tuple[int, str]] = {}
+        self._templates = Environment(
+            loader=PackageLoader("cryowatch.web"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["version"] = __version__
+        self._templates.globals["static"] = self._static
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the pages."""
+        return [
+            Route("/", self.sessions),
+            Route("/s/{session}", self.session),
+            Route("/s/{session}/{dashboard}", self.dashboard),
+        ]
+
+    def sessions(self, request: Request) -> Response:
+        del request
+        return self._page("sessions.html", {})
+
+    def session(self, request: Request) -> Response:
+        session = self._reader.session(request.path_params["session"])
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/s/{session['key']}/{self._dashboards[0].name}{query}", 307)
+
+    def dashboard(self, request: Request) -> Response:
+        session = self._reader.session(request.path_params["session"])
+        dashboard = find(request.path_params["dashboard"], self._dashboards)
+        if request.path_params != {"session": session["key"], "dashboard": dashboard.name}:
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/s/{session['key']}/{dashboard.name}{query}", 307)
+        context = {
+            "session": {"id": session["key"], "name": session["name"]},
+            "dashboard": {"name": dashboard.name, "title": dashboard.title},
+            "dashboards": [{"name": d.name, "title": d.title} for d in self._dashboards],
+        }
+        return self._page("dashboard.html", context)
+
+    def error(self, status: int, text: str) -> Response:
+        """Return the page that says what is wrong."""
+        return self._page("error.html", {"status": status, "text": text}, status)
+
+    def _page(self, template: str, context: dict[str, Any], status: int = 200) -> Response:
+        text = self._templates.get_template(template).render(context)
+        return HTMLResponse(text, status, headers={"Cache-Control": "no-cache"})
+
+    def _static(self, name: str) -> str:
+        """Return the address of a static file, with a mark of its contents."""
+        path = STATIC / name
+        changed = path.stat().st_mtime_ns
+        kept = self._versions.get(name)
+        if kept is None or kept[0] != changed:
+            kept = (changed, hashlib.sha256(path.read_bytes()).hexdigest()[:12])
+            self._versions[name] = kept
+        return f"/static/{name}?{kept[1]}"

@@ -1,0 +1,89 @@
+"""What the query of an address may say, read strictly: a value that cannot be understood is a `BadQuery`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from starlette.datastructures import QueryParams
+
+from cryowatch.dashboards import Dashboard
+from cryowatch.model import Micrograph, quantities
+from cryowatch.store.reader import SORTABLE, Selection
+from cryowatch.web.replies import BadQuery
+
+_MILLISECOND = 10**6
+_LARGEST = 2**53
+
+
+def whole(query: QueryParams, name: str, *, most: int = _LARGEST) -> int | None:
+    """Return a whole number from 0 to `most`, None where it is not given."""
+    text = query.get(name)
+    if text is None or text == "":
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) > most:
+        raise BadQuery(f"{name} must be a whole number up to {most}", where=text[:40])
+    return int(text)
+
+
+def nanoseconds(query: QueryParams, name: str) -> int | None:
+    """Return a time given in UTC milliseconds as nanoseconds."""
+    milliseconds = whole(query, name, most=9 * 10**12)
+    return None if milliseconds is None else milliseconds * _MILLISECOND
+
+
+def real(query: QueryParams, name: str) -> float | None:
+    """Return a finite number, None where it is not given."""
+    text = query.get(name)
+    if text is None or text == "":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadQuery(f"{name} must be a number", where=text[:40]) from None
+    if not math.isfinite(value):
+        raise BadQuery(f"{name} must be a finite number", where=text[:40])
+    return value
+
+
+def variables(query: QueryParams, dashboard: Dashboard) -> Mapping[str, float]:
+    """Return the value of each of a dashboard's variables: the one given, kept within its range, or its own."""
+    found = {}
+    for variable in dashboard.variables:
+        value = real(query, variable.name)
+        found[variable.name] = variable.value if value is None else min(max(value, variable.low), variable.high)
+    return found
+
+
+def selection(query: QueryParams, output: int) -> Selection:
+    """Return which micrographs a query asks for; ranges are given in shown units."""
+    sort = query.get("sort") or "time"
+    if sort not in SORTABLE:
+        raise BadQuery(f"micrographs cannot be sorted by {sort[:40]}", remedy=f"Known: {', '.join(SORTABLE)}")
+    order = query.get("order") or ("asc" if sort == "name" else "desc")
+    if order not in ("asc", "desc"):
+        raise BadQuery("order must be asc or desc", where=order[:40])
+    known = quantities(Micrograph)
+    ranges = {}
+    for name in query:
+        bound, _, field = name.partition("_")
+        if bound not in ("min", "max"):
+            continue
+        if field not in SORTABLE or field in ("name", "time", "item"):
+            raise BadQuery(f"there is no range of {field[:40]}")
+        value = real(query, name)
+        if value is not None:
+            low, high = ranges.get(field, (None, None))
+            stored = value / known[field].scale
+            ranges[field] = (stored, high) if bound == "min" else (low, stored)
+    enabled = query.get("enabled") or None
+    if enabled not in (None, "0", "1"):
+        raise BadQuery("enabled must be 0 or 1", where=enabled[:40])
+    return Selection(
+        output=output,
+        sort=sort,
+        descending=order == "desc",
+        ranges=ranges,
+        search=(query.get("search") or "")[:200],
+        enabled=None if enabled is None else enabled == "1",
+    )

@@ -1,0 +1,153 @@
+"""What is said of each session in one glance, computed again only where the session changed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cryowatch.model import DERIVED, Micrograph, OutputKind, Session, quantities
+from cryowatch.store.reader import Reader, Row, leading, leading_of
+
+_MILLISECOND = 10**6
+_HOUR = 3_600 * 10**9
+_ACQUISITION = (
+    "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size", "dose_per_frame",
+)  # fmt: skip
+_MEDIANS = ("defocus", "resolution", "astigmatism")
+
+_FIGURES = f"""
+SELECT {", ".join(f"quantile({f}, 0.5)" for f in _MEDIANS)} FROM micrograph WHERE output_id = ?"""
+
+_NEWEST = "SELECT id, name, time, seq FROM micrograph WHERE output_id = ? ORDER BY time DESC, item DESC LIMIT 1"
+
+_RATES = f"""
+WITH hours AS (SELECT time / {_HOUR} AS hour, count(*) AS n FROM micrograph WHERE output_id = :output GROUP BY 1)
+SELECT (SELECT count(*) FROM micrograph WHERE output_id = :output AND time > :now - {_HOUR} AND time <= :now),
+       (SELECT quantile(n, 0.5) FROM hours WHERE hour < :now / {_HOUR} AND hour > (SELECT min(hour) FROM hours))"""
+
+
+def milliseconds(nanoseconds: int | None) -> int | None:
+    """Return UTC nanoseconds as milliseconds."""
+    return None if nanoseconds is None else nanoseconds // _MILLISECOND
+
+
+class Summaries:
+    """Summaries of sessions, kept until the session's next change (its rates: for ten seconds)."""
+
+    def __init__(self, reader: Reader, clock: Callable[[], int], last_read: Callable[[int], int | None]) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._last_read = last_read
+        self._kept: dict[int, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._entry = threading.Lock()
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return every session, the one that changed last first."""
+        return [self.summary(row) for row in self._reader.sessions()]
+
+    def summary(self, session: Row) -> dict[str, Any]:
+        """Return the summary of one row of the session table."""
+        now = self._clock()
+        token = (session["seq"], now // (10 * 10**9))
+        with self._entry:
+            kept = self._kept.get(session["id"])
+        if kept is None or kept[0] != token:
+            figures = self._figures(self._reader.outputs(session["id"]), now)
+            with self._entry:
+                self._kept[session["id"]] = (token, figures)
+        else:
+            figures = kept[1]
+        return {
+            "id": session["key"],
+            "name": session["name"],
+            "path": session["path"],
+            "host": session["host"],
+            "source": session["source"],
+            "software": session["software"],
+            "status": session["status"] or "empty",
+            "created": milliseconds(session["created"]),
+            "state": self._state(session),
+            "head": session["seq"],
+            "generation": session["generation"],
+            **figures,
+        }
+
+    def detail(self, session: Row, dashboards: Sequence[Any]) -> dict[str, Any]:
+        """Return the summary with acquisition, outputs and dashboards."""
+        outputs = self._reader.outputs(session["id"])
+        chosen = leading(outputs)
+        known = quantities(Session)
+        return {
+            **self.summary(session),
+            "acquisition": [
+                {
+                    "name": field,
+                    "label": known[field].label,
+                    "value": session[field] * known[field].scale,
+                    "unit": known[field].shown_unit,
+                    "decimals": known[field].decimals,
+                }
+                for field in _ACQUISITION
+                if session[field] is not None
+            ],
+            "outputs": [_output(row) for row in outputs],
+            "output": chosen["id"] if chosen else None,
+            "dashboards": [{"name": d.name, "uid": d.uid, "title": d.title} for d in dashboards],
+        }
+
+    def _state(self, session: Row) -> dict[str, Any]:
+        last = self._last_read(session["id"])
+        return {
+            "state": session["state"],
+            "text": session["state_text"],
+            "last_read": milliseconds(session["last_read"] if last is None else last),
+            "troubles": json.loads(session["troubles"]),
+        }
+
+    def _figures(self, outputs: Sequence[Row], now: int) -> dict[str, Any]:
+        stages = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
+        leaders = {kind: leading_of(outputs, kind) for kind in stages}
+        counts = {kind.value: leader["count"] if leader else 0 for kind, leader in leaders.items()}
+        newest = max((leader["newest"] or 0 for leader in leaders.values() if leader), default=0)
+        chosen = leading(outputs)
+        medians: dict[str, float | None] = dict.fromkeys(_MEDIANS)
+        last_hour = median_hour = None
+        last: tuple[Any, ...] = (None, None, None, None)
+        if chosen is not None and chosen["count"]:
+            values = self._reader.table(_FIGURES, (chosen["id"],))[1][0]
+            known = {**quantities(Micrograph), **DERIVED}
+            medians = {
+                field: None if value is None else value * known[field].scale
+                for field, value in zip(_MEDIANS, values, strict=True)
+            }
+            last = self._reader.table(_NEWEST, (chosen["id"],))[1][0]
+            last_hour, median_hour = self._reader.table(_RATES, {"output": chosen["id"], "now": now})[1][0]
+        return {
+            "counts": counts,
+            "newest": {
+                "time": milliseconds(newest or None),
+                "micrograph": last[0],
+                "name": last[1],
+                "version": last[3],
+            },
+            "rate": {"last_hour": last_hour, "median_hour": median_hour},
+            "medians": medians,
+        }
+
+
+def _output(row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "run": row["run"],
+        "run_label": row["run_label"],
+        "run_status": row["run_status"],
+        "name": row["name"],
+        "class_name": row["class_name"],
+        "kind": row["kind"],
+        "size": row["size"],
+        "count": row["count"],
+        "stream_open": None if row["stream_open"] is None else bool(row["stream_open"]),
+        "newest": milliseconds(row["newest"]),
+    }
