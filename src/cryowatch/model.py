@@ -106,9 +106,7 @@ class Session:
     amplitude_contrast: float | None = _field(
         "Amplitude contrast", "Fraction of amplitude contrast.", decimals=2, default=None
     )
-    magnification: float | None = _field(
-        "Magnification", "Nominal magnification.", unit="×", decimals=0, default=None
-    )
+    magnification: float | None = _field("Magnification", "Nominal magnification.", unit="×", decimals=0, default=None)
     pixel_size: float | None = _field(
         "Pixel size", "Sampling rate of the movies.", unit="Å/px", decimals=3, default=None
     )
@@ -176,9 +174,7 @@ class Micrograph:
         decimals=2,
         default=None,
     )
-    defocus_angle: float | None = _field(
-        "Defocus angle", "Angle of the U axis.", unit="°", decimals=1, default=None
-    )
+    defocus_angle: float | None = _field("Defocus angle", "Angle of the U axis.", unit="°", decimals=1, default=None)
     phase_shift: float | None = _field(
         "Phase shift", "Of a phase plate, where it was estimated.", unit="°", decimals=1, default=None
     )

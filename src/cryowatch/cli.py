@@ -1,0 +1,149 @@
+"""The command line.  Heavy modules are imported inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryowatch import __version__
+from cryowatch.errors import CryowatchError
+
+USAGE = 2
+PROBLEMS = 1
+
+app = typer.Typer(
+    name="cryowatch",
+    help="Watch cryo-EM sessions while they run.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """What `export` can write."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+class Kind(StrEnum):
+    """What `export` can write of."""
+
+    MICROGRAPHS = "micrographs"
+    RUNS = "runs"
+    GAIN = "gain"
+    HOST = "host"
+    ALERTS = "alerts"
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the store, on a local disk.", show_default="~/.local/share/cryowatch", metavar="DIR"),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Settings in TOML.", show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml", metavar="FILE"
+    ),
+]
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  Typer's callbacks get the option's value
+    if wanted:
+        typer.echo(f"cryowatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def watch(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Scipion projects, or folders of them.", metavar="PATH…", show_default=False)
+    ],
+    once: Annotated[
+        bool, typer.Option("--once", help="Read all there is, and exit: 0, or 1 with what is left.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(help="Address and port of the pages.", show_default="127.0.0.1:8420", metavar="HOST:PORT"),
+    ] = None,
+    no_web: Annotated[bool, typer.Option("--no-web", help="Serve no pages.")] = False,
+) -> None:
+    """Watch projects: read them as they grow, and show them."""
+    from cryowatch import watching  # noqa: PLC0415
+
+    settings = watching.settings(config, data_dir=data_dir, listen=listen)
+    raise typer.Exit(watching.once(settings, paths) if once else watching.serve(settings, paths, web=not no_web))
+
+
+@app.command()
+def demo(
+    micrographs: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many the session will have.", metavar="N")
+    ] = 500,
+    every: Annotated[
+        float, typer.Option(min=0.01, max=3600, help="Seconds between two micrographs.", metavar="SECONDS")
+    ] = 4.0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the pages; 0 for any free one.")] = 8420,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+) -> None:
+    """Show a made-up session that grows, on a machine that has nothing."""
+    from cryowatch import watching  # noqa: PLC0415
+
+    raise typer.Exit(watching.demo(micrographs=micrographs, every=every, port=port, browser=not no_browser))
+
+
+@app.command()
+def status(
+    data_dir: DataDir = None,
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how every session is: exit 0 when all is well, 1 when something needs a person."""
+    from cryowatch import reports, watching  # noqa: PLC0415
+
+    settings = watching.settings(config, data_dir=data_dir)
+    raise typer.Exit(reports.status(settings.data_dir, as_json=json, out=sys.stdout))
+
+
+@app.command()
+def export(
+    session: Annotated[str, typer.Argument(help="The session's id, name or folder.", show_default=False)],
+    format: Annotated[Format, typer.Option(help="What to write.", show_default=False)],  # noqa: A002  the option's name
+    data_dir: DataDir = None,
+    config: Config = None,
+    kind: Annotated[Kind, typer.Option(help="What to write of.")] = Kind.MICROGRAPHS,
+) -> None:
+    """Print what the store holds of a session, in stored units, empty where there is no value."""
+    from cryowatch import reports, watching  # noqa: PLC0415
+
+    settings = watching.settings(config, data_dir=data_dir)
+    reports.export(settings.data_dir, session, kind=kind.value, as_json=format is Format.JSON, out=sys.stdout)
+
+
+def main() -> None:
+    """Run the command line; an error that somebody can do something about is one line, and exit code 2."""
+    try:
+        app()
+    except CryowatchError as error:
+        typer.secho(f"cryowatch: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(USAGE)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

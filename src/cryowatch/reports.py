@@ -1,0 +1,186 @@
+"""What `status` and `export` print, read from the store beside whichever agent is writing to it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TextIO
+
+from cryowatch.errors import StoreFailed
+from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, Run
+from cryowatch.store.reader import Reader, Row
+from cryowatch.store.writer import FILE_NAME
+
+_HEALTHY = ("ok", "busy")
+
+MICROGRAPH_COLUMNS = (*(f.name for f in fields(Micrograph)), "defocus", "astigmatism", "ratio")
+RUN_COLUMNS = (
+    *(f.name for f in fields(Run)),
+    *(f"output_{f.name}" for f in fields(Output) if f.name != "run"),
+)
+GAIN_COLUMNS = tuple(f.name for f in fields(GainResidual))
+HOST_COLUMNS = (
+    *(f.name for f in fields(HostSample) if f.name != "devices"),
+    *(f"device_{f.name}" for f in fields(DeviceSample)),
+)
+ALERT_COLUMNS = tuple(f.name for f in fields(Alert))
+
+
+def open_reader(data_dir: Path) -> Reader:
+    """Return a reader of the store in a data directory; raises `StoreFailed` where there is none."""
+    path = data_dir / FILE_NAME
+    if not path.is_file():
+        raise StoreFailed(
+            "nothing has been watched with this data directory yet",
+            where=data_dir,
+            remedy="Check --data-dir, or run cryowatch watch first",
+        )
+    return Reader(path)
+
+
+def status(data_dir: Path, *, as_json: bool, out: TextIO) -> int:
+    """Print how every session is; returns 0 where all is well, 1 where something needs a person."""
+    reader = open_reader(data_dir)
+    found = [_session_status(reader, row) for row in reader.sessions()]
+    needing = [s for s in found if s["needs"]]
+    if as_json:
+        json.dump({"healthy": not needing, "sessions": found}, out, indent=2)
+        out.write("\n")
+    elif not found:
+        out.write("No session is known yet.\n")
+    else:
+        _print_status(found, out)
+    return 1 if needing else 0
+
+
+def _session_status(reader: Reader, row: Row) -> dict[str, Any]:
+    counts = dict.fromkeys(("movies", "micrographs", "ctf"), 0)
+    newest = 0
+    for output in reader.outputs(row["id"]):
+        if output["kind"] in counts:
+            counts[output["kind"]] = max(counts[output["kind"]], output["count"])
+            newest = max(newest, output["newest"] or 0)
+    failed = [run for run in reader.runs(row["id"]) if run["status"] == "failed"]
+    needs = []
+    if row["state"] not in _HEALTHY:
+        needs.append(row["state_text"] or row["state"])
+    needs += [f"run {r['run']} ({r['label']}) failed{': ' + r['error'] if r['error'] else ''}" for r in failed]
+    return {
+        "session": row["key"],
+        "name": row["name"],
+        "path": row["path"],
+        "status": row["status"] or "empty",
+        "state": row["state"],
+        "last_read": row["last_read"],
+        "newest": newest or None,
+        **counts,
+        "needs": needs,
+    }
+
+
+def _print_status(found: list[dict[str, Any]], out: TextIO) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=out, highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Session")
+    table.add_column("Status")
+    for stage in ("Movies", "Micrographs", "CTF"):
+        table.add_column(stage, justify="right")
+    table.add_column("Newest")
+    table.add_column("Needs a person")
+    now = time.time_ns()
+    for session in found:
+        newest = "–" if session["newest"] is None else f"{_age(now - session['newest'])} ago"
+        needs = Text("; ".join(session["needs"]) or "–", style="red" if session["needs"] else "")
+        table.add_row(
+            Text(session["name"]),
+            session["status"],
+            *(f"{session[stage]:,}" for stage in ("movies", "micrographs", "ctf")),
+            newest,
+            needs,
+        )
+    console.print(table)
+
+
+def _age(nanoseconds: int) -> str:
+    from cryowatch.dashboards.payload import age  # noqa: PLC0415
+
+    return age(nanoseconds)
+
+
+def export(data_dir: Path, session: str, *, kind: str, as_json: bool, out: TextIO) -> None:
+    """Print every record of one kind of a session, in the model's field names and stored units."""
+    reader = open_reader(data_dir)
+    columns, rows = _records(reader, reader.session(session), kind)
+    if as_json:
+        _write_json(columns, rows, out)
+    else:
+        _write_csv(columns, rows, out)
+
+
+def _records(reader: Reader, session: Row, kind: str) -> tuple[tuple[str, ...], Iterable[Mapping[str, Any]]]:
+    parameters = {"session": session["id"], "host": session["host"], "name": session["key"]}
+    match kind:
+        case "micrographs":
+            return MICROGRAPH_COLUMNS, _with_booleans(reader.every_micrograph(session["id"]))
+        case "runs":
+            return RUN_COLUMNS, reader.rows(_RUNS, parameters)
+        case "gain":
+            return GAIN_COLUMNS, reader.rows("SELECT * FROM gain WHERE session_id = :session ORDER BY id", parameters)
+        case "host":
+            return HOST_COLUMNS, reader.rows(_HOST, parameters)
+        case _:
+            return ALERT_COLUMNS, reader.rows(_ALERTS, parameters)
+
+
+_RUNS = f"""
+SELECT {", ".join(f"run.{f.name}" for f in fields(Run))},
+       {", ".join(f"output.{f.name} AS output_{f.name}" for f in fields(Output) if f.name != "run")}
+FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
+WHERE run.session_id = :session ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
+
+_HOST = f"""
+SELECT {", ".join(f"host_sample.{f.name}" for f in fields(HostSample) if f.name != "devices")},
+       {", ".join(f"device_sample.{f.name} AS device_{f.name}" for f in fields(DeviceSample))}
+FROM host_sample LEFT JOIN device_sample ON sample_id = host_sample.id
+WHERE host_sample.host = :host ORDER BY host_sample.time, device_sample.kind, device_sample.device"""
+
+_ALERTS = """
+SELECT rule, :name AS session, severity, since, until, value, "limit", text FROM alert
+WHERE session_id = :session ORDER BY since, id"""
+
+
+def _with_booleans(rows: Iterable[Row]) -> Iterator[Row]:
+    for row in rows:
+        yield {**row, "enabled": bool(row["enabled"])}
+
+
+def _write_csv(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+    """Write RFC 4180 CSV; a text that a spreadsheet would take for a formula gets a leading apostrophe."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def _write_json(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+    separator = "[\n"
+    for row in rows:
+        out.write(separator)
+        json.dump({column: row[column] for column in columns}, out, ensure_ascii=False)
+        separator = ",\n"
+    out.write("[]\n" if separator == "[\n" else "\n]\n")

@@ -1,0 +1,220 @@
+"""What `watch` and `demo` do: wire the agent, the store, the images and the pages together, and end them in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import webbrowser
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cryowatch import __version__
+from cryowatch.agent import Agent, Problem
+from cryowatch.config import Settings, Web, load
+from cryowatch.errors import ConfigError, SourceError
+from cryowatch.sources.discovery import find_projects
+from cryowatch.store import Store
+
+console = Console(stderr=True, highlight=False)
+
+
+def settings(config: Path | None, *, data_dir: Path | None = None, listen: str | None = None) -> Settings:
+    """Return the settings with what the command line says on top; raises `ConfigError`."""
+    found = load(config)
+    update: dict[str, Any] = {}
+    if data_dir is not None:
+        update["data_dir"] = data_dir.expanduser()
+    if listen is not None:
+        try:
+            update["web"] = Web(listen=listen)
+        except ValueError:
+            raise ConfigError("is not an address and port", where=listen, remedy="Write 127.0.0.1:8420") from None
+    return found.model_copy(update=update)
+
+
+@contextlib.contextmanager
+def _store(data_dir: Path) -> Iterator[Store]:
+    store = Store(data_dir)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _agent(chosen: Settings, store: Store, paths: Sequence[Path]) -> Agent:
+    return Agent(
+        store,
+        paths,
+        interval=chosen.scipion.interval,
+        host_interval=chosen.host.interval,
+        keep_days=chosen.host.keep_days,
+        zone=chosen.zone,
+    )
+
+
+def once(chosen: Settings, paths: Sequence[Path]) -> int:
+    """Read all there is; returns 0, or 1 after printing what could not be read."""
+    _log(logging.ERROR)
+    with _store(chosen.data_dir) as store:
+        agent = _agent(chosen, store, paths)
+        started = time.monotonic()
+        with _Bars() as bars:
+            problems = agent.once(bars.show)
+        for problem in problems:
+            console.print(problem.text, style="red", markup=False, soft_wrap=True)
+        sessions = len(agent.watches)
+        items = sum(bars.done.values())
+        if not sessions and not problems:
+            problems = [Problem(where="", text="no project found")]
+            folders = ", ".join(str(p) for p in paths)
+            console.print(f"{folders}: no Scipion project found there", style="red", markup=False, soft_wrap=True)
+        else:
+            noun = "project" if sessions == 1 else "projects"
+            console.print(f"{sessions} {noun}, {items:,} items, {time.monotonic() - started:.1f} s")
+    return 1 if problems else 0
+
+
+def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool = False) -> int:
+    """Watch until interrupted; returns 0."""
+    _log(logging.INFO)
+    _refuse_hopeless(paths)
+    with _store(chosen.data_dir) as store:
+        agent = _agent(chosen, store, paths)
+        if web:
+            _serve_pages(chosen, store, agent, browser=browser)
+        else:
+            stop = threading.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: stop.set())
+            agent.start()
+            console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
+            stop.wait()
+        agent.stop()
+    return 0
+
+
+def _refuse_hopeless(paths: Sequence[Path]) -> None:
+    """Raise the first path's error where none of the paths can be looked into; the others may yet come."""
+    errors: list[SourceError] = []
+    for path in paths:
+        try:
+            find_projects(path.expanduser().absolute())
+        except SourceError as error:
+            errors.append(error)
+    if len(errors) == len(paths):
+        raise errors[0]
+
+
+def _serve_pages(chosen: Settings, store: Store, agent: Agent, *, browser: bool) -> None:
+    from cryowatch.images import ImageServer  # noqa: PLC0415
+    from cryowatch.web.app import create_app  # noqa: PLC0415
+    from cryowatch.web.events import Hub  # noqa: PLC0415
+    from cryowatch.web.server import Server, address_of, bind  # noqa: PLC0415
+
+    listener = bind(chosen.web.listen)
+    address = address_of(listener)
+    hub = Hub({"version": __version__, "started": time.time_ns() // 10**6})
+    images = ImageServer(
+        store.data_dir / "images", workers=chosen.images.workers, cache_bytes=chosen.images.cache_mb * 1_000_000
+    )
+    app = create_app(
+        reader=store.reader(), hub=hub, images=images, clock=time.time_ns, host=agent.host, last_read=agent.last_read
+    )
+    agent.listen(hub.publish)
+    agent.start()
+
+    def started() -> None:
+        console.print(f"cryowatch {__version__} shows the sessions at [bold]{address}[/]  Ctrl+C ends it.")
+        if not chosen.web.listen.rpartition(":")[0].strip("[]").startswith(("127.", "localhost", "::1")):
+            console.print("Everybody who can reach this address can see every session.", style="yellow")
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(app, hub, started=started).run(sockets=[listener])
+
+
+def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
+    """Stream a made-up session in a child process, and watch it; nothing is left behind."""
+    with tempfile.TemporaryDirectory(prefix="cryowatch-demo-") as folder:
+        root = Path(folder)
+        projects = root / "projects"
+        projects.mkdir()
+        command = [sys.executable, "-m", "cryowatch.demo", str(projects / "demo-session")]
+        command += ["--micrographs", str(micrographs), "--every", str(every)]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  our own interpreter and module
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            chosen = load_demo(root / "data", port)
+            return serve(chosen, [projects], web=True, browser=browser and _has_screen())
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            child.terminate()
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def load_demo(data_dir: Path, port: int) -> Settings:
+    """Return the settings of a demo: its own data, its own port, a quick look at everything."""
+    return settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
+
+
+def _has_screen() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin")
+
+
+def _log(level: int) -> None:
+    handler: logging.Handler
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_path=False, markup=False, log_time_format="%H:%M:%S")
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _Bars:
+    """A progress bar for each project that takes longer to read; nothing where the output is no terminal."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+        self._bars: dict[str, Any] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, name: str, done: int, total: int) -> None:
+        """Move the bar of one project."""
+        self.done[name] = done
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task(name, total=total)
+        self._progress.update(self._bars[name], completed=done, total=total)
