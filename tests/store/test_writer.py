@@ -1,0 +1,265 @@
+"""The store keeps what sources read: exactly once, together with the cursor, in one order of changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryowatch.errors import StoreFailed, StoreInUse, StoreOnNetwork, StoreTooNew
+from cryowatch.model import DeviceSample, HostSample, OutputKind
+from cryowatch.reading import Reading, Trouble
+from cryowatch.store import Store
+from cryowatch.store import lock as lock_module
+from cryowatch.store.lock import file_system
+from cryowatch.store.schema import MIGRATIONS, migrate
+from cryowatch.store.writer import FILE_NAME
+from tests.records import START, micrograph, output, reading, run, session, span
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def items(store: Store) -> list[tuple[int, str, float | None]]:
+    return store.reader().table("SELECT item, name, defocus_u FROM micrograph ORDER BY item")[1]
+
+
+def test_reading_and_cursor_are_there_after_a_restart(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    known = first.register(session())
+    first.commit(known.session, reading(span([micrograph(1), micrograph(2)]), cursor="two"), now=START)
+    first.close()
+    second = Store(tmp_path)
+    again = second.register(session())
+    assert (again.session, again.key) == (known.session, "alpha")
+    assert second.cursor(again.session) == "two"
+    assert [row[0] for row in items(second)] == [1, 2]
+    second.close()
+
+
+def test_storing_the_same_reading_twice_changes_nothing(store: Store) -> None:
+    known = store.register(session())
+    values = reading(span([micrograph(1), micrograph(2)]), session=session(voltage=300.0))
+    assert store.commit(known.session, values, now=START) is not None
+    before = store.reader().table("SELECT id, seq, item FROM micrograph")
+    head = store.reader().head()
+    assert store.commit(known.session, values, now=START + 1) is None
+    assert store.reader().table("SELECT id, seq, item FROM micrograph") == before
+    assert store.reader().head() == head
+
+
+def test_a_span_makes_the_range_equal_to_the_source(store: Store) -> None:
+    known = store.register(session())
+    store.commit(known.session, reading(span([micrograph(i) for i in (1, 2, 5)])), now=START)
+    late = [micrograph(1), micrograph(3), micrograph(5, enabled=False)]
+    change = store.commit(known.session, reading(span(late)), now=START)
+    assert change is not None
+    assert (change.added, change.changed, change.dropped) == (1, 1, 1)
+    assert change.generation == 1
+    assert store.reader().table("SELECT item, enabled FROM micrograph ORDER BY item")[1] == [(1, 1), (3, 1), (5, 0)]
+
+
+def test_a_span_leaves_what_is_outside_it_alone(store: Store) -> None:
+    known = store.register(session())
+    store.commit(known.session, reading(span([micrograph(i) for i in range(1, 7)])), now=START)
+    store.commit(known.session, reading(span([], after=2, upto=4)), now=START)
+    assert [row[0] for row in items(store)] == [1, 2, 5, 6]
+
+
+def test_an_item_with_another_name_is_another_micrograph(store: Store) -> None:
+    known = store.register(session())
+    store.commit(known.session, reading(span([micrograph(1)])), now=START)
+    (before,) = store.reader().table("SELECT id FROM micrograph")[1]
+    store.commit(known.session, reading(span([micrograph(1, name="other.mrcs")])), now=START)
+    (after,) = store.reader().table("SELECT id FROM micrograph")[1]
+    assert after != before, "its images' addresses must change with it"
+
+
+def test_runs_and_outputs_that_are_gone_take_their_items_along(store: Store) -> None:
+    known = store.register(session())
+    runs = (run(), run("67", class_name="ProtMotionCorr"))
+    outputs = (output(), output("67", "outputMicrographs", kind=OutputKind.MICROGRAPHS))
+    movies = span([micrograph(1, run="67", output="outputMicrographs")], run="67", output="outputMicrographs")
+    store.commit(known.session, reading(span([micrograph(1)]), movies, runs=runs, outputs=outputs), now=START)
+    store.commit(known.session, Reading(cursor="2", runs=(run(),), outputs=(output(),)), now=START)
+    reader = store.reader()
+    assert [row["run"] for row in reader.runs(known.session)] == ["135"]
+    assert reader.table("SELECT count(*) FROM micrograph")[1] == [(1,)]
+
+
+def test_derived_values_are_those_of_the_model(store: Store) -> None:
+    known = store.register(session())
+    record = micrograph(1, defocus_u=23435.1540714769, defocus_v=23408.1521223958)
+    store.commit(known.session, reading(span([record, micrograph(2, defocus_v=None)])), now=START)
+    found = store.reader().table("SELECT defocus, astigmatism, ratio FROM micrograph ORDER BY item")[1]
+    assert found == [(record.defocus, record.astigmatism, record.ratio), (None, None, None)]
+
+
+def test_followers_find_what_changed_since_their_position(store: Store) -> None:
+    known = store.register(session())
+    first = store.commit(known.session, reading(span([micrograph(i) for i in range(1, 4)])), now=START)
+    assert first is not None
+    store.advance("influx", first.seq)
+    store.commit(known.session, reading(span([micrograph(2, enabled=False)], after=1, upto=2)), now=START)
+    reader = store.reader()
+    (row,) = reader.outputs(known.session)
+    changed = reader.micrographs_after(row["id"], reader.position("influx"), limit=10)
+    assert [m["item"] for m in changed] == [2]
+
+
+def test_sizes_of_outputs_leave_one_row_a_change(store: Store) -> None:
+    known = store.register(session())
+    for now, size in ((1, 5), (2, 5), (3, 9)):
+        values = Reading(cursor=str(now), runs=(run(),), outputs=(output(size=size, path=str(now)),))
+        store.commit(known.session, values, now=now)
+    assert store.reader().table("SELECT time, size FROM output_size")[1] == [(1, 5), (3, 9)]
+
+
+def test_state_of_a_source_keeps_the_last_good_read(store: Store) -> None:
+    known = store.register(session())
+    assert store.note(known.session, state="ok", text="", last_read=START) is None
+    trouble = Trouble(where="ctfs.sqlite", state="malformed", text="not a database")
+    change = store.note(known.session, state="gone", text="unmounted", troubles=[trouble], last_read=None)
+    assert change is not None
+    row = store.reader().session("alpha")
+    assert (row["state"], row["state_text"], row["last_read"]) == ("gone", "unmounted", START)
+    assert store.note(known.session, state="gone", text="unmounted", troubles=[trouble], last_read=None) is None
+
+
+def test_two_projects_of_one_name_have_their_own_addresses(store: Store) -> None:
+    first = store.register(session("/a/grid 1 <b>"))
+    second = store.register(session("/b/grid 1 <b>"))
+    third = store.register(session("/c/alpha"))
+    fourth = store.register(session("/d/alpha"))
+    keys = [first.key, second.key, third.key, fourth.key]
+    assert len(set(keys)) == 4
+    assert third.key == "alpha"
+    assert all(key.isascii() and "/" not in key and " " not in key for key in keys)
+
+
+def test_host_samples_are_kept_for_a_while(store: Store) -> None:
+    disk = DeviceSample(kind="filesystem", device="/", used=40.0, free=1e12)
+    for time in (1, 2, 2, 3):
+        store.add_host_sample(HostSample(host="gpu1", time=time, cpu=12.5, devices=(disk,)))
+    assert store.forget_host_samples(before=3) == 2
+    reader = store.reader()
+    assert reader.table("SELECT time FROM host_sample")[1] == [(3,)]
+    assert reader.table("SELECT count(*) FROM device_sample")[1] == [(1,)]
+
+
+def test_a_second_agent_on_the_data_directory_is_refused(store: Store) -> None:
+    with pytest.raises(StoreInUse, match=f"process {os.getpid()}"):
+        Store(store.data_dir)
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path}/with\\040space nfs4 rw 0 0\n"
+    monkeypatch.setattr(lock_module, "_mounts", lambda: mounts)
+    with pytest.raises(StoreOnNetwork, match="nfs4"):
+        Store(tmp_path / "with space" / "data")
+    assert file_system(tmp_path / "with space-not", mounts) == "ext4"
+
+
+def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(StoreTooNew, match="newer"):
+        Store(tmp_path)
+
+
+def test_a_damaged_file_is_named_and_the_lock_released(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"this is no database" * 100)
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match="is not a database"):
+            Store(tmp_path)
+
+
+def test_an_interrupted_upgrade_is_none(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)
+    migrate(connection, where="x")
+    broken = (*MIGRATIONS, "CREATE TABLE fresh (a); CREATE TABLE session (a);")
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, where="x", migrations=broken)
+    connection.close()
+    connection = sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    migrate(connection, where="x", migrations=(*MIGRATIONS, "CREATE TABLE fresh (a);"))
+    assert connection.execute("SELECT count(*) FROM fresh").fetchone() == (0,)
+    connection.close()
+
+
+def test_an_agent_killed_while_it_writes_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from cryowatch.store import Store
+        from tests.records import START, micrograph, reading, session, span
+        store = Store(Path(sys.argv[1]))
+        known = store.register(session())
+        last = int(store.cursor(known.session) or 0)
+        while True:
+            new = [micrograph(i) for i in range(last + 1, last + 51)]
+            store.commit(known.session, reading(span(new, after=last), cursor=str(last + 50)), now=START)
+            last += 50
+            print(last, flush=True)
+    """)
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}"}
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+        ) as child:
+            assert child.stdout is not None
+            for _ in range(5):
+                promised = int(child.stdout.readline())
+            child.send_signal(signal.SIGKILL)
+    store = Store(tmp_path)
+    known = store.register(session())
+    cursor = int(store.cursor(known.session))
+    assert cursor >= promised
+    assert [row[0] for row in items(store)] == list(range(1, cursor + 1))
+    assert store.reader().table("PRAGMA integrity_check")[1] == [("ok",)]
+    store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 12),
+            st.one_of(st.none(), st.integers(0, 12)),
+            st.sets(st.integers(1, 12)),
+            st.integers(0, 2),
+        ),
+        max_size=8,
+    )
+)
+def test_any_sequence_of_spans_ends_equal_to_the_source(
+    tmp_path_factory: pytest.TempPathFactory, spans: list[tuple[int, int | None, set[int], int]]
+) -> None:
+    store = Store(tmp_path_factory.mktemp("store"))
+    known = store.register(session())
+    truth: dict[int, float] = {}
+    for after, upto, numbers, value in spans:
+        inside = sorted(n for n in numbers if n > after and (upto is None or n <= upto))
+        truth = {n: v for n, v in truth.items() if n <= after or (upto is not None and n > upto)}
+        truth.update(dict.fromkeys(inside, float(value)))
+        found = [micrograph(n, defocus_u=float(value)) for n in inside]
+        store.commit(known.session, reading(span(found, after=after, upto=upto)), now=START)
+    assert [(row[0], row[2]) for row in items(store)] == sorted(truth.items())
+    store.close()
