@@ -1,0 +1,67 @@
+"""Finding projects below a folder.
+
+A project is a folder that holds `project.sqlite`.  A path is one itself, or holds projects one level below it, as
+Scipion's `projects` folder does; of ScipionUserData, its `projects` folder counts.  Deeper is not looked: a folder
+of movies may hold a hundred thousand entries, and is listed every few seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryowatch.errors import SourceDenied, SourceMalformed
+from cryowatch.reading import Trouble
+from cryowatch.sources.scipion.database import denied_or_gone
+
+MARK = "project.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """The projects found below a path, and the folders that could not be looked into."""
+
+    projects: tuple[Path, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+
+
+def find_projects(path: Path) -> Discovery:
+    """Return the projects at or below a path; raises `SourceGone`, `SourceMalformed` or `SourceDenied`."""
+    try:
+        if (path / MARK).is_file():
+            return Discovery(projects=(path,))
+        if not path.is_dir():
+            path.stat()
+            raise SourceMalformed("is a file, not a project or a folder of projects", where=path)
+        folders = _folders(path)
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    if (path / "projects").is_dir() and not (path / "projects" / MARK).exists():
+        inner = find_projects(path / "projects")
+        found = _projects(folders)
+        return Discovery(projects=found.projects + inner.projects, troubles=found.troubles + inner.troubles)
+    return _projects(folders)
+
+
+def _folders(path: Path) -> list[Path]:
+    with os.scandir(path) as entries:
+        return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir())
+
+
+def _projects(folders: list[Path]) -> Discovery:
+    projects, troubles, seen = [], [], set()
+    for folder in folders:
+        try:
+            mark = os.stat(folder / MARK)  # noqa: PTH116
+        except PermissionError as error:
+            text = denied_or_gone(folder, error)
+            troubles.append(Trouble(where=str(folder), state=SourceDenied.state, text=f"{text.what}. {text.remedy}"))
+            continue
+        except OSError:
+            continue
+        place = (mark.st_dev, mark.st_ino)
+        if place not in seen:
+            seen.add(place)
+            projects.append(folder)
+    return Discovery(projects=tuple(projects), troubles=tuple(troubles))

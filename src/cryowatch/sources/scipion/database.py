@@ -1,0 +1,210 @@
+"""Reading a SQLite file that another program is writing, without ever getting in its way.
+
+What was measured with SQLite 3.40 and rollback journals, Scipion's default:
+
+- a cursor left open makes the *writer's* commit fail, so every query here is fetched to its end, in pages;
+- a writer at work holds the lock for milliseconds: that is `SourceBusy`, and the next tick will do;
+- a writer killed in mid-transaction leaves a hot journal, which a reader may not roll back: the file and its journal
+  are copied aside and the copy is recovered;
+- opening a WAL database that nobody has open would create files beside it, owned by this user: it is copied aside too.
+
+Nothing is ever written into the folder of the file.  The process must not `open()` a database file while it has an
+SQLite connection to it: closing any descriptor of a file drops all POSIX locks that the process holds on it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cryowatch.errors import (
+    SourceBusy,
+    SourceDenied,
+    SourceError,
+    SourceGone,
+    SourceInterrupted,
+    SourceMalformed,
+)
+
+PAGE = 2_000
+BUSY_SECONDS = 0.05
+SETTLED_NS = 2 * 10**9
+_MAGIC = b"SQLite format 3\0"
+_WAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """By what a file's change is noticed without opening it."""
+
+    inode: int
+    size: int
+    changed: int
+    companions: tuple[int, ...]
+    settled: bool
+    """Whether the last change is long enough ago that a later one cannot have the same time stamp."""
+
+
+def stamp(path: Path, now: int) -> Stamp:
+    """Return the stamp of a database and of its journal or WAL; raises `SourceGone` or `SourceDenied`."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    companions: list[int] = []
+    for suffix in ("-journal", "-wal"):
+        try:
+            companion = os.stat(f"{path}{suffix}")  # noqa: PTH116  half the cost of a Path, many times a second
+        except OSError:
+            continue
+        companions += (companion.st_size, companion.st_mtime_ns)
+    latest = max(found.st_mtime_ns, *companions[1::2], 0)
+    return Stamp(found.st_ino, found.st_size, found.st_mtime_ns, tuple(companions), now - latest > SETTLED_NS)
+
+
+def denied_or_gone(path: Path, error: OSError) -> SourceError:
+    """Return what an error of the file system means."""
+    if isinstance(error, PermissionError):
+        return SourceDenied(
+            "this user may not read it", where=path, remedy="Run cryowatch as a user in the project's group"
+        )
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return SourceGone("is not there", where=path, remedy="Was it moved, deleted or not mounted?")
+    return SourceGone(f"the file system reports: {error.strerror}", where=path, remedy="Is it mounted and reachable?")
+
+
+class Database:
+    """An open connection to a database, or to a private copy of it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query; raises a `SourceError`."""
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def tables(self) -> set[str]:
+        """Return the names of the tables."""
+        return {row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Database]:
+    """Open a database to read; raises a `SourceError`, also for what happens inside."""
+    if _is_abandoned_wal(path):
+        with _copied(path) as database:
+            yield database
+        return
+    connection = _connect(path, f"file:{quote(str(path))}?mode=ro")
+    try:
+        database = Database(connection, path)
+        try:
+            database.rows("SELECT count(*) FROM sqlite_master")
+        except SourceInterrupted:
+            connection.close()
+            with _copied(path) as copy:
+                yield copy
+            return
+        yield database
+    finally:
+        connection.close()
+
+
+def _connect(path: Path, uri: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    connection.text_factory = _text
+    return connection
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _is_abandoned_wal(path: Path) -> bool:
+    """Return whether a database is in WAL mode and nobody has it open (SQLite's file format, bytes 18 and 19)."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    if header and not header.startswith(_MAGIC[: len(header)]):
+        raise SourceMalformed("is not a database", where=path, remedy="Was the file overwritten or cut short?")
+    return len(header) == 20 and _WAL in header[18:20] and not Path(f"{path}-shm").exists()
+
+
+@contextmanager
+def _copied(path: Path) -> Iterator[Database]:
+    """Read a copy of a database and its journal; raises `SourceBusy` where it changed during the copy."""
+    with tempfile.TemporaryDirectory(prefix="cryowatch-") as folder:
+        copy = Path(folder) / "copy.sqlite"
+        before = stamp(path, 0)
+        try:
+            for suffix in ("", "-journal", "-wal"):
+                source = Path(f"{path}{suffix}")
+                if not suffix or source.exists():
+                    shutil.copyfile(source, f"{copy}{suffix}")
+        except FileNotFoundError as error:
+            raise SourceBusy("its writer is just ending a transaction", where=path) from error
+        except OSError as error:
+            raise SourceInterrupted(f"could not be copied aside: {error.strerror}", where=path) from error
+        if stamp(path, 0) != before:
+            raise SourceBusy("it changed while it was being copied", where=path)
+        connection = _connect(path, f"file:{quote(str(copy))}?mode=rw")
+        try:
+            database = Database(connection, path)
+            try:
+                database.rows("SELECT count(*) FROM sqlite_master")
+            except SourceBusy as error:
+                raise SourceInterrupted(str(error.what), where=path) from error
+            yield database
+        finally:
+            connection.close()
+
+
+def explain(error: sqlite3.Error, path: Path) -> SourceError:
+    """Return what an error of SQLite means for a reader."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    match code & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_SCHEMA:
+            return SourceBusy("its writer is at work", where=path)
+        case sqlite3.SQLITE_READONLY:
+            return SourceInterrupted(
+                "its writer was interrupted, and it could not be recovered from a copy",
+                where=path,
+                remedy="Let Scipion open the project once",
+            )
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return SourceMalformed(
+                "is damaged or cut short",
+                where=path,
+                remedy="What was read before is kept; check the disk and the copy",
+            )
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return _unopened(path)
+        case _:
+            return SourceMalformed(f"is not as Scipion writes it: {error}", where=path)
+
+
+def _unopened(path: Path) -> SourceError:
+    if not path.exists():
+        return denied_or_gone(path, FileNotFoundError())
+    if not os.access(path, os.R_OK):
+        return denied_or_gone(path, PermissionError())
+    if Path(f"{path}-journal").exists():
+        return SourceInterrupted("its writer was interrupted", where=path)
+    return denied_or_gone(path, OSError(0, "it cannot be opened"))

@@ -1,0 +1,217 @@
+"""Items of a Scipion set of CTFs, micrographs or movies, as `Micrograph` records.
+
+A set is an SQLite file: `Properties(key, value)`, `Classes(label_property, column_name, class_name)` and `Objects`.
+Which column holds what differs from set to set, so the map is made anew for each file that is opened.  Values that
+stand for "none" (zero, negative, inf, nan, and what `CTFModel.setWrongDefocus` writes) become None.
+"""
+
+from __future__ import annotations
+
+import calendar
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryowatch.model import Micrograph, OutputKind
+from cryowatch.sources.scipion.database import PAGE, Database
+
+_COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
+    OutputKind.CTF: {
+        "name": ("_micObj._micName",),
+        "defocus_u": ("_defocusU",),
+        "defocus_v": ("_defocusV",),
+        "defocus_angle": ("_defocusAngle",),
+        "phase_shift": ("_phaseShift",),
+        "resolution": ("_resolution",),
+        "fit_quality": ("_fitQuality",),
+        "motion_total": ("_micObj._rlnAccumMotionTotal",),
+        "motion_early": ("_micObj._rlnAccumMotionEarly",),
+        "motion_late": ("_micObj._rlnAccumMotionLate",),
+        "pixel_size": ("_micObj._samplingRate",),
+        "micrograph_path": ("_micObj._filename",),
+        "power_spectrum_path": ("_psdFile", "_micObj.psdCorr._filename", "_micObj.psdJpeg"),
+        "shift_plot_path": (
+            "_micObj.plotGlobal._filename",
+            "_micObj.plotCart._filename",
+            "_micObj.plotCart",
+            "_micObj.plotPolar._filename",
+        ),
+    },
+    OutputKind.MICROGRAPHS: {
+        "name": ("_micName",),
+        "motion_total": ("_rlnAccumMotionTotal",),
+        "motion_early": ("_rlnAccumMotionEarly",),
+        "motion_late": ("_rlnAccumMotionLate",),
+        "pixel_size": ("_samplingRate",),
+        "micrograph_path": ("_filename",),
+        "power_spectrum_path": ("psdCorr._filename", "psdJpeg", "psdJpeg._filename"),
+        "shift_plot_path": ("plotGlobal._filename", "plotCart._filename", "plotCart", "plotPolar._filename"),
+    },
+    OutputKind.MOVIES: {
+        "name": ("_micName",),
+        "pixel_size": ("_samplingRate",),
+    },
+}
+_NAMELESS = {OutputKind.CTF: "_micObj._filename", OutputKind.MICROGRAPHS: "_filename", OutputKind.MOVIES: "_filename"}
+_SIZE = "SELECT value FROM Properties WHERE key = '_size'"
+_INFINITY = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Up to `PAGE` items with ids above a given one; `last` is the highest, None of none."""
+
+    items: tuple[Micrograph, ...]
+    last: int | None
+    complete: bool
+
+
+def has_tables(database: Database) -> bool:
+    """Return whether a set has its tables; Scipion makes the file first."""
+    return {"Classes", "Objects", "Properties"} <= database.tables()
+
+
+class ItemSet:
+    """One set in an open database that holds its tables; raises `SourceMalformed` when it is damaged."""
+
+    def __init__(self, database: Database, kind: OutputKind, *, run: str, output: str, changed: int) -> None:
+        self._database = database
+        self._kind = kind
+        self._run = run
+        self._output = output
+        self._changed = changed
+        rows = database.rows("SELECT label_property, column_name FROM Classes")
+        columns = {str(label): str(column) for label, column in rows}
+        present = {row[1] for row in database.rows("PRAGMA table_info(Objects)")}
+        self._fields: list[tuple[str, int]] = []
+        chosen = ["id", "enabled", "creation"]
+        wanted = {**_COLUMNS[kind], "file_name": (_NAMELESS[kind],)}
+        for field, labels in wanted.items():
+            for label in labels:
+                column = columns.get(label, "")
+                if column in present:
+                    self._fields.append((field, len(chosen)))
+                    chosen.append(column)
+        quoted = ", ".join(f'"{c}"' for c in chosen)
+        self._select = f"SELECT {quoted} FROM Objects WHERE id > ? ORDER BY id LIMIT {PAGE}"
+        self._times: dict[str, int] = {}
+
+    def size(self) -> int | None:
+        """Return the number of items that the set's writer says it has."""
+        rows = self._database.rows(_SIZE)
+        try:
+            return int(float(rows[0][0])) if rows else None
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    def count(self) -> tuple[int, int]:
+        """Return the number of items and the highest id; reads the whole table."""
+        count, last = self._database.rows("SELECT count(*), max(id) FROM Objects")[0]
+        return int(count), int(last or 0)
+
+    def last(self) -> int:
+        """Return the highest id."""
+        return int(self._database.rows("SELECT max(id) FROM Objects")[0][0] or 0)
+
+    def page(self, after: int) -> Page:
+        """Return the next items above an id."""
+        rows = self._database.rows(self._select, (after,))
+        return Page(items=tuple(map(self._record, rows)), last=rows[-1][0] if rows else None, complete=len(rows) < PAGE)
+
+    def _record(self, row: tuple[Any, ...]) -> Micrograph:
+        values: dict[str, Any] = {}
+        for field, place in self._fields:
+            value = row[place]
+            if value is not None and value != "" and field not in values:
+                convert = _CONVERSIONS.get(field)
+                if convert is not None:
+                    value = convert(value)
+                if value is not None:
+                    values[field] = value
+        file_name = values.pop("file_name", "")
+        if "name" not in values:
+            values["name"] = file_name.rpartition("/")[2] or f"item {row[0]}"
+        u, v = values.get("defocus_u"), values.get("defocus_v")
+        if u is None or v is None:
+            values.pop("defocus_u", None)
+            values.pop("defocus_v", None)
+            values.pop("defocus_angle", None)
+        return Micrograph(
+            run=self._run,
+            output=self._output,
+            item=row[0],
+            time=self._time(row[2]),
+            enabled=row[1] != 0,
+            **values,
+        )
+
+    def _time(self, text: object) -> int:
+        """Return `creation`, UTC in whole seconds, in nanoseconds; one that is no time is that of the file."""
+        key = str(text)
+        known = self._times.get(key)
+        if known is None:
+            try:
+                known = calendar.timegm(time.strptime(key[:19], "%Y-%m-%d %H:%M:%S")) * 10**9
+            except ValueError:
+                known = self._changed
+            self._times[key] = known
+        return known
+
+
+def bare_path(text: object) -> str:
+    """Return a path without Scipion's decorations: `3@stack.mrcs` and `file.mrc:mrc`."""
+    path = str(text)
+    number, at, rest = path.partition("@")
+    if at and number.strip().isdigit():
+        path = rest
+    name, colon, kind = path.rpartition(":")
+    return name if colon and kind.isalnum() and len(kind) <= 5 else path
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if -_INFINITY < number < _INFINITY else None
+
+
+def _positive(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _not_negative(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and number >= 0 else None
+
+
+def _angle(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and -360 <= number <= 360 else None
+
+
+def _fit(value: object) -> float | None:
+    """A cross-correlation: above -1; what programs write for "none" is -1 and less."""
+    number = _number(value)
+    return number if number is not None and number > -1 else None
+
+
+_CONVERSIONS: Mapping[str, Callable[[object], Any]] = {
+    "name": str,
+    "file_name": bare_path,
+    "defocus_u": _positive,
+    "defocus_v": _positive,
+    "defocus_angle": _angle,
+    "phase_shift": _angle,
+    "resolution": _positive,
+    "fit_quality": _fit,
+    "motion_total": _not_negative,
+    "motion_early": _not_negative,
+    "motion_late": _not_negative,
+    "pixel_size": _positive,
+    "micrograph_path": bare_path,
+    "power_spectrum_path": bare_path,
+    "shift_plot_path": bare_path,
+}
