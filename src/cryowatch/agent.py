@@ -70,7 +70,7 @@ class Watch:
         self.active = True
         self.problem: Problem | None = None
         self._cursor = store.cursor(self.session)
-        self._noted = ("", "", (), 0)
+        self._noted: tuple[str, str, tuple[Trouble, ...], int] = ("", "", (), 0)
 
     def step(self) -> tuple[Reading | None, Change | None]:
         """Read once and commit it; (None, …) where nothing could be read."""

@@ -54,27 +54,27 @@ class _Section(BaseModel):
 class Web(_Section):
     """The built-in pages."""
 
-    listen: Annotated[str, AfterValidator(_address)] = Field("127.0.0.1:8420", description="Address and port.")
+    listen: Annotated[str, AfterValidator(_address)] = Field(default="127.0.0.1:8420", description="Address and port.")
 
 
 class Scipion(_Section):
     """Reading Scipion projects."""
 
-    interval: float = Field(1.0, ge=0.1, le=3600, description="Seconds between two looks at a live project.")
+    interval: float = Field(default=1.0, ge=0.1, le=3600, description="Seconds between two looks at a live project.")
 
 
 class Host(_Section):
     """Sampling the machine that the agent runs on."""
 
-    interval: float = Field(10.0, ge=1, le=3600, description="Seconds between two samples.")
-    keep_days: int = Field(30, ge=1, le=3650, description="Days for which samples are kept.")
+    interval: float = Field(default=10.0, ge=1, le=3600, description="Seconds between two samples.")
+    keep_days: int = Field(default=30, ge=1, le=3650, description="Days for which samples are kept.")
 
 
 class Images(_Section):
     """Rendering thumbnails."""
 
-    cache_mb: int = Field(2000, ge=10, description="Megabytes on disk for rendered images.")
-    workers: int = Field(1, ge=1, le=16, description="Processes that render, at low priority.")
+    cache_mb: int = Field(default=2000, ge=10, description="Megabytes on disk for rendered images.")
+    workers: int = Field(default=1, ge=1, le=16, description="Processes that render, at low priority.")
 
 
 class Settings(BaseSettings):
@@ -85,13 +85,15 @@ class Settings(BaseSettings):
     )
 
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(
-        "", description="Zone of the local times in Scipion's databases; empty: the machine's."
+        default="", description="Zone of the local times in Scipion's databases; empty: the machine's."
     )
-    data_dir: Directory = Field(DEFAULT_DATA_DIR.expanduser(), description="Where the store and the images are kept.")
-    web: Web = Field(default_factory=Web)
-    scipion: Scipion = Field(default_factory=Scipion)
-    host: Host = Field(default_factory=Host)
-    images: Images = Field(default_factory=Images)
+    data_dir: Directory = Field(
+        default=DEFAULT_DATA_DIR.expanduser(), description="Where the store and the images are kept."
+    )
+    web: Web = Web()
+    scipion: Scipion = Scipion()
+    host: Host = Host()
+    images: Images = Images()
 
     @property
     def zone(self) -> ZoneInfo | None:

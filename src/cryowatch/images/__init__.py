@@ -1,0 +1,9 @@
+"""Images of micrographs for people: rendered in a process of their own, kept on disk.
+
+Nothing that is imported here needs numpy or an image library: those are the worker's.
+"""
+
+from cryowatch.images.paths import confined
+from cryowatch.images.server import ImageServer, Rendered
+
+__all__ = ["ImageServer", "Rendered", "confined"]

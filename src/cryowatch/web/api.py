@@ -103,10 +103,10 @@ class API:
             return JSON({**head, "total": 0, "micrographs": []})
         after = whole(request.query_params, "after")
         if after is not None:
-            limit = whole(request.query_params, "limit", most=MOST_CHANGES) or MOST_CHANGES
-            rows = self.reader.micrographs_after(output, after, limit=limit + 1)
-            more = len(rows) > limit
-            rows = rows[:limit]
+            most = whole(request.query_params, "limit", most=MOST_CHANGES) or MOST_CHANGES
+            rows = self.reader.micrographs_after(output, after, limit=most + 1)
+            more = len(rows) > most
+            rows = rows[:most]
             if more:
                 head["head"] = rows[-1]["seq"]
             return JSON({**head, "total": len(rows), "more": more, "micrographs": [shown(row) for row in rows]})

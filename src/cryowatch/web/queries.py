@@ -64,7 +64,7 @@ def selection(query: QueryParams, output: int) -> Selection:
     if order not in ("asc", "desc"):
         raise BadQuery("order must be asc or desc", where=order[:40])
     known = quantities(Micrograph)
-    ranges = {}
+    ranges: dict[str, tuple[float | None, float | None]] = {}
     for name in query:
         bound, _, field = name.partition("_")
         if bound not in ("min", "max"):
