@@ -1,0 +1,92 @@
+# make demo and make test set up what they need; what is already there and unchanged is not made again.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+HOOK := hatch_build.py pyproject.toml
+ECHARTS := src/cryowatch/web/static/vendor/echarts.json
+
+TOOLS := ../shared/tools
+SCIPION := .venv-scipion
+SCIPION_PACKAGES := scipion-app==3.8.3 scipion-em==3.11.1 scipion-pyworkflow==3.11.7 \
+	scipion-em-facilities==3.3.1 scipion-em-motioncorr==4.0.1 scipion-em-cistem==3.10.1
+export SCIPION_HOME := $(CURDIR)/.scipion/home
+export SCIPION_USER_DATA := $(CURDIR)/.scipion/data
+export SCIPION_VERSION := 3.11
+
+DEBIAN := chromium fonts-dejavu-core fonts-noto-color-emoji
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+
+.PHONY: help demo test lint test-scipion bench clean packages again
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+demo: $(VENV)/.installed  ## show a made-up session that grows, in a browser
+	$(BIN)/cryowatch demo $(DEMO)
+
+# Scipion's tests first: the last line is the summary of the whole suite, and a failure in either fails the whole.
+test: packages lint  ## set up everything, check style and types, run all tests
+	@failed=0; \
+	if [ -d $(TOOLS) ]; then $(MAKE) --no-print-directory test-scipion || failed=1; \
+	else echo "!!! NOT RUN: the tests with genuine Scipion need $(TOOLS), which is not there"; fi; \
+	$(PYTEST) -m "not scipion" || failed=1; \
+	exit $$failed
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-scipion: $(VENV)/.dev $(SCIPION)/.installed  ## tests on projects that the genuine Scipion framework writes
+	@if [ -d tests/scipion ]; then $(PYTEST) -m scipion tests/scipion; \
+	else echo "!!! NOT RUN: there is no tests/scipion"; fi
+
+bench: $(VENV)/.dev  ## measure what the README says is fast
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:  ## remove environments and everything that was made
+	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist \
+		src/cryowatch/web/static/vendor
+
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "cryowatch needs Python 3.11 or newer; none is on the path"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Without ECharts in its place the editable install has to be made again.
+$(VENV)/.installed: $(VENV)/bin/python $(HOOK) $(if $(wildcard $(ECHARTS)),,again)
+	$(PIP) install --editable .
+	touch $@
+
+# pip learned --group in 25.1.
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install --upgrade "pip>=25.1"
+	$(PIP) install --group dev
+	touch $@
+
+$(SCIPION)/bin/python:
+	$(PYTHON) -m venv $(SCIPION)
+
+$(SCIPION)/.installed: Makefile | $(SCIPION)/bin/python
+	$(SCIPION)/bin/python -m pip --disable-pip-version-check --quiet install $(SCIPION_PACKAGES)
+	mkdir -p $(SCIPION_HOME)/config $(SCIPION_USER_DATA)/projects
+	printf '[localhost]\nPARALLEL_COMMAND = mpirun -np %%_(JOB_NODES)d %%_(COMMAND)s\n' > $(SCIPION_HOME)/config/hosts.conf
+	touch $@
+
+again:
+
+# The browser tests drive Debian's chromium.
+packages:
+	@missing=(); \
+	for package in $(DEBIAN); do dpkg -s "$$package" >/dev/null 2>&1 || missing+=("$$package"); done; \
+	[ $${#missing[@]} -eq 0 ] && exit 0; \
+	if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null; \
+	else echo "not installed, and only root can: $${missing[*]} (the browser tests need them)"; fi
