@@ -93,6 +93,9 @@ class Database:
         try:
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
+            if self._connection.text_factory is str and "decode to UTF-8" in str(error):
+                self._connection.text_factory = _lenient
+                return self.rows(sql, parameters)
             raise explain(error, self._path) from error
 
     def tables(self) -> set[str]:
@@ -124,14 +127,12 @@ def reading(path: Path) -> Iterator[Database]:
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     except sqlite3.Error as error:
         raise explain(error, path) from error
-    connection.text_factory = _text
-    return connection
 
 
-def _text(data: bytes) -> str:
+def _lenient(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 

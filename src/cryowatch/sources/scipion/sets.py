@@ -51,9 +51,9 @@ _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
     OutputKind.MOVIES: {
         "name": ("_micName",),
         "pixel_size": ("_samplingRate",),
+        "micrograph_path": ("_filename",),
     },
 }
-_NAMELESS = {OutputKind.CTF: "_micObj._filename", OutputKind.MICROGRAPHS: "_filename", OutputKind.MOVIES: "_filename"}
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
 _INFINITY = float("inf")
 
@@ -84,14 +84,13 @@ class ItemSet:
         rows = database.rows("SELECT label_property, column_name FROM Classes")
         columns = {str(label): str(column) for label, column in rows}
         present = {row[1] for row in database.rows("PRAGMA table_info(Objects)")}
-        self._fields: list[tuple[str, int]] = []
+        self._places: dict[str, list[int]] = {}
         chosen = ["id", "enabled", "creation"]
-        wanted = {**_COLUMNS[kind], "file_name": (_NAMELESS[kind],)}
-        for field, labels in wanted.items():
+        for field, labels in _COLUMNS[kind].items():
             for label in labels:
                 column = columns.get(label, "")
                 if column in present:
-                    self._fields.append((field, len(chosen)))
+                    self._places.setdefault(field, []).append(len(chosen))
                     chosen.append(column)
         quoted = ", ".join(f'"{c}"' for c in chosen)
         self._select = f"SELECT {quoted} FROM Objects WHERE id > ? ORDER BY id LIMIT {PAGE}"
@@ -117,34 +116,30 @@ class ItemSet:
     def page(self, after: int) -> Page:
         """Return the next items above an id."""
         rows = self._database.rows(self._select, (after,))
-        return Page(items=tuple(map(self._record, rows)), last=rows[-1][0] if rows else None, complete=len(rows) < PAGE)
-
-    def _record(self, row: tuple[Any, ...]) -> Micrograph:
-        values: dict[str, Any] = {}
-        for field, place in self._fields:
-            value = row[place]
-            if value is not None and value != "" and field not in values:
-                convert = _CONVERSIONS.get(field)
-                if convert is not None:
-                    value = convert(value)
-                if value is not None:
-                    values[field] = value
-        file_name = values.pop("file_name", "")
-        if "name" not in values:
-            values["name"] = file_name.rpartition("/")[2] or f"item {row[0]}"
-        u, v = values.get("defocus_u"), values.get("defocus_v")
-        if u is None or v is None:
-            values.pop("defocus_u", None)
-            values.pop("defocus_v", None)
-            values.pop("defocus_angle", None)
-        return Micrograph(
-            run=self._run,
-            output=self._output,
-            item=row[0],
-            time=self._time(row[2]),
-            enabled=row[1] != 0,
-            **values,
+        if not rows:
+            return Page(items=(), last=None, complete=True)
+        columns = list(zip(*rows, strict=True))
+        values: dict[str, Sequence[Any]] = {
+            "item": columns[0],
+            "enabled": [value != 0 for value in columns[1]],
+            "time": [self._time(value) for value in columns[2]],
+        }
+        for field, places in self._places.items():
+            found = [_converted(field, columns[place]) for place in places]
+            values[field] = (
+                found[0] if len(found) == 1 else [next(filter(None, v), "") for v in zip(*found, strict=True)]
+            )
+        values["name"] = _names(values)
+        if self._kind is OutputKind.MOVIES:
+            del values["micrograph_path"]
+        if "defocus_u" in values and "defocus_v" in values:
+            _drop_half_estimates(values)
+        fields = tuple(values)
+        items = tuple(
+            Micrograph(run=self._run, output=self._output, **dict(zip(fields, row, strict=True)))
+            for row in zip(*values.values(), strict=True)
         )
+        return Page(items=items, last=columns[0][-1], complete=len(rows) < PAGE)
 
     def _time(self, text: object) -> int:
         """Return `creation`, UTC in whole seconds, in nanoseconds; one that is no time is that of the file."""
@@ -159,14 +154,46 @@ class ItemSet:
         return known
 
 
+def _converted(field: str, column: Sequence[Any]) -> list[Any]:
+    convert = _CONVERSIONS[field]
+    return [convert(value) for value in column]
+
+
+def _names(values: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return the items' names; one without is called after its file, or else by its id."""
+    items = values["item"]
+    names = values.get("name") or [""] * len(items)
+    if all(names):
+        return list(names)
+    files = values.get("micrograph_path") or [""] * len(items)
+    return [
+        name or file.rpartition("/")[2] or f"item {item}" for name, file, item in zip(names, files, items, strict=True)
+    ]
+
+
+def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
+    """Where one defocus is missing, there is no estimate: drop the other one and the angle as well."""
+    missing = [u is None or v is None for u, v in zip(values["defocus_u"], values["defocus_v"], strict=True)]
+    if any(missing):
+        for field in ("defocus_u", "defocus_v", "defocus_angle"):
+            if field in values:
+                values[field] = [None if gone else x for x, gone in zip(values[field], missing, strict=True)]
+
+
 def bare_path(text: object) -> str:
     """Return a path without Scipion's decorations: `3@stack.mrcs` and `file.mrc:mrc`."""
-    path = str(text)
+    path = "" if text is None else str(text)
+    if "@" not in path and ":" not in path:
+        return path
     number, at, rest = path.partition("@")
     if at and number.strip().isdigit():
         path = rest
     name, colon, kind = path.rpartition(":")
     return name if colon and kind.isalnum() and len(kind) <= 5 else path
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _number(value: object) -> float | None:
@@ -199,8 +226,7 @@ def _fit(value: object) -> float | None:
 
 
 _CONVERSIONS: Mapping[str, Callable[[object], Any]] = {
-    "name": str,
-    "file_name": bare_path,
+    "name": _text,
     "defocus_u": _positive,
     "defocus_v": _positive,
     "defocus_angle": _angle,

@@ -6,8 +6,9 @@ from its beginning, when its count does not agree with what was read, when its f
 it last changed.
 
 The cursor is JSON: a number that grows with each reading that says anything, and for each set its file's inode and
-time, the id up to which it was read, and the number of items below that.  Other time stamps are only kept in memory, for the cursor that
-was returned last: another cursor (after a restart, or when a reading could not be stored) means to look at every file.
+time, the id up to which it was read, and the number of items below that.  Other time stamps are only kept in memory,
+for the cursor that was returned last: another cursor (after a restart, or when a reading could not be stored) means to
+look at every file.
 """
 
 from __future__ import annotations
