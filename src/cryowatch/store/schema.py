@@ -80,7 +80,7 @@ CREATE TABLE output_size (
 
 CREATE TABLE micrograph (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    output_id INTEGER NOT NULL REFERENCES output ON DELETE CASCADE,
+    output_id INTEGER NOT NULL,
     item INTEGER NOT NULL,
     name TEXT NOT NULL,
     time INTEGER NOT NULL,
@@ -106,6 +106,10 @@ CREATE TABLE micrograph (
 CREATE UNIQUE INDEX micrograph_item ON micrograph (output_id, item);
 CREATE INDEX micrograph_time ON micrograph (output_id, time);
 CREATE INDEX micrograph_seq ON micrograph (seq);
+-- A foreign key would look the output up for each of a hundred thousand rows: a fifth of the time of storing them.
+CREATE TRIGGER output_gone AFTER DELETE ON output BEGIN
+    DELETE FROM micrograph WHERE output_id = old.id;
+END;
 
 CREATE TABLE gain (
     id INTEGER PRIMARY KEY,

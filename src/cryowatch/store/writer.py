@@ -99,10 +99,12 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         with _mapped(self.path):
             connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
+            connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 1000")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA cache_size = -16000")
+            connection.execute("PRAGMA cache_size = -8000")
             connection.execute("PRAGMA journal_size_limit = 67108864")
             migrate(connection, where=self.path)
             return connection
@@ -337,9 +339,14 @@ class _Writing:
         new: list[tuple[Any, ...]] = []
         changed: list[tuple[Any, ...]] = []
         gone: list[tuple[int]] = []
-        for item in span.items:
+        if not old:
+            first = self._seq + 1
+            new = [(output, m.item, *_item_values(m), seq) for seq, m in enumerate(span.items, first)]
+            self._seq += len(new)
+            self.touched = self.touched or bool(new)
+        for item in span.items if old else ():
             values = _item_values(item)
-            before = old.pop(item.item, None) if old else None
+            before = old.pop(item.item, None)
             if before is not None and before[2] != item.name:
                 gone.append((before[1],))
                 before = None
