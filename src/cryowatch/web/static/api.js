@@ -1,0 +1,22 @@
+// Asking the agent. Every failure is an Error whose message is one line for a person.
+
+export async function get(path, query = {}, options = {}) {
+  const url = new URL(path, location.origin);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+  }
+  let answer;
+  try {
+    answer = await fetch(url, { headers: { Accept: "application/json" }, ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("cryowatch cannot be reached");
+  }
+  if (!answer.ok) {
+    const said = await answer.json().catch(() => ({}));
+    throw new Error(said.error ?? `cryowatch answered ${answer.status}`);
+  }
+  return answer.json();
+}
+
+export const sessionPath = (id, ...rest) => ["/api/sessions", encodeURIComponent(id), ...rest.map(encodeURIComponent)].join("/");

@@ -1,0 +1,67 @@
+// Lines or bars over time: the host's load, the rate of each stage.
+
+import { Chart, colours, limitLines, timeAxis, valueAxis, zoomTool } from "./chart.js";
+import { moment, quantity } from "./format.js";
+
+export class Lines {
+  constructor(described, view, body, note) {
+    this.described = described;
+    this.view = view;
+    this.note = note;
+    this.chart = new Chart(body, () => this.draw());
+    this.chart.zoomable(view);
+    const surface = this.chart.chart.getZr();
+    surface.on("mousemove", (event) => this.hover(event));
+    surface.on("globalout", () => this.chart.hideTip());
+  }
+
+  dispose() {
+    this.chart.dispose();
+  }
+
+  update(data) {
+    this.data = data;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.data) return;
+    const c = colours();
+    const { time, series } = this.data;
+    const limits = this.described.limits.map((limit) => this.view.bounds(limit));
+    const unit = series[0]?.unit ?? "";
+    const percent = unit === "%";
+    const bars = this.described.style === "bars";
+    this.chart.set({
+      toolbox: zoomTool,
+      legend: { top: 0, right: 8, icon: "roundRect", itemWidth: 10, itemHeight: bars ? 8 : 3, textStyle: { color: c.muted }, type: "scroll", left: 8 },
+      grid: { left: 8, right: 16, top: 32, bottom: 8, containLabel: true },
+      xAxis: timeAxis(c, this.view.range(), time.length ? time[time.length - 1] - time[0] : 0),
+      yAxis: valueAxis(c, series[0]?.decimals, { scale: false, min: 0, max: percent ? 100 : undefined, name: unit, nameGap: 12, nameTextStyle: { color: c.muted, align: "left" } }),
+      series: series.map((line, i) => ({
+        name: line.label.replaceAll(/[{}|]/g, " "), type: "line", silent: true, showSymbol: time.length < 2, symbolSize: 5, connectNulls: false,
+        step: bars ? "end" : false,
+        sampling: "lttb", lineStyle: { width: 1.5 }, color: c.series[i % c.series.length],
+        areaStyle: bars ? { opacity: 0.08 } : undefined,
+        data: time.map((t, k) => [t, line.values[k]]),
+        markLine: i === 0 && limits.length ? limitLines(c, limits, "yAxis", unit, line.decimals) : undefined,
+      })),
+    });
+    this.chart.activate?.();
+    this.note(unit);
+  }
+
+  hover({ offsetX, offsetY }) {
+    const chart = this.chart.chart;
+    if (!this.data?.time.length || !chart.containPixel("grid", [offsetX, offsetY])) {
+      this.chart.hideTip();
+      return;
+    }
+    const { time, series } = this.data;
+    const wanted = chart.convertFromPixel({ xAxisIndex: 0 }, offsetX);
+    let best = 0;
+    for (let i = 1; i < time.length; i += 1) if (Math.abs(time[i] - wanted) < Math.abs(time[best] - wanted)) best = i;
+    const lines = series.filter((s) => s.values[best] !== null).map((s) => `${s.label}: ${quantity(s.values[best], s.unit, s.decimals)}`);
+    this.chart.showTip(offsetX, offsetY, [moment(time[best]), ...lines.slice(0, 12)]);
+  }
+}

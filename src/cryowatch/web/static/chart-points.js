@@ -1,0 +1,161 @@
+// A point for each micrograph: over time, or one value against another. A click opens the micrograph.
+
+import { Chart, colours, limitLines, timeAxis, valueAxis, zoomTool } from "./chart.js";
+import { open } from "./enlarge.js";
+import { moment, number, quantity } from "./format.js";
+
+const REACH = 14;
+
+export class Points {
+  constructor(described, view, body, note) {
+    this.described = described;
+    this.view = view;
+    this.note = note;
+    this.overTime = described.kind === "timeseries";
+    this.chart = new Chart(body, () => this.draw());
+    if (this.overTime) this.chart.zoomable(view);
+    const surface = this.chart.chart.getZr();
+    surface.on("mousemove", (event) => this.hover(event));
+    surface.on("globalout", () => this.chart.hideTip());
+    surface.on("click", (event) => {
+      const found = this.described.clickable ? this.nearest(event) : null;
+      if (found) open(this.view, found.id);
+    });
+    this.rows = new Map();
+    this.columns = null;
+  }
+
+  dispose() {
+    this.chart.dispose();
+  }
+
+  // A partial answer adds and replaces rows by id; a whole one is all there is.
+  update(data) {
+    const found = this.overTime ? data.series.map((s) => s.values) : [data.x.values, data.y.values];
+    if (!data.partial) {
+      this.rows.clear();
+      this.meta = this.overTime ? data.series : [data.x, data.y];
+      this.hiddenPoints = data.total - data.shown;
+    } else if (!data.id.length) {
+      return;
+    }
+    for (let i = 0; i < data.id.length; i += 1) this.rows.set(data.id[i], [data.time[i], ...found.map((values) => values[i])]);
+    this.columns = [...this.rows].map(([id, row]) => [id, ...row]).sort((a, b) => a[1] - b[1]);
+    this.draw();
+  }
+
+  draw() {
+    if (!this.columns) return;
+    const c = colours();
+    const limits = this.described.limits.map((limit) => this.view.bounds(limit));
+    const count = this.columns.length;
+    const large = count > 4000;
+    const size = large ? 3 : count > 800 ? 4 : 5;
+    const series = this.overTime ? this.timeSeries(c, limits, large, size) : this.scatter(c, limits, large, size);
+    const extent = count ? this.columns[count - 1][1] - this.columns[0][1] : 0;
+    const [x, y] = this.overTime ? [null, this.meta[0]] : this.meta;
+    this.chart.set({
+      toolbox: this.overTime ? zoomTool : undefined,
+      legend: this.overTime && this.meta.length > 1 ? { top: 0, right: 8, icon: "circle", itemWidth: 8, itemHeight: 8, textStyle: { color: c.muted } } : undefined,
+      grid: { left: 8, right: 16, top: this.overTime && this.meta.length > 1 ? 28 : 16, bottom: this.overTime ? 8 : 24, containLabel: true },
+      xAxis: this.overTime ? timeAxis(c, this.view.range(), extent)
+        : valueAxis(c, x.decimals, { name: `${x.label} (${x.unit})`, nameLocation: "middle", nameGap: 24, nameTextStyle: { color: c.muted } }),
+      yAxis: valueAxis(c, y.decimals, { name: y.unit, nameGap: 0, nameTextStyle: { color: c.muted, align: "right", padding: [0, 6, 0, 0], verticalAlign: "top" } }),
+      series,
+    });
+    this.chart.activate?.();
+    this.note(this.summary());
+  }
+
+  timeSeries(c, limits, large, size) {
+    const series = [];
+    this.meta.forEach((meta, k) => {
+      const limit = limits.find((l) => l.field === this.described.fields[k]?.name);
+      const inside = [];
+      const outside = [];
+      for (const row of this.columns) {
+        const value = row[k + 2];
+        if (value === null) continue;
+        (isOutside(value, limit) ? outside : inside).push([row[1], value]);
+      }
+      const shared = { type: "scatter", large, largeThreshold: 0, progressive: 0, symbolSize: size, silent: true };
+      series.push({ ...shared, name: meta.label, data: inside, itemStyle: { color: c.series[k], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", meta.unit, meta.decimals) : undefined });
+      if (outside.length) series.push({ ...shared, name: meta.label, data: outside, symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } });
+    });
+    return series;
+  }
+
+  scatter(c, limits, large, size) {
+    const limit = limits.find((l) => l.field === this.described.fields[1].name);
+    const split = [[], []];
+    for (const row of this.columns) split[isOutside(row[3], limit) ? 1 : 0].push([row[2], row[3]]);
+    const shared = { type: "scatter", large, largeThreshold: 0, progressive: 0, symbolSize: size, silent: true };
+    const [x, y] = this.meta;
+    return [
+      { ...shared, name: x.label, data: split[0], itemStyle: { color: c.series[0], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", y.unit, y.decimals) : undefined },
+      { ...shared, data: split[1], symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } },
+    ];
+  }
+
+  summary() {
+    const { hiddenPoints } = this;
+    const shown = `n = ${number(this.columns.length)}`;
+    return hiddenPoints > 0 ? `${shown} of ${number(this.columns.length + hiddenPoints)}; zoom in for all` : shown;
+  }
+
+  hover(event) {
+    const found = this.nearest(event);
+    this.chart.box.style.cursor = found && this.described.clickable ? "pointer" : "default";
+    if (!found) {
+      this.chart.hideTip();
+      return;
+    }
+    const values = this.meta.map((meta, k) => `${meta.label}: ${quantity(found.values[k], meta.unit, meta.decimals)}`);
+    this.chart.showTip(event.offsetX, event.offsetY, [...values, moment(found.time)]);
+  }
+
+  // The point within reach of the pointer, found by time where there is a time axis.
+  nearest({ offsetX, offsetY }) {
+    const chart = this.chart.chart;
+    if (!this.columns?.length || !chart.containPixel("grid", [offsetX, offsetY])) return null;
+    let [first, last] = [0, this.columns.length];
+    if (this.overTime) {
+      const low = chart.convertFromPixel({ xAxisIndex: 0 }, offsetX - REACH);
+      const high = chart.convertFromPixel({ xAxisIndex: 0 }, offsetX + REACH);
+      first = place(this.columns, low);
+      last = place(this.columns, high);
+    }
+    let best = null;
+    let least = REACH * REACH;
+    for (let i = first; i < last; i += 1) {
+      const row = this.columns[i];
+      const pairs = this.overTime ? this.meta.map((_, k) => [row[1], row[k + 2]]) : [[row[2], row[3]]];
+      for (const [x, y] of pairs) {
+        if (y === null) continue;
+        const [px, py] = chart.convertToPixel("grid", [x, y]);
+        const away = (px - offsetX) ** 2 + (py - offsetY) ** 2;
+        if (away < least) {
+          least = away;
+          best = row;
+        }
+      }
+    }
+    return best && { id: best[0], time: best[1], values: best.slice(2) };
+  }
+}
+
+function isOutside(value, limit) {
+  if (!limit) return false;
+  return (limit.low !== null && value < limit.low) || (limit.high !== null && value > limit.high);
+}
+
+function place(rows, time) {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rows[middle][1] < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

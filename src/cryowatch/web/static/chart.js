@@ -1,0 +1,123 @@
+// What all charts share: ECharts in a box that follows its size and the page's colours.
+
+import * as echarts from "./vendor/echarts.esm.min.js";
+import { el } from "./dom.js";
+import { clock, number } from "./format.js";
+
+const DAY = 86400000;
+
+export function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const value = (name) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    text: value("text"), muted: value("muted"), line: value("line"), strong: value("strong"), card: value("card"), accent: value("accent"),
+    series: [1, 2, 3, 4, 5, 6].map((i) => value(`series-${i}`)), outside: value("outside"), heat: [0, 1, 2, 3].map((i) => value(`heat-${i}`)),
+    font: style.fontFamily,
+  };
+}
+
+export class Chart {
+  constructor(body, redraw) {
+    this.box = el("div", { class: "chart" });
+    this.tip = el("div", { class: "tip", hidden: true });
+    body.append(this.box, this.tip);
+    this.chart = echarts.init(this.box, null, { renderer: "canvas", useDirtyRect: false });
+    this.redraw = redraw;
+    this.resizer = new ResizeObserver(() => this.chart.resize());
+    this.resizer.observe(this.box);
+    document.addEventListener("themechange", redraw);
+  }
+
+  set(option, more = {}) {
+    const c = colours();
+    this.chart.setOption({
+      animation: false,
+      textStyle: { fontFamily: c.font, color: c.muted },
+      grid: { left: 8, right: 16, top: 16, bottom: 8, containLabel: true },
+      ...option,
+    }, { notMerge: true, lazyUpdate: false, ...more });
+  }
+
+  showTip(x, y, lines) {
+    this.tip.replaceChildren(...lines.map((line, i) => el("div", {}, el(i === 0 ? "b" : "span", { text: line }))));
+    this.tip.hidden = false;
+    const { width, height } = this.box.getBoundingClientRect();
+    const left = Math.min(Math.max(4, x + 12), Math.max(4, width - this.tip.offsetWidth - 4));
+    const top = y - this.tip.offsetHeight - 12 < 0 ? Math.min(y + 12, height - this.tip.offsetHeight - 2) : y - this.tip.offsetHeight - 12;
+    this.tip.style.transform = `translate(${left}px, ${top}px)`;
+  }
+
+  hideTip() {
+    this.tip.hidden = true;
+  }
+
+  // Dragging over a chart with a time axis zooms the whole page.
+  zoomable(view) {
+    if (!matchMedia("(pointer: fine)").matches) return;
+    const activate = () => this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
+    this.chart.on("datazoom", (event) => {
+      const batch = event.batch?.[0] ?? event;
+      if (batch.startValue !== undefined && batch.endValue > batch.startValue) view.zoom(batch.startValue, batch.endValue);
+    });
+    this.activate = activate;
+  }
+
+  dispose() {
+    document.removeEventListener("themechange", this.redraw);
+    this.resizer.disconnect();
+    this.chart.dispose();
+  }
+}
+
+// The tool that `takeGlobalCursor` needs, without its buttons.
+export const zoomTool = { itemSize: 0, showTitle: false, right: -20, top: -20, feature: { dataZoom: { yAxisIndex: false, brushStyle: { color: "rgba(23,135,184,0.16)" } } } };
+
+export function timeAxis(c, range, extent) {
+  return {
+    type: "time",
+    min: range.from ?? undefined,
+    max: range.to ?? undefined,
+    axisLine: { lineStyle: { color: c.line } },
+    axisTick: { lineStyle: { color: c.line } },
+    axisLabel: { color: c.muted, hideOverlap: true, formatter: (time) => timeLabel(time, extent) },
+    splitLine: { show: false },
+  };
+}
+
+export function timeLabel(time, extent) {
+  const date = new Date(time);
+  const day = `${date.getDate()} ${date.toLocaleString("en", { month: "short" })}`;
+  const midnight = date.getHours() === 0 && date.getMinutes() === 0;
+  if (extent > 3 * DAY) return midnight ? day : clock(time);
+  if (extent < 600000) return `${clock(time)}:${String(date.getSeconds()).padStart(2, "0")}`;
+  return midnight ? day : clock(time);
+}
+
+export function valueAxis(c, decimals, more = {}) {
+  return {
+    type: "value",
+    scale: true,
+    axisLine: { show: false },
+    axisTick: { show: false },
+    axisLabel: { color: c.muted, formatter: (value) => number(value, Number.isInteger(value) ? 0 : Math.min(decimals ?? 2, 2)) },
+    splitLine: { lineStyle: { color: c.line } },
+    splitNumber: 4,
+    ...more,
+  };
+}
+
+// Labelled dashed lines at the limits of a value.
+export function limitLines(c, limits, axis, unit, decimals) {
+  const data = [];
+  for (const limit of limits) {
+    for (const side of ["low", "high"]) {
+      if (limit[side] === null || limit[side] === undefined) continue;
+      data.push({ [axis]: limit[side], label: { formatter: `${number(limit[side], decimals)} ${unit}`.trim() } });
+    }
+  }
+  return {
+    silent: true, symbol: "none", animation: false, data,
+    lineStyle: { color: c.outside, type: "dashed", width: 1, opacity: 0.9 },
+    label: { color: c.outside, fontSize: 11, position: axis === "yAxis" ? "insideEndTop" : "end", distance: 4 },
+  };
+}

@@ -1,0 +1,63 @@
+// Numbers and times as people read them: units always, a real minus, "–" for no value.
+
+const NONE = "–";
+const formats = new Map();
+
+export function number(value, decimals = 0) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  const places = decimals ?? 0;
+  if (!formats.has(places)) {
+    formats.set(places, new Intl.NumberFormat("en", { minimumFractionDigits: places, maximumFractionDigits: places }));
+  }
+  return formats.get(places).format(value).replace("-", "−");
+}
+
+export function quantity(value, unit, decimals) {
+  const text = number(value, decimals);
+  return text === NONE || !unit ? text : `${text} ${unit}`;
+}
+
+export function duration(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const steps = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+  for (const [size, unit, small, smallUnit] of steps) {
+    if (seconds >= size) {
+      const rest = Math.floor((seconds % size) / small);
+      return rest && size !== 60 ? `${Math.floor(seconds / size)} ${unit} ${rest} ${smallUnit}` : `${Math.floor(seconds / size)} ${unit}`;
+    }
+  }
+  return `${seconds} s`;
+}
+
+export const age = (time, now = Date.now()) => (time === null || time === undefined ? NONE : `${duration(now - time)} ago`);
+
+const pad = (n) => String(n).padStart(2, "0");
+
+export function clock(time) {
+  const date = new Date(time);
+  return `${pad(date.getHours())}:${pad(date.getMinutes())}`;
+}
+
+export function moment(time) {
+  if (time === null || time === undefined) return NONE;
+  const date = new Date(time);
+  const day = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
+  return `${day} ${clock(time)}:${pad(date.getSeconds())}`;
+}
+
+export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+export function bytes(value) {
+  if (value === null || value === undefined) return NONE;
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = Math.min(units.length - 1, value > 0 ? Math.floor(Math.log10(value) / 3) : 0);
+  return `${number(value / 1000 ** step, step ? 1 : 0)} ${units[step]}`;
+}
+
+const STATUS = {
+  running: ["running", "good"], finished: ["finished", "done"], failed: ["failed", "bad"], aborted: ["stopped", "warn"],
+  empty: ["no runs yet", ""], launched: ["launched", "good"], waiting: ["waiting", ""], scheduled: ["scheduled", ""],
+  saved: ["not started", ""], interactive: ["interactive", ""], info: ["info", ""], warning: ["warning", "warn"], critical: ["critical", "bad"],
+};
+
+export const status = (word) => STATUS[word] ?? [word ?? NONE, ""];

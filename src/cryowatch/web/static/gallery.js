@@ -1,0 +1,187 @@
+// The gallery: micrograph, power spectrum, shift plot and numbers of each, in a list that only holds what is in sight.
+
+import { get, sessionPath } from "./api.js";
+import { el } from "./dom.js";
+import { open } from "./enlarge.js";
+import { Filter } from "./filter.js";
+import { moment, number, quantity } from "./format.js";
+import { KINDS, picture } from "./picture.js";
+import { shortcuts } from "./keys.js";
+
+const PAGE = 60;
+const PAGES_KEPT = 30;
+const GAP = 12;
+
+export class Gallery {
+  constructor(described, view, body) {
+    this.described = described;
+    this.view = view;
+    this.pages = new Map();
+    this.total = 0;
+    this.shift = 0;
+    this.selected = null;
+    this.nodes = new Map();
+    this.count = el("span", { class: "muted", role: "status" });
+    this.pill = el("button", { class: "arrived", type: "button", hidden: true, onclick: () => this.toTop() });
+    this.list = el("div", { class: "list", role: "list" });
+    this.filter = new Filter(view, () => this.renew(), this.count);
+    body.append(this.filter.node, this.pill, this.list);
+    addEventListener("scroll", () => this.layout(), { passive: true });
+    this.resizer = new ResizeObserver(() => this.layout(true));
+    this.resizer.observe(this.list);
+    shortcuts(this);
+    this.ready = this.fields();
+  }
+
+  async fields() {
+    this.known = (await get("/api/fields")).micrograph;
+  }
+
+  query(offset, limit) {
+    return { output: this.view.output, offset, limit, ...this.filter.query() };
+  }
+
+  // Called when the session changed: at the top the new ones appear, further down they wait behind a button.
+  async update() {
+    await this.ready;
+    if (!this.loaded) return this.renew();
+    const { total } = await get(sessionPath(this.view.id, "micrographs"), this.query(0, 0));
+    if (this.atTop()) return this.renew(true);
+    const arrived = this.filter.newestFirst() ? total - this.total - this.shift : 0;
+    if (arrived > 0) {
+      this.shift += arrived;
+      this.pill.hidden = false;
+      this.pill.textContent = `${number(this.shift)} new`;
+    }
+  }
+
+  atTop() {
+    return this.list.getBoundingClientRect().top > -80;
+  }
+
+  toTop() {
+    scrollTo({ top: 0 });
+    this.renew();
+  }
+
+  async renew(keep = false) {
+    const asked = (this.asked = Symbol("asked"));
+    let answer;
+    try {
+      answer = await get(sessionPath(this.view.id, "micrographs"), this.query(0, PAGE));
+    } catch (error) {
+      this.count.textContent = error.message;
+      return;
+    }
+    if (asked !== this.asked) return;
+    this.loaded = true;
+    this.pages.clear();
+    this.pages.set(0, answer.micrographs);
+    this.total = answer.total;
+    this.shift = 0;
+    this.pill.hidden = true;
+    this.count.textContent = this.filter.active() ? `${number(this.total)} match` : `${number(this.total)} micrographs`;
+    if (!keep) this.selected = null;
+    this.layout(true);
+  }
+
+  at(index) {
+    return this.pages.get(Math.floor(index / PAGE))?.[index % PAGE];
+  }
+
+  async load(page) {
+    if (this.pages.has(page)) return;
+    this.pages.set(page, []);
+    const asked = this.asked;
+    const answer = await get(sessionPath(this.view.id, "micrographs"), this.query(page * PAGE + this.shift, PAGE)).catch(() => null);
+    if (asked !== this.asked) return;
+    if (answer === null) {
+      this.pages.delete(page);
+      return;
+    }
+    this.pages.set(page, answer.micrographs);
+    for (const old of this.pages.keys()) {
+      if (this.pages.size <= PAGES_KEPT) break;
+      if (Math.abs(old - page) > PAGES_KEPT / 2) this.pages.delete(old);
+    }
+    this.layout();
+  }
+
+  measure() {
+    const width = this.list.clientWidth;
+    this.columns = Math.max(1, Math.floor((width + GAP) / (560 + GAP)));
+    this.cell = (width - (this.columns - 1) * GAP) / this.columns;
+    this.row = (this.cell < 480 ? Math.round(this.cell / 3 + 150) : Math.round(Math.min(this.cell, 760) * 0.26 + 102)) + GAP;
+    this.list.style.height = `${Math.ceil(this.total / this.columns) * this.row}px`;
+  }
+
+  layout(anew = false) {
+    if (!this.loaded) return;
+    if (anew) this.measure();
+    const top = -this.list.getBoundingClientRect().top;
+    const first = Math.max(0, (Math.floor(top / this.row) - 2) * this.columns);
+    const last = Math.min(this.total, (Math.ceil((top + innerHeight) / this.row) + 2) * this.columns);
+    for (let page = Math.floor(first / PAGE); page * PAGE < last; page += 1) this.load(page);
+    const wanted = new Map();
+    for (let i = first; i < last; i += 1) {
+      const micrograph = this.at(i);
+      if (micrograph) wanted.set(`${micrograph.id}.${micrograph.version}`, [i, micrograph]);
+    }
+    for (const [key, node] of this.nodes) {
+      if (!wanted.has(key)) {
+        node.remove();
+        this.nodes.delete(key);
+      }
+    }
+    for (const [key, [i, micrograph]] of wanted) {
+      let node = this.nodes.get(key);
+      if (!node) {
+        node = this.card(micrograph);
+        this.nodes.set(key, node);
+        this.list.append(node);
+      }
+      node.dataset.index = i;
+      node.style.transform = `translate(${(i % this.columns) * (this.cell + GAP)}px, ${Math.floor(i / this.columns) * this.row}px)`;
+      node.style.width = `${this.cell}px`;
+      node.style.height = `${this.row - GAP}px`;
+      node.classList.toggle("selected", i === this.selected);
+    }
+  }
+
+  card(m) {
+    const values = this.described.fields.filter((f) => f.name !== "time" && m[f.name] !== null).map((f) => {
+      const { scale } = this.known[f.name];
+      const limit = this.described.limits.map((l) => this.view.bounds(l)).find((l) => l.field === f.name);
+      const value = m[f.name] * scale;
+      const outside = limit && ((limit.high !== null && value > limit.high) || (limit.low !== null && value < limit.low));
+      return el("span", { class: outside ? "outside" : "", title: outside ? "outside the limits" : f.label }, `${f.label} `, el("b", { text: quantity(value, f.unit, f.decimals) }));
+    });
+    if (m.defocus === null) values.unshift(el("span", { class: "muted", text: "CTF not estimated yet" }));
+    else if (m.resolution === null) values.push(el("span", { class: "outside" }, "Resolution ", el("b", { text: "no fit" })));
+    return el("article", { class: `card ${m.enabled ? "" : "discarded"}`, role: "listitem", tabIndex: 0, onclick: () => this.choose(m.id), onkeydown: (e) => { if (e.key === "Enter") this.choose(m.id); } },
+      el("div", { class: "pictures" }, ...KINDS.map(([kind, label]) => picture(m.images[kind], label, kind === "micrograph" ? 512 : 256))),
+      el("div", { class: "title" }, el("b", { text: m.name, title: m.name }), m.enabled ? null : el("span", { class: "pill warn", text: "discarded" }), el("time", { text: moment(m.time) })),
+      el("div", { class: "values" }, ...values));
+  }
+
+  choose(id) {
+    open(this.view, id);
+  }
+
+  // Moves the selection by a number of cards and keeps it in sight.
+  move(by) {
+    const next = Math.min(this.total - 1, Math.max(0, (this.selected ?? -1) + by));
+    this.selected = next;
+    const y = Math.floor(next / this.columns) * this.row;
+    const top = -this.list.getBoundingClientRect().top;
+    const header = 140;
+    if (y < top + header) scrollBy({ top: y - top - header });
+    else if (y + this.row > top + innerHeight) scrollBy({ top: y + this.row - top - innerHeight + GAP });
+    this.layout();
+  }
+
+  enlarge() {
+    const micrograph = this.selected === null ? null : this.at(this.selected);
+    if (micrograph) this.choose(micrograph.id);
+  }
+}

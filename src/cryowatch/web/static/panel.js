@@ -1,0 +1,76 @@
+// One panel: a card, its title, and whatever draws its kind.
+
+import { Bins } from "./chart-bins.js";
+import { Lines } from "./chart-lines.js";
+import { Points } from "./chart-points.js";
+import { el } from "./dom.js";
+import { Gallery } from "./gallery.js";
+import { Newest } from "./newest.js";
+import { Stats } from "./stats.js";
+import { Table } from "./table.js";
+
+function drawer(described) {
+  switch (described.kind) {
+    case "stat": return Stats;
+    case "table": return Table;
+    case "histogram":
+    case "heatmap": return Bins;
+    case "scatter": return Points;
+    case "timeseries": return described.style === "points" ? Points : Lines;
+    case "gallery": return described.width === 12 ? Gallery : Newest;
+    default: return Table;
+  }
+}
+
+export class Panel {
+  constructor(described, view) {
+    this.id = described.id;
+    this.described = described;
+    this.view = view;
+    this.head = null;
+    this.stale = true;
+    this.near = false;
+    this.failed = false;
+    this.drawn = null;
+    this.note = el("span", { class: "note" });
+    this.body = el("div", { class: "body" });
+    const small = described.kind === "stat" && described.width <= 3 ? "small" : "";
+    this.node = el("section", { class: `panel ${described.kind} ${small} waiting`, "data-panel": described.id, "aria-label": described.title },
+      el("header", {}, el("h2", { text: described.title, title: described.text }), this.note), this.body);
+    this.node.style.setProperty("--width", described.width);
+    this.node.style.setProperty("--medium", described.width <= 3 ? 6 : described.width < 6 ? 6 : described.width === 6 ? 6 : 12);
+    this.node.style.setProperty("--height", described.height);
+    if (drawer(described) === Gallery) {
+      this.node.classList.add("bare");
+    }
+  }
+
+  show(data, head) {
+    this.head = head;
+    this.stale = false;
+    this.failed = false;
+    this.node.classList.remove("waiting", "failed");
+    if (data.empty) {
+      this.node.hidden = true;
+      this.drawn?.dispose?.();
+      this.drawn = null;
+      this.body.replaceChildren();
+      return;
+    }
+    this.node.hidden = false;
+    if (this.drawn === null) {
+      this.body.replaceChildren();
+      this.drawn = new (drawer(this.described))(this.described, this.view, this.body, (text) => { this.note.textContent = text; });
+    }
+    this.drawn.update(data);
+  }
+
+  fail(text) {
+    this.failed = true;
+    this.node.classList.remove("waiting");
+    this.node.classList.add("failed");
+    this.body.textContent = text;
+    this.drawn = null;
+    setTimeout(() => { this.failed = false; }, 5000);
+  }
+}

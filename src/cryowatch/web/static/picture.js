@@ -1,0 +1,44 @@
+// One image of a micrograph in a box of fixed shape; where there is none, the reason.
+
+import { el } from "./dom.js";
+
+export const KINDS = [
+  ["micrograph", "Micrograph"],
+  ["power-spectrum", "Power spectrum"],
+  ["shift-plot", "Shifts"],
+];
+const RETRIES = 4;
+
+export function picture(address, label, size, { eager = false } = {}) {
+  const box = el("div", { class: "picture" });
+  if (!address) {
+    box.append(el("span", { class: "reason", text: `no ${label.toLowerCase()}` }));
+    return box;
+  }
+  let tries = 0;
+  const image = el("img", { alt: label, loading: eager ? "eager" : "lazy", decoding: "async", draggable: false });
+  image.addEventListener("load", () => box.classList.add("loaded"));
+  image.addEventListener("error", async () => {
+    const { reason, again } = await why(image.src);
+    if (again && tries < RETRIES && box.isConnected) {
+      tries += 1;
+      setTimeout(() => { image.src = `${address}&size=${size}&try=${tries}`; }, 3000 * tries);
+    }
+    box.replaceChildren(image, el("span", { class: "reason", text: reason }));
+    image.hidden = !again;
+  });
+  image.src = `${address}&size=${size}`;
+  box.append(image);
+  return box;
+}
+
+async function why(address) {
+  try {
+    const answer = await fetch(address);
+    if (answer.ok) return { reason: "the image could not be drawn", again: false };
+    const said = await answer.json();
+    return { reason: said.error, again: answer.status === 503 };
+  } catch {
+    return { reason: "cryowatch cannot be reached", again: true };
+  }
+}

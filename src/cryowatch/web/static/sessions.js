@@ -1,0 +1,80 @@
+// The page of all sessions.
+
+import { get } from "./api.js";
+import { byId, el } from "./dom.js";
+import { listen } from "./events.js";
+import { age, moment, number, quantity, status } from "./format.js";
+
+const cards = new Map();
+let asked = false;
+
+async function refresh() {
+  if (asked) return;
+  asked = true;
+  setTimeout(() => { asked = false; }, 900);
+  let found;
+  try {
+    found = await get("/api/sessions");
+  } catch {
+    return;
+  }
+  byId("host").textContent = found.host;
+  byId("none").hidden = found.sessions.length > 0;
+  const place = byId("sessions");
+  const ordered = found.sessions.sort((a, b) => (b.newest.time ?? b.created ?? 0) - (a.newest.time ?? a.created ?? 0));
+  const known = new Set(ordered.map((s) => s.id));
+  for (const [id, card] of cards) {
+    if (!known.has(id)) {
+      card.node.remove();
+      cards.delete(id);
+    }
+  }
+  ordered.forEach((session, i) => {
+    const said = JSON.stringify([session, Math.floor(Date.now() / 10000)]);
+    const old = cards.get(session.id);
+    if (!old || old.said !== said) {
+      const node = card(session);
+      if (old) old.node.replaceWith(node);
+      cards.set(session.id, { node, said });
+    }
+    const node = cards.get(session.id).node;
+    if (place.children[i] !== node) place.insertBefore(node, place.children[i] ?? null);
+  });
+}
+
+function card(session) {
+  const [word, kind] = status(session.status);
+  const newest = session.newest;
+  const picture = newest.micrograph === null
+    ? document.createTextNode("no micrograph yet")
+    : el("img", { src: `/images/${newest.micrograph}/micrograph?size=256&v=${newest.version}`, alt: "", loading: "lazy", onerror: missing });
+  const figures = [
+    [number(session.counts.movies), "movies"],
+    [number(session.counts.micrographs), "micrographs"],
+    [number(session.counts.ctf), "CTF estimates"],
+    [quantity(session.medians.defocus, "µm", 2), "median defocus"],
+    [quantity(session.medians.resolution, "Å", 2), "median resolution"],
+    [quantity(session.medians.astigmatism, "nm", 1), "median astigmatism"],
+  ];
+  const rate = session.rate.last_hour ? `${number(session.rate.last_hour)} in the last hour` : null;
+  const bad = !["ok", "busy"].includes(session.state.state);
+  return el("a", { class: "session", href: `/s/${encodeURIComponent(session.id)}/summary` },
+    el("div", { class: "thumb" }, picture),
+    el("div", { class: "about" },
+      el("h2", { text: session.name, title: session.path }),
+      el("div", { class: "row" },
+        el("span", { class: `pill ${kind}`, text: word }),
+        el("span", { class: "muted", title: moment(newest.time), text: newest.time ? `newest ${age(newest.time)}` : "waiting for the first movie" }),
+        rate && el("span", { class: "muted", text: rate })),
+      el("div", { class: "figures" }, ...figures.map(([value, label]) => el("div", {}, el("b", { text: value }), el("span", { text: label })))),
+      bad && el("p", { class: "trouble", text: session.state.text })));
+}
+
+function missing(event) {
+  event.target.replaceWith(document.createTextNode("no image"));
+}
+
+refresh();
+setInterval(() => { if (!document.hidden) refresh(); }, 10000);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+listen(null, { changed: refresh, renewed: refresh });

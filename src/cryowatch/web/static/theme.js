@@ -1,0 +1,41 @@
+// Light, dark, or as the system says; remembered in this browser.
+
+import { zone } from "./format.js";
+
+const CHOICES = ["auto", "light", "dark"];
+const SIGNS = { auto: "◐", light: "☀", dark: "☾" };
+const NAMES = { auto: "automatic", light: "light", dark: "dark" };
+const system = matchMedia("(prefers-color-scheme: dark)");
+const button = document.getElementById("theme");
+let choice = remembered();
+
+function remembered() {
+  try {
+    const kept = localStorage.getItem("theme");
+    return CHOICES.includes(kept) ? kept : "auto";
+  } catch {
+    return "auto";
+  }
+}
+
+function apply() {
+  const dark = choice === "dark" || (choice === "auto" && system.matches);
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  button.textContent = SIGNS[choice];
+  button.title = `Colours: ${NAMES[choice]}`;
+  button.setAttribute("aria-label", button.title);
+  document.dispatchEvent(new CustomEvent("themechange"));
+}
+
+button.addEventListener("click", () => {
+  choice = CHOICES[(CHOICES.indexOf(choice) + 1) % CHOICES.length];
+  try {
+    localStorage.setItem("theme", choice);
+  } catch {
+    // A browser that keeps nothing still shows the choice on this page.
+  }
+  apply();
+});
+system.addEventListener("change", apply);
+document.getElementById("zone").textContent = `Times in ${zone()}`;
+apply();
