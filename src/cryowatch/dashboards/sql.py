@@ -149,8 +149,9 @@ def _heat_map(panel: Panel, scope: Scope) -> Query:
     sql = f"""
         WITH found AS (SELECT {_shown(panel, field)} AS x, time {rows} AND {field} IS NOT NULL),
         span AS (SELECT max(time) - min(time) AS width FROM found),
-        step AS (SELECT CASE WHEN width < {4 * HOUR} THEN {HOUR // 6} WHEN width < {12 * HOUR} THEN {HOUR // 4}
-                        WHEN width < {48 * HOUR} THEN {HOUR} ELSE {4 * HOUR} END AS ns FROM span)
+        step AS (SELECT CASE WHEN width < {HOUR // 2} THEN {HOUR // 60} WHEN width < {3 * HOUR} THEN {HOUR // 12}
+                        WHEN width < {8 * HOUR} THEN {HOUR // 4} WHEN width < {48 * HOUR} THEN {HOUR}
+                        ELSE {4 * HOUR} END AS ns FROM span)
         SELECT (SELECT ns FROM step) / {MILLISECOND},
                time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND},
                CAST((x - :first) / :step AS INTEGER), count(*)

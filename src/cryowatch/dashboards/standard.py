@@ -150,11 +150,11 @@ CTF = Dashboard(
             text="Whether the session is getting better or worse: medians and quartiles.",
         ),
         Panel(
-            id="defocus-map", title="Defocus by hour", kind=PanelKind.HEAT_MAP, record="micrograph",
+            id="defocus-map", title="Defocus over time", kind=PanelKind.HEAT_MAP, record="micrograph",
             fields=("defocus",), bins=Bins(start=0, stop=6, step=0.2), text="Micrographs by time and defocus.",
         ),
         Panel(
-            id="resolution-map", title="Resolution by hour", kind=PanelKind.HEAT_MAP, record="micrograph",
+            id="resolution-map", title="Resolution over time", kind=PanelKind.HEAT_MAP, record="micrograph",
             fields=("resolution",), bins=Bins(start=2, stop=20, step=0.5), text="Micrographs by time and resolution.",
         ),
         _OVER_TIME["astigmatism"],

@@ -1,0 +1,1 @@
+"""A made-up session in Scipion's own layout, for a machine that has nothing."""

@@ -14,8 +14,7 @@ from pathlib import Path
 from cryowatch.errors import SourceDenied, SourceMalformed
 from cryowatch.reading import Trouble
 from cryowatch.sources.scipion.database import denied_or_gone
-
-MARK = "project.sqlite"
+from cryowatch.sources.scipion.project import MARK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class Discovery:
 
 
 def find_projects(path: Path) -> Discovery:
-    """Return the projects at or below a path; raises `SourceGone`, `SourceMalformed` or `SourceDenied`."""
+    """Return the projects at or below a path, each once; raises `SourceGone`, `SourceMalformed` or `SourceDenied`."""
     try:
         if (path / MARK).is_file():
             return Discovery(projects=(path,))
@@ -35,12 +34,13 @@ def find_projects(path: Path) -> Discovery:
             path.stat()
             raise SourceMalformed("is a file, not a project or a folder of projects", where=path)
         folders = _folders(path)
+        inner = path / "projects"
+        if inner in folders and not (inner / MARK).exists():
+            folders += _folders(inner)
     except OSError as error:
         raise denied_or_gone(path, error) from error
-    if (path / "projects").is_dir() and not (path / "projects" / MARK).exists():
-        inner = find_projects(path / "projects")
-        found = _projects(folders)
-        return Discovery(projects=found.projects + inner.projects, troubles=found.troubles + inner.troubles)
+    except ValueError as error:
+        raise SourceMalformed("is not the name of a folder", where=path) from error
     return _projects(folders)
 
 
@@ -50,18 +50,30 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _projects(folders: list[Path]) -> Discovery:
-    projects, troubles, seen = [], [], set()
+    projects: list[Path] = []
+    troubles: list[Trouble] = []
+    seen: set[tuple[int, int]] = set()
     for folder in folders:
         try:
             mark = os.stat(folder / MARK)  # noqa: PTH116
+            str(folder).encode()
         except PermissionError as error:
-            text = denied_or_gone(folder, error)
-            troubles.append(Trouble(where=str(folder), state=SourceDenied.state, text=f"{text.what}. {text.remedy}"))
+            denied = denied_or_gone(folder, error)
+            text = f"{denied.what}. {denied.remedy}"
+            troubles.append(Trouble(where=_printable(folder), state=SourceDenied.state, text=text))
             continue
         except OSError:
+            continue
+        except UnicodeEncodeError:
+            text = "its name is not UTF-8. Rename the folder"
+            troubles.append(Trouble(where=_printable(folder), state=SourceMalformed.state, text=text))
             continue
         place = (mark.st_dev, mark.st_ino)
         if place not in seen:
             seen.add(place)
             projects.append(folder)
     return Discovery(projects=tuple(projects), troubles=tuple(troubles))
+
+
+def _printable(folder: Path) -> str:
+    return os.fsencode(folder).decode(errors="backslashreplace")

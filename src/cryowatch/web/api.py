@@ -259,6 +259,7 @@ def shown(row: Row) -> dict[str, Any]:
     values["enabled"] = bool(row["enabled"])
     values["version"] = row["seq"]
     values["images"] = {
-        kind: f"/images/{row['id']}/{kind}?v={row['seq']}" if row[column] else None for kind, column in _PATHS.items()
+        kind.value: f"/images/{row['id']}/{kind}?v={row['seq']}" if row[column] else None
+        for kind, column in _PATHS.items()
     }
     return values

@@ -8,8 +8,9 @@ What was measured with SQLite 3.40 and rollback journals, Scipion's default:
   are copied aside and the copy is recovered;
 - opening a WAL database that nobody has open would create files beside it, owned by this user: it is copied aside too.
 
-Nothing is ever written into the folder of the file.  The process must not `open()` a database file while it has an
-SQLite connection to it: closing any descriptor of a file drops all POSIX locks that the process holds on it.
+Nothing is ever written into the folder of the file.  A database file is never `open()`ed while there is an SQLite
+connection to it: closing any descriptor of a file drops all POSIX locks that the process holds on it.  Hence one file
+is read from one thread at a time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,26 +41,40 @@ BUSY_SECONDS = 0.05
 SETTLED_NS = 2 * 10**9
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2
+_LOOK = "SELECT count(*) FROM sqlite_master"
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """By what a file's change is noticed without opening it."""
+    """By what a file's change is noticed without opening it; times in ns."""
 
     inode: int
     size: int
-    changed: int
+    modified: int
     companions: tuple[int, ...]
+    """Size and time of its journal, and of its WAL, where they are there."""
     settled: bool
     """Whether the last change is long enough ago that a later one cannot have the same time stamp."""
 
+    @property
+    def changed(self) -> int:
+        """When the file or one of its companions changed last."""
+        return max(self.modified, *self.companions[1::2], 0)
+
 
 def stamp(path: Path, now: int) -> Stamp:
-    """Return the stamp of a database and of its journal or WAL; raises `SourceGone` or `SourceDenied`."""
+    """Return the stamp of a database with its journal or WAL; raises a `SourceError`.
+
+    A file that is none (a pipe, a folder) is `SourceMalformed`: opening it might wait for ever.
+    """
     try:
         found = path.stat()
     except OSError as error:
         raise denied_or_gone(path, error) from error
+    except ValueError as error:
+        raise SourceMalformed("is not the name of a file", where=path) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise SourceMalformed("is not a file", where=path)
     companions: list[int] = []
     for suffix in ("-journal", "-wal"):
         try:
@@ -110,11 +126,11 @@ def reading(path: Path) -> Iterator[Database]:
         with _copied(path) as database:
             yield database
         return
-    connection = _connect(path, f"file:{quote(str(path))}?mode=ro")
+    connection = _connect(path, f"file:{quote(os.fsencode(path))}?mode=ro")
     try:
         database = Database(connection, path)
         try:
-            database.rows("SELECT count(*) FROM sqlite_master")
+            database.rows(_LOOK)
         except SourceInterrupted:
             connection.close()
             with _copied(path) as copy:
@@ -151,8 +167,8 @@ def _is_abandoned_wal(path: Path) -> bool:
 @contextmanager
 def _copied(path: Path) -> Iterator[Database]:
     """Read a copy of a database and its journal; raises `SourceBusy` where it changed during the copy."""
-    with tempfile.TemporaryDirectory(prefix="cryowatch-") as folder:
-        copy = Path(folder) / "copy.sqlite"
+    with _private_folder(path) as folder:
+        copy = folder / "copy.sqlite"
         before = stamp(path, 0)
         try:
             for suffix in ("", "-journal", "-wal"):
@@ -161,20 +177,40 @@ def _copied(path: Path) -> Iterator[Database]:
                     shutil.copyfile(source, f"{copy}{suffix}")
         except FileNotFoundError as error:
             raise SourceBusy("its writer is just ending a transaction", where=path) from error
+        except PermissionError as error:
+            raise denied_or_gone(path, error) from error
         except OSError as error:
-            raise SourceInterrupted(f"could not be copied aside: {error.strerror}", where=path) from error
+            raise _not_copied(path, error) from error
         if stamp(path, 0) != before:
             raise SourceBusy("it changed while it was being copied", where=path)
-        connection = _connect(path, f"file:{quote(str(copy))}?mode=rw")
+        connection = _connect(path, f"file:{quote(os.fsencode(copy))}?mode=rw")
         try:
             database = Database(connection, path)
             try:
-                database.rows("SELECT count(*) FROM sqlite_master")
+                database.rows(_LOOK)
             except SourceBusy as error:
-                raise SourceInterrupted(str(error.what), where=path) from error
+                raise SourceInterrupted(error.what, where=path) from error
             yield database
         finally:
             connection.close()
+
+
+@contextmanager
+def _private_folder(path: Path) -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="cryowatch-")
+    except OSError as error:
+        raise _not_copied(path, error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _not_copied(path: Path, error: OSError) -> SourceInterrupted:
+    return SourceInterrupted(
+        f"has to be recovered from a copy, which cannot be made: {error.strerror}",
+        where=path,
+        remedy=f"Is there space in {tempfile.gettempdir()}?",
+    )
 
 
 def explain(error: sqlite3.Error, path: Path) -> SourceError:

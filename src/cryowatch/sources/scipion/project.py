@@ -1,26 +1,26 @@
 """Runs and outputs of a Scipion project, from `project.sqlite` and from the runs' own `run.db`.
 
 `project.sqlite` is what the GUI stored last; a run's process writes `<workingDir>/logs/run.db`.  As in Scipion
-(`Project._updateProtocol`), run.db counts where it changed after the `lastUpdateTimeStamp` that project.sqlite holds
-for the run; but a run that project.sqlite calls ended, and that wrote nothing since, stays ended: its process was
-stopped and could not say so itself.
+(`Project.getRuns`, `Project._updateProtocol`), run.db counts for a run that project.sqlite calls active, where it
+changed after the `lastUpdateTimeStamp` that project.sqlite holds for it.  A run that project.sqlite calls ended is
+ended, whatever its run.db says: its process was stopped and could not say so itself.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cryowatch.errors import SourceError, SourceGone, SourceMalformed
+from cryowatch.errors import SourceBusy, SourceError, SourceGone, SourceMalformed
 from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
 from cryowatch.reading import Trouble
 from cryowatch.sources.scipion.database import Database, Stamp, reading, stamp
 
-_ENDED = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.ABORTED)
 _ACQUISITION = {
     "voltage": "_voltage",
     "spherical_aberration": "_sphericalAberration",
@@ -28,6 +28,11 @@ _ACQUISITION = {
     "magnification": "_magnification",
     "dose_per_frame": "_dosePerFrame",
 }
+MARK = "project.sqlite"
+"""The file that makes a folder a project."""
+
+_LIVE = (RunStatus.LAUNCHED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.SCHEDULED, RunStatus.INTERACTIVE)
+_IMPORTS = ("ProtImportMovies", "ProtImportMicrographs")
 _PARAMETERS = {
     "voltage": "voltage",
     "spherical_aberration": "sphericalAberration",
@@ -70,75 +75,74 @@ class Project:
     runs: tuple[Run, ...]
     outputs: tuple[Output, ...]
     troubles: tuple[Trouble, ...]
-    run_files: tuple[Path, ...]
-    """The run.db files whose change may change the rest."""
+    stamps: Mapping[Path, Stamp | None]
+    """The files whose change may change the rest, as they were before they were read.
+
+    None stands for one that was not there; one that is not settled has to be read again in any case.
+    """
 
 
 RunTrees = dict[Path, tuple[Stamp, Tree]]
-"""The contents of run.db files that have not changed since."""
+"""What run.db files said last."""
 
 
 def read_project(folder: Path, *, host: str, zone: ZoneInfo | None, known: RunTrees, now: int) -> Project:
-    """Return the project in a folder; raises a `SourceError` where project.sqlite cannot be read.
+    """Return the project in a folder; raises a `SourceError` where it cannot be told what the runs' outputs are.
 
     `known` keeps what the runs' own files said, from one call to the next; `now` is the time in ns.
     """
-    path = folder / "project.sqlite"
+    path = folder / MARK
+    stamps: dict[Path, Stamp | None] = {path: (found := stamp(path, now))}
     with reading(path) as database:
-        tree = _tree(database, path)
-    stored = path.stat().st_mtime
+        tree = _tree(database, path, found)
     created = None
     runs: list[Run] = []
     outputs: list[Output] = []
     troubles: list[Trouble] = []
-    files: list[Path] = []
-    acquisition: dict[str, float | None] = {}
+    acquisitions: list[tuple[int, str, float]] = []
     for root in tree.roots:
+        values = tree.values(root.id)
         if root.name == "CreationTime":
             created = local_time(root.value, zone)
-            continue
-        if root.name and root.parent is None and not tree.children.get(root.id):
-            continue
-        own_tree, own_root = tree, root
-        values = tree.values(root.id)
         if "status" not in values:
             continue
         working_dir = values.get("workingDir") or ""
-        file = folder / working_dir / "logs" / "run.db"
-        files.append(file)
-        try:
-            newer = _newer(file, root, values, stored, known, now)
-        except SourceError as error:
-            troubles.append(Trouble(where=_below(folder, file), state=error.state, text=error.what))
-            newer = None
-        if newer is not None:
-            own_tree, own_root = newer
-        run = _run(root, own_tree.values(own_root.id), working_dir, zone)
+        versions = [(tree, root)]
+        if status_of(values["status"]) in _LIVE and working_dir:
+            file = folder / working_dir / "logs" / "run.db"
+            try:
+                versions = [*_newer(file, root, values, zone, known, stamps, now), *versions]
+            except SourceBusy:
+                raise
+            except SourceError as error:
+                troubles.append(Trouble(where=_below(folder, file), state=error.state, text=error.what))
+        run = _run(root, versions[0][0].values(root.id), working_dir, zone)
         runs.append(run)
-        outputs.extend(_outputs(run, own_tree, own_root))
-        for name, value in _acquisition(own_tree, own_root).items():
-            acquisition.setdefault(name, value)
-    return Project(
-        session=Session(
-            name=folder.name,
-            path=str(folder),
-            host=host,
-            created=created,
-            status=_status(runs),
-            **acquisition,  # type: ignore[arg-type]
-        ),
-        runs=tuple(runs),
-        outputs=tuple(outputs),
-        troubles=tuple(troubles),
-        run_files=tuple(files),
+        outputs.extend(_outputs(run, versions))
+        acquisitions += _acquisition(*versions[0])
+    for file in known.keys() - stamps.keys():
+        del known[file]
+    acquisition: dict[str, float] = {}
+    for _, field, value in sorted(acquisitions, key=itemgetter(0)):
+        acquisition.setdefault(field, value)
+    session = Session(
+        name=folder.name,
+        path=str(folder),
+        host=host,
+        created=created,
+        status=_status(runs),
+        **acquisition,  # type: ignore[arg-type]
     )
+    return Project(session=session, runs=tuple(runs), outputs=tuple(outputs), troubles=tuple(troubles), stamps=stamps)
 
 
-def _tree(database: Database, path: Path) -> Tree:
-    if "Objects" not in database.tables():
-        if path.stat().st_size == 0 or not database.tables():
-            return Tree((), {})
-        raise SourceMalformed("holds no table Objects", where=path, remedy="Is this a Scipion project?")
+def _tree(database: Database, path: Path, found: Stamp) -> Tree:
+    """Return all objects, in one read: pages could fall on both sides of a commit."""
+    tables = database.tables()
+    if not tables and not found.settled:
+        raise SourceBusy("is just being made", where=path)
+    if "Objects" not in tables:
+        raise SourceMalformed("holds no table Objects", where=path, remedy="Is this a Scipion project, whole?")
     rows = database.rows("SELECT id, parent_id, name, classname, value, label FROM Objects ORDER BY id")
     children: dict[int, list[Node]] = defaultdict(list)
     roots = []
@@ -153,34 +157,34 @@ def _tree(database: Database, path: Path) -> Tree:
 
 
 def _newer(
-    file: Path, root: Node, values: Mapping[str, str | None], stored: float, known: RunTrees, now: int
-) -> tuple[Tree, Node] | None:
-    """Return the run as its own process wrote it, where that is newer; None where project.sqlite is up to date."""
+    file: Path,
+    root: Node,
+    values: Mapping[str, str | None],
+    zone: ZoneInfo | None,
+    known: RunTrees,
+    stamps: dict[Path, Stamp | None],
+    now: int,
+) -> list[tuple[Tree, Node]]:
+    """Return the run as its own process wrote it, where that is newer; nothing where project.sqlite is up to date."""
+    stamps[file] = None
     try:
-        found = stamp(file, now)
+        stamps[file] = found = stamp(file, now)
     except SourceGone:
-        return None
-    changed = found.changed / 1e9
-    seen = local_time(values.get("lastUpdateTimeStamp"), None)
-    if seen is not None and changed <= seen / 1e9:
-        return None
+        return []
+    seen = local_time(values.get("lastUpdateTimeStamp"), zone)
+    if seen is not None and found.changed <= seen:
+        return []
     kept = known.get(file)
-    if kept is not None and kept[0] == found:
-        tree = kept[1]
-    else:
-        with reading(file) as database:
-            tree = _tree(database, file)
-        known.pop(file, None)
-        if found.settled:
-            known[file] = (found, tree)
-    own = next((n for n in tree.roots if n.id == root.id), None)
-    if own is None:
-        return None
-    ended_here = status_of(values.get("status")) in _ENDED
-    ended_there = status_of(tree.values(own.id).get("status")) in _ENDED
-    if ended_here and not ended_there and changed <= stored:
-        return None
-    return tree, own
+    if kept is None or kept[0] != found or not found.settled:
+        try:
+            with reading(file) as database:
+                kept = known[file] = (found, _tree(database, file, found))
+        except SourceError:
+            stamps[file] = replace(found, settled=False)
+            if kept is None or kept[0].inode != found.inode:
+                raise
+    tree = kept[1]
+    return [(tree, node) for node in tree.roots if node.id == root.id]
 
 
 def _run(root: Node, values: Mapping[str, str | None], working_dir: str, zone: ZoneInfo | None) -> Run:
@@ -196,29 +200,31 @@ def _run(root: Node, values: Mapping[str, str | None], working_dir: str, zone: Z
     )
 
 
-def _outputs(run: Run, tree: Tree, root: Node) -> Iterable[Output]:
-    """Yield the outputs of a run: what its list `_outputs` names, and every set."""
-    listed = {name.strip() for name in (tree.values(root.id).get("_outputs") or "").split(",")}
+def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[Output]:
+    """Yield the outputs of a run: what its list `_outputs` names, and every set.
+
+    An output that the GUI added is in project.sqlite alone; Scipion merges them likewise.
+    """
     active = status_of(run.status).active
-    for node in tree.children.get(root.id, ()):
-        name = node.name.rpartition(".")[2]
-        if name not in listed and not node.class_name.startswith("SetOf"):
-            continue
-        children = tree.children.get(node.id, ())
-        if not children:
-            continue
-        values = {n.name.rpartition(".")[2]: n.value for n in children}
-        is_set = "_size" in values
-        stream = values.get("_streamState")
-        yield Output(
-            run=run.run,
-            name=name,
-            class_name=node.class_name,
-            kind=kind_of(node.class_name),
-            size=_whole(values.get("_size")) if is_set else 1,
-            stream_open=(stream == "1" and active) if is_set and stream else None,
-            path=set_file(values.get("_mapperPath")),
-        )
+    done: set[str] = set()
+    for tree, root in versions:
+        listed = {name.strip() for name in (tree.values(root.id).get("_outputs") or "").split(",")}
+        for node in tree.children.get(root.id, ()):
+            name = node.name.rpartition(".")[2]
+            values = tree.values(node.id)
+            if name in done or not values or not (name in listed or node.class_name.startswith("SetOf")):
+                continue
+            done.add(name)
+            stream = values.get("_streamState")
+            yield Output(
+                run=run.run,
+                name=name,
+                class_name=node.class_name,
+                kind=kind_of(node.class_name),
+                size=_whole(values.get("_size")) if "_size" in values else 1,
+                stream_open=None if stream is None else stream == "1" and active,
+                path=set_file(values.get("_mapperPath")),
+            )
 
 
 def kind_of(class_name: str) -> OutputKind:
@@ -239,26 +245,37 @@ def set_file(mapper_path: str | None) -> str:
     return (mapper_path or "").rpartition(",")[0].strip() if "," in (mapper_path or "") else (mapper_path or "").strip()
 
 
-def _acquisition(tree: Tree, root: Node) -> dict[str, float | None]:
-    """Return the acquisition as the run's movies or micrographs have it, else as an import was told."""
-    found: dict[str, float | None] = {}
+def _acquisition(tree: Tree, root: Node) -> Iterable[tuple[int, str, float]]:
+    """Yield what a run says of the acquisition, with a rank: first movies, then what an import was told, then others.
+
+    Micrographs may be binned, so their pixel size comes last.  A form that was only saved holds defaults, and one that
+    was told the scanned pixel size computes the other.
+    """
     for node in tree.children.get(root.id, ()):
-        if kind_of(node.class_name) not in (OutputKind.MOVIES, OutputKind.MICROGRAPHS):
+        kind = kind_of(node.class_name)
+        if kind not in (OutputKind.MOVIES, OutputKind.MICROGRAPHS):
             continue
+        rank = 0 if kind is OutputKind.MOVIES else 2
         for child in tree.children.get(node.id, ()):
             name = child.name.rpartition(".")[2]
             if name == "_samplingRate":
-                found.setdefault("pixel_size", positive(child.value))
+                yield from _ranked(rank, {"pixel_size": child.value})
             elif name == "_acquisition":
                 values = tree.values(child.id)
-                for field, attribute in _ACQUISITION.items():
-                    found.setdefault(field, positive(values.get(attribute)))
+                yield from _ranked(rank, {field: values.get(name) for field, name in _ACQUISITION.items()})
     parameters = tree.values(root.id)
-    if root.class_name.startswith("ProtImport"):
-        for field, attribute in _PARAMETERS.items():
-            if found.get(field) is None:
-                found[field] = positive(parameters.get(attribute))
-    return {k: v for k, v in found.items() if v is not None}
+    if root.class_name.startswith(_IMPORTS) and status_of(parameters.get("status")) is not RunStatus.SAVED:
+        told = {field: parameters.get(name) for field, name in _PARAMETERS.items()}
+        if parameters.get("samplingRateMode") not in (None, "0"):
+            del told["pixel_size"]
+        yield from _ranked(1, told)
+
+
+def _ranked(rank: int, texts: Mapping[str, str | None]) -> Iterable[tuple[int, str, float]]:
+    for field, text in texts.items():
+        value = positive(text)
+        if value is not None:
+            yield rank, field, value
 
 
 def _status(runs: Iterable[Run]) -> str:
@@ -283,10 +300,10 @@ def local_time(text: str | None, zone: ZoneInfo | None) -> int | None:
     """Return Scipion's local time ("2026-11-23 20:29:31.404693") as UTC nanoseconds; None for no time."""
     try:
         naive = datetime.fromisoformat((text or "").strip())
-    except ValueError:
+        aware = naive if naive.tzinfo else naive.replace(tzinfo=zone) if zone else naive.astimezone()
+        whole = aware.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
         return None
-    aware = naive if naive.tzinfo else naive.replace(tzinfo=zone) if zone else naive.astimezone()
-    whole = aware.astimezone(UTC)
     return int(whole.replace(microsecond=0).timestamp()) * 10**9 + whole.microsecond * 1_000
 
 

@@ -78,22 +78,25 @@ class ItemSet:
     def __init__(self, database: Database, kind: OutputKind, *, run: str, output: str, changed: int) -> None:
         self._database = database
         self._kind = kind
-        self._run = run
-        self._output = output
+        self.run = run
+        self.output = output
         self._changed = changed
+        self.strange = ""
+        """Where a number was expected and something else found: the first such value, in words."""
         rows = database.rows("SELECT label_property, column_name FROM Classes")
         columns = {str(label): str(column) for label, column in rows}
         present = {row[1] for row in database.rows("PRAGMA table_info(Objects)")}
         self._places: dict[str, list[int]] = {}
-        chosen = ["id", "enabled", "creation"]
+        self._labels = ["id", "enabled", "creation"]
+        chosen = [_quoted(name) if name in present else "NULL" for name in self._labels]
         for field, labels in _COLUMNS[kind].items():
             for label in labels:
                 column = columns.get(label, "")
                 if column in present:
                     self._places.setdefault(field, []).append(len(chosen))
-                    chosen.append(column)
-        quoted = ", ".join(f'"{c}"' for c in chosen)
-        self._select = f"SELECT {quoted} FROM Objects WHERE id > ? ORDER BY id LIMIT {PAGE}"
+                    self._labels.append(label)
+                    chosen.append(_quoted(column))
+        self._select = f"SELECT {', '.join(chosen)} FROM Objects WHERE id > ? ORDER BY id LIMIT {PAGE}"
         self._times: dict[str, int] = {}
 
     def size(self) -> int | None:
@@ -104,10 +107,9 @@ class ItemSet:
         except (TypeError, ValueError, OverflowError):
             return None
 
-    def count(self) -> tuple[int, int]:
-        """Return the number of items and the highest id; reads the whole table."""
-        count, last = self._database.rows("SELECT count(*), max(id) FROM Objects")[0]
-        return int(count), int(last or 0)
+    def ids(self) -> list[int]:
+        """Return all ids in order; reads the whole table."""
+        return [row[0] for row in self._database.rows("SELECT id FROM Objects ORDER BY id")]
 
     def last(self) -> int:
         """Return the highest id."""
@@ -125,7 +127,7 @@ class ItemSet:
             "time": [self._time(value) for value in columns[2]],
         }
         for field, places in self._places.items():
-            found = [_converted(field, columns[place]) for place in places]
+            found = [self._converted(field, columns, place) for place in places]
             values[field] = (
                 found[0] if len(found) == 1 else [next(filter(None, v), "") for v in zip(*found, strict=True)]
             )
@@ -136,10 +138,20 @@ class ItemSet:
             _drop_half_estimates(values)
         fields = tuple(values)
         items = tuple(
-            Micrograph(run=self._run, output=self._output, **dict(zip(fields, row, strict=True)))
+            Micrograph(run=self.run, output=self.output, **dict(zip(fields, row, strict=True)))
             for row in zip(*values.values(), strict=True)
         )
         return Page(items=items, last=columns[0][-1], complete=len(rows) < PAGE)
+
+    def _converted(self, field: str, columns: Sequence[Sequence[Any]], place: int) -> list[Any]:
+        convert = _CONVERSIONS[field]
+        column = columns[place]
+        if field not in _TEXTS and not self.strange and not _NUMBERS.issuperset(map(type, column)):
+            bad = [(item, v) for item, v in zip(columns[0], column, strict=True) if v is not None and not _is_number(v)]
+            if bad:
+                item, value = bad[0]
+                self.strange = f"item {item} has {str(value)[:40]!r} as {self._labels[place]}, which is no number"
+        return [convert(value) for value in column]
 
     def _time(self, text: object) -> int:
         """Return `creation`, UTC in whole seconds, in nanoseconds; one that is no time is that of the file."""
@@ -154,9 +166,8 @@ class ItemSet:
         return known
 
 
-def _converted(field: str, column: Sequence[Any]) -> list[Any]:
-    convert = _CONVERSIONS[field]
-    return [convert(value) for value in column]
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 def _names(values: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -194,6 +205,14 @@ def bare_path(text: object) -> str:
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _number(value: object) -> float | None:
@@ -241,3 +260,5 @@ _CONVERSIONS: Mapping[str, Callable[[object], Any]] = {
     "power_spectrum_path": bare_path,
     "shift_plot_path": bare_path,
 }
+_TEXTS = {field for field, convert in _CONVERSIONS.items() if convert in (_text, bare_path)}
+_NUMBERS = {float, int, type(None)}

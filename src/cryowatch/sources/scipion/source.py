@@ -1,26 +1,28 @@
 """A Scipion project as a source: what is new since a cursor, read beside Scipion while it writes.
 
 Stat first, open only on change.  Items are read by id, yet ids are not an order in time: streaming protocols append
-results as they finish, under the id of their input, and people disable items later.  So a set is *swept*, read again
-from its beginning, when its count does not agree with what was read, when its file was replaced, and a minute after
-it last changed.
+results as they finish, under the id of their input, and people disable items later.  So where a set's count does not
+agree with what was read, it is read again from the first id that differs.  And it is *swept*, read again from its
+beginning, when its file was replaced, and after it changed: at most once a minute while its stream is open, else as
+soon as it lies still.
 
-The cursor is JSON: a number that grows with each reading that says anything, and for each set its file's inode and
-time, the id up to which it was read, and the number of items below that.  Other time stamps are only kept in memory,
-for the cursor that was returned last: another cursor (after a restart, or when a reading could not be stored) means to
-look at every file.
+The cursor is JSON: a number that grows with each reading that says anything, and for each set its file's inode, the
+time of the file that the last sweep saw, the id up to which it was read, and the number of items below that.  What
+else is known of the files is only kept in memory, for the cursor that was returned last: another cursor (after a
+restart, or when a reading could not be stored) means to look at every file.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cryowatch.errors import SourceBusy, SourceError, SourceMalformed
+from cryowatch.errors import SourceError, SourceMalformed
 from cryowatch.model import Output, OutputKind
 from cryowatch.reading import Reading, Span, Trouble
 from cryowatch.sources.scipion.database import Stamp, reading, stamp
@@ -37,13 +39,30 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one set has been read: up to id `at`, with `count` items; its file was `inode`, changed at `changed`."""
+    """How far one set has been read: up to id `at`, with `count` items, and to its end where `ended`.
+
+    `swept` is the time of the file when the last sweep began; 0 where that was too fresh to tell a later change.
+    """
 
     inode: int = 0
-    changed: int = 0
+    swept: int = 0
     at: int = 0
     count: int = 0
     ended: bool = False
+    strange: str = ""
+
+
+@dataclass(slots=True)
+class _Look:
+    """What the last look at a set showed besides its progress.
+
+    `seen` is the file's stamp where nothing more is to come without a change of it, `swept_at` the time of the last
+    sweep, and `ids` those of the items that were read.
+    """
+
+    seen: Stamp | None = None
+    swept_at: int = 0
+    ids: array[int] = field(default_factory=lambda: array("q"))
 
 
 @dataclass(slots=True)
@@ -51,15 +70,16 @@ class _Memory:
     """What is known of the files besides the cursor."""
 
     project: Project | None = None
-    stamps: dict[Path, Stamp] = field(default_factory=dict)
-    swept: dict[Key, int] = field(default_factory=dict)
-    dirty: set[Key] = field(default_factory=set)
+    looks: dict[Key, _Look] = field(default_factory=dict)
     troubles: dict[Key, Trouble] = field(default_factory=dict)
     run_trees: RunTrees = field(default_factory=dict)
 
 
 class ScipionSource:
-    """Reads the project in `path`; `time_zone` is that of its local times (None: this machine's)."""
+    """Reads the project in `path`; `time_zone` is that of its local times (None: this machine's).
+
+    `host` is the name of the machine that reads, for the session's record; `clock` gives UTC nanoseconds.
+    """
 
     def __init__(
         self,
@@ -77,161 +97,187 @@ class ScipionSource:
         self._memory = _Memory()
 
     def read(self, cursor: str) -> Reading:
-        """Return what is new since a cursor; raises a `SourceError` where the project itself cannot be read."""
-        if cursor != self._cursor:
-            self._memory = _Memory()
-        memory = self._memory
+        """Return what is new since a cursor; raises a `SourceError` where the project itself cannot be read.
+
+        A set that cannot be read is a trouble of the reading; what was read of it before stays as it is.
+        """
+        memory = self._memory if cursor == self._cursor else _Memory()
         number, progress = _parsed(cursor)
         now = self._clock()
-        fresh = self._project_changed(memory, now)
-        if fresh:
-            memory.project = read_project(self._path, host=self._host, zone=self._zone, known=memory.run_trees, now=now)
-            for path in (self._path / "project.sqlite", *memory.project.run_files):
-                self._remember(memory, path, now)
-        project = memory.project
-        if project is None:
-            raise SourceBusy("has not been read yet", where=self._path)
+        project, news = self._project(memory, now)
+        self._cursor, self._memory = None, memory
         sets = [o for kind in _ORDER for o in project.outputs if o.kind is kind and o.path]
-        keys = {(o.run, o.name) for o in sets}
-        progress = {key: known for key, known in progress.items() if key in keys}
+        keys = [(o.run, o.name) for o in sets]
+        progress = {key: progress.get(key, _Progress()) for key in keys}
+        memory.troubles = {key: trouble for key, trouble in memory.troubles.items() if key in progress}
+        memory.looks = {key: look for key, look in memory.looks.items() if key in progress}
         spans: list[Span] = []
         finished = True
         left = MOST_ITEMS
-        for output in sets:
+        for key, output in zip(keys, sets, strict=True):
             if left <= 0:
                 finished = False
                 break
-            known = progress.setdefault((output.run, output.name), _Progress())
-            found, complete = self._read_set(memory, output, known, left, now)
+            progress[key], found = self._read_set(memory, output, progress[key], left, now)
             spans += found
             left -= sum(len(s.items) for s in found)
-            finished = finished and complete
-        said = fresh or bool(spans)
+            finished = finished and (progress[key].ended or key in memory.troubles)
+        said = news or bool(spans)
         counts = {key: known.count for key, known in progress.items() if known.ended}
-        outputs = with_sizes(project.outputs, counts) if said else None
+        done = sum(known.count for known in progress.values())
         result = Reading(
             cursor=_written(number + 1, progress) if said else cursor,
             session=project.session if said else None,
             runs=project.runs if said else None,
-            outputs=outputs,
+            outputs=with_sizes(project.outputs, counts) if said else None,
             spans=tuple(spans),
-            troubles=(*project.troubles, *memory.troubles.values()),
+            troubles=(*project.troubles, *memory.troubles.values(), *_strange(sets, progress)),
             finished=finished,
-            done=sum(known.count for known in progress.values()),
-            total=max(
-                sum(known.count for known in progress.values()),
-                sum(o.size or 0 for o in sets),
-            ),
+            done=done,
+            total=max(done, sum(max(o.size or 0, counts.get((o.run, o.name), 0)) for o in sets)),
         )
         self._cursor = result.cursor
         return result
 
-    def _project_changed(self, memory: _Memory, now: int) -> bool:
-        main = self._path / "project.sqlite"
-        if memory.stamps.get(main) != stamp(main, now) or memory.project is None:
-            return True
-        return any(self._changed(memory, file, now) for file in memory.project.run_files)
-
-    def _changed(self, memory: _Memory, path: Path, now: int) -> bool:
-        try:
-            return memory.stamps.get(path) != stamp(path, now)
-        except SourceError:
-            return path in memory.stamps
-
-    def _remember(self, memory: _Memory, path: Path, now: int) -> None:
-        """Keep a file's stamp, taken after `now`; one that is not settled is looked at again."""
-        memory.stamps.pop(path, None)
-        try:
-            found = stamp(path, now)
-        except SourceError:
-            return
-        if found.settled:
-            memory.stamps[path] = found
+    def _project(self, memory: _Memory, now: int) -> tuple[Project, bool]:
+        """Return the project, and whether it says anything new."""
+        before = memory.project
+        if before is not None and all(_unchanged(path, found, now) for path, found in before.stamps.items()):
+            return before, False
+        project = read_project(self._path, host=self._host, zone=self._zone, known=memory.run_trees, now=now)
+        memory.project = project
+        if before is None:
+            return project, True
+        return project, (before.session, before.runs, before.outputs) != (
+            project.session,
+            project.runs,
+            project.outputs,
+        )
 
     def _read_set(
         self, memory: _Memory, output: Output, known: _Progress, most: int, now: int
-    ) -> tuple[list[Span], bool]:
-        """Return the spans that are new in a set, and whether all of it has been read."""
+    ) -> tuple[_Progress, list[Span]]:
+        """Return how far a set has been read, and the spans that are new in it."""
         key = (output.run, output.name)
         path = self._path / output.path
+        before, look = known, memory.looks.get(key, _Look())
         try:
             seen = stamp(path, now)
-            unchanged = memory.stamps.get(path) == seen
-            overdue = key in memory.dirty and now - memory.swept.get(key, 0) > SWEEP_NS
-            if unchanged and known.ended and not overdue:
-                return [], True
+            closed_and_still = seen.settled and not output.stream_open
+            waited = now - look.swept_at > SWEEP_NS
+            due = known.ended and known.swept != seen.changed and (waited or closed_and_still)
+            if known.ended and not due and look.seen == seen:
+                return known, []
+            known, look = replace(known), replace(look, ids=look.ids[:])
             with reading(path) as database:
-                if not has_tables(database):
-                    return self._without_tables(memory, output)
-                items = ItemSet(database, output.kind, run=output.run, output=output.name, changed=seen.changed)
-                spans = self._new_spans(memory, items, key, known, seen, most, overdue=overdue, now=now)
+                if has_tables(database):
+                    items = ItemSet(database, output.kind, run=output.run, output=output.name, changed=seen.changed)
+                    spans = _new_spans(items, known, look, seen, now, most=most, sweep=due)
+                else:
+                    spans = _without_tables(output, path, known, look, seen, now)
         except SourceError as error:
             text = error.what if error.remedy is None else f"{error.what}. {error.remedy}"
             memory.troubles[key] = Trouble(where=output.path, state=error.state, text=text)
-            memory.stamps.pop(path, None)
-            return [], True
+            return before, []
         memory.troubles.pop(key, None)
-        memory.stamps.pop(path, None)
-        if seen.settled and known.ended:
-            memory.stamps[path] = seen
-        return spans, known.ended
+        look.seen = seen if seen.settled and known.ended else None
+        memory.looks[key] = look
+        return known, spans
 
-    def _without_tables(self, memory: _Memory, output: Output) -> tuple[list[Span], bool]:
-        """Scipion makes a set's file before its tables: of a run at work that is an empty set, else a broken one."""
-        key = (output.run, output.name)
-        memory.troubles.pop(key, None)
-        if not output.stream_open:
-            text = "holds no tables. The run ended before it wrote any item"
-            memory.troubles[key] = Trouble(where=output.path, state=SourceMalformed.state, text=text)
-        return [], True
 
-    def _new_spans(
-        self,
-        memory: _Memory,
-        items: ItemSet,
-        key: Key,
-        known: _Progress,
-        seen: Stamp,
-        most: int,
-        *,
-        overdue: bool,
-        now: int,
-    ) -> list[Span]:
-        replaced = known.inode not in (0, seen.inode)
-        changed_meanwhile = key not in memory.swept and known.ended and known.changed != seen.changed
-        if replaced or changed_meanwhile or (known.ended and overdue) or items.last() < known.at:
-            self._sweep(memory, key, known, now)
-        elif known.ended and known.changed != seen.changed:
-            memory.dirty.add(key)
-        known.inode, known.changed = seen.inode, seen.changed
-        memory.swept.setdefault(key, now)
-        spans = self._pages(items, key, known, most)
-        if known.ended and spans and known.at and items.size() != known.count and items.count()[0] != known.count:
-            self._sweep(memory, key, known, now)
-            spans += self._pages(items, key, known, most)
+def _unchanged(path: Path, found: Stamp | None, now: int) -> bool:
+    if found is not None and not found.settled:
+        return False
+    try:
+        return stamp(path, now) == found
+    except SourceError:
+        return found is None
+
+
+def _new_spans(
+    items: ItemSet, known: _Progress, look: _Look, seen: Stamp, now: int, *, most: int, sweep: bool
+) -> list[Span]:
+    """Return what is new in a set, and take `known` and `look` on."""
+    if sweep or known.inode != seen.inode or items.last() < known.at:
+        _begin(known, look, seen, now)
+    spans = _pages(items, known, look, most)
+    if not known.ended or items.size() == known.count:
         return spans
-
-    def _sweep(self, memory: _Memory, key: Key, known: _Progress, now: int) -> None:
-        known.at = known.count = 0
+    present = items.ids()
+    if len(present) == known.count:
+        return spans
+    if len(look.ids) == known.count:
+        common = _common(look.ids, present)
+        known.at = look.ids[common - 1] if common else 0
+        known.count = common
         known.ended = False
-        memory.swept[key] = now
-        memory.dirty.discard(key)
+        del look.ids[common:]
+    else:
+        _begin(known, look, seen, now)
+    return spans + _pages(items, known, look, most - sum(len(s.items) for s in spans))
 
-    def _pages(self, items: ItemSet, key: Key, known: _Progress, most: int) -> list[Span]:
-        spans: list[Span] = []
-        left = most
-        was_ended, known.ended = known.ended, False
-        while left > 0 and not known.ended:
-            page = items.page(known.at)
+
+def _begin(known: _Progress, look: _Look, seen: Stamp, now: int) -> None:
+    """Set out on a sweep."""
+    known.inode = seen.inode
+    known.swept = seen.changed if seen.settled else 0
+    known.at = known.count = 0
+    known.ended = False
+    known.strange = ""
+    look.swept_at = now
+    look.ids = array("q")
+
+
+def _pages(items: ItemSet, known: _Progress, look: _Look, most: int) -> list[Span]:
+    """Return what follows, a span a page; none where the end was known already and nothing came after it."""
+    spans: list[Span] = []
+    left = most
+    was_ended, known.ended = known.ended, False
+    while left > 0 and not known.ended:
+        page = items.page(known.at)
+        if page.items or not was_ended:
             upto = None if page.complete else page.last
-            if page.items or not was_ended:
-                spans.append(Span(run=key[0], output=key[1], after=known.at, upto=upto, items=page.items))
-            if page.last is not None:
-                known.at = page.last
-            known.count += len(page.items)
-            known.ended = page.complete
-            left -= len(page.items)
-        return spans
+            spans.append(Span(run=items.run, output=items.output, after=known.at, upto=upto, items=page.items))
+        if page.last is not None:
+            known.at = page.last
+        known.count += len(page.items)
+        known.ended = page.complete
+        look.ids.extend(m.item for m in page.items)
+        left -= len(page.items)
+    known.strange = known.strange or items.strange
+    return spans
+
+
+def _without_tables(output: Output, path: Path, known: _Progress, look: _Look, seen: Stamp, now: int) -> list[Span]:
+    """Scipion makes a set's file before its tables: where a run is at work, or nothing was counted, it is empty.
+
+    Raises `SourceMalformed` where it ought to hold something.
+    """
+    lost = known.inode == seen.inode and known.count > 0
+    if lost or (not output.stream_open and output.size):
+        raise SourceMalformed("holds no tables", where=path, remedy="Was it cut short? Check the disk and the copy")
+    if known.inode == seen.inode and known.ended:
+        return []
+    _begin(known, look, seen, now)
+    known.ended = True
+    return [Span(run=output.run, output=output.name, after=0, upto=None, items=())]
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the length of the beginning that two sequences share."""
+    for index, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return index
+    return min(len(first), len(second))
+
+
+def _strange(sets: Sequence[Output], progress: dict[Key, _Progress]) -> list[Trouble]:
+    found = [(o.path, progress[o.run, o.name].strange) for o in sets]
+    return [
+        Trouble(where=path, state=SourceMalformed.state, text=f"{text}. Such values count as none")
+        for path, text in found
+        if text
+    ]
 
 
 def _parsed(cursor: str) -> tuple[int, dict[Key, _Progress]]:
@@ -240,12 +286,16 @@ def _parsed(cursor: str) -> tuple[int, dict[Key, _Progress]]:
         data = json.loads(cursor) if cursor else {}
         if data.get("version") != _VERSION:
             return 0, {}
-        sets = {(run, name): _Progress(*values) for run, name, *values in data["sets"]}
+        sets = {}
+        for run, name, inode, swept, at, count, ended, strange in data["sets"]:
+            sets[str(run), str(name)] = _Progress(
+                int(inode), int(swept), int(at), int(count), bool(ended), str(strange)
+            )
         return int(data["number"]), sets
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
         return 0, {}
 
 
 def _written(number: int, progress: dict[Key, _Progress]) -> str:
-    sets = [[*key, known.inode, known.changed, known.at, known.count, known.ended] for key, known in progress.items()]
+    sets = [[*key, *astuple(known)] for key, known in progress.items()]
     return json.dumps({"version": _VERSION, "number": number, "sets": sets}, separators=(",", ":"))

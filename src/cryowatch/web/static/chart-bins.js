@@ -53,8 +53,8 @@ export class Bins {
     this.chart.set({
       legend: d.recent ? { top: 0, right: 8, itemWidth: 10, itemHeight: 8, textStyle: { color: c.muted } } : undefined,
       grid: { left: 8, right: 16, top: 32, bottom: 20, containLabel: true },
-      xAxis: valueAxis(c, d.decimals, { min: first, max: last, splitLine: { show: false }, name: d.unit, nameLocation: "middle", nameGap: 22, nameTextStyle: { color: c.muted }, axisLabel: { color: c.muted, hideOverlap: true, formatter: (v) => number(v, Number.isInteger(v) ? 0 : 1) } }),
-      yAxis: [valueAxis(c, 0, { scale: false, minInterval: 1 }), { type: "value", show: false, min: 0 }],
+      xAxis: valueAxis(c, { min: first, max: last, splitLine: { show: false }, name: d.unit, nameLocation: "middle", nameGap: 22, nameTextStyle: { color: c.muted } }),
+      yAxis: [valueAxis(c, { scale: false, minInterval: 1 }), { type: "value", show: false, min: 0 }],
       series,
     });
     const beyond = d.beyond ? `; ${number(d.beyond)} beyond` : "";
@@ -70,15 +70,16 @@ export class Bins {
     const names = Array.from({ length: high - low + 1 }, (_, i) => d.start + (low + i) * d.step);
     const most = Math.max(...d.cells.map((cell) => cell[2]));
     const extent = d.time[d.time.length - 1] - d.time[0];
+    const every = Math.max(1, Math.ceil((names.length * 22) / Math.max(60, this.chart.box.clientHeight - 40)));
     this.span = { low };
     this.chart.set({
       grid: { left: 8, right: 16, top: 12, bottom: 8, containLabel: true },
       xAxis: { type: "category", data: d.time.map((t) => timeLabel(t, extent)), axisLine: { lineStyle: { color: c.line } }, axisTick: { show: false }, axisLabel: { color: c.muted, hideOverlap: true } },
-      yAxis: { type: "category", data: names.map((v) => number(v, 1)), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: c.muted, hideOverlap: true }, splitLine: { show: false } },
+      yAxis: { type: "category", data: names.map((v) => number(v, 1)), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: c.muted, interval: (i) => (low + i) % every === 0 }, splitLine: { show: false } },
       visualMap: { show: false, min: 0, max: most, inRange: { color: c.heat } },
       series: [{ type: "heatmap", silent: true, data: d.cells.map(([t, b, n]) => [t, b - low, n]), itemStyle: { borderColor: c.card, borderWidth: 1 }, progressive: 0 }],
     });
-    this.note(`${d.unit}; steps of ${d.step_ms >= 3600000 ? `${d.step_ms / 3600000} h` : `${d.step_ms / 60000} min`}`);
+    this.note(`steps of ${d.step_ms >= 3600000 ? `${d.step_ms / 3600000} h` : `${d.step_ms / 60000} min`}`);
   }
 
   hover({ offsetX, offsetY }) {

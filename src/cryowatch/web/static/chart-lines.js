@@ -36,8 +36,8 @@ export class Lines {
       toolbox: zoomTool,
       legend: { top: 0, right: 8, icon: "roundRect", itemWidth: 10, itemHeight: bars ? 8 : 3, textStyle: { color: c.muted }, type: "scroll", left: 8 },
       grid: { left: 8, right: 16, top: 32, bottom: 8, containLabel: true },
-      xAxis: timeAxis(c, this.view.range(), time.length ? time[time.length - 1] - time[0] : 0),
-      yAxis: valueAxis(c, series[0]?.decimals, { scale: false, min: 0, max: percent ? 100 : undefined, name: unit, nameGap: 12, nameTextStyle: { color: c.muted, align: "left" } }),
+      xAxis: timeAxis(c, this.view, time.length ? time[time.length - 1] - time[0] : 0, time[0]),
+      yAxis: valueAxis(c, { scale: false, min: 0, ...(percent ? { max: 100, interval: 25 } : {}) }),
       series: series.map((line, i) => ({
         name: line.label.replaceAll(/[{}|]/g, " "), type: "line", silent: true, showSymbol: time.length < 2, symbolSize: 5, connectNulls: false,
         step: bars ? "end" : false,
@@ -48,7 +48,7 @@ export class Lines {
       })),
     });
     this.chart.activate?.();
-    this.note(unit);
+    this.note(bars ? unit : "");
   }
 
   hover({ offsetX, offsetY }) {

@@ -53,14 +53,14 @@ export class Points {
     const size = large ? 3 : count > 800 ? 4 : 5;
     const series = this.overTime ? this.timeSeries(c, limits, large, size) : this.scatter(c, limits, large, size);
     const extent = count ? this.columns[count - 1][1] - this.columns[0][1] : 0;
-    const [x, y] = this.overTime ? [null, this.meta[0]] : this.meta;
+    const [x] = this.meta;
     this.chart.set({
       toolbox: this.overTime ? zoomTool : undefined,
       legend: this.overTime && this.meta.length > 1 ? { top: 0, right: 8, icon: "circle", itemWidth: 8, itemHeight: 8, textStyle: { color: c.muted } } : undefined,
       grid: { left: 8, right: 16, top: this.overTime && this.meta.length > 1 ? 28 : 16, bottom: this.overTime ? 8 : 24, containLabel: true },
-      xAxis: this.overTime ? timeAxis(c, this.view.range(), extent)
-        : valueAxis(c, x.decimals, { name: `${x.label} (${x.unit})`, nameLocation: "middle", nameGap: 24, nameTextStyle: { color: c.muted } }),
-      yAxis: valueAxis(c, y.decimals, { name: y.unit, nameGap: 0, nameTextStyle: { color: c.muted, align: "right", padding: [0, 6, 0, 0], verticalAlign: "top" } }),
+      xAxis: this.overTime ? timeAxis(c, this.view, extent)
+        : valueAxis(c, { name: `${x.label} (${x.unit})`, nameLocation: "middle", nameGap: 24, nameTextStyle: { color: c.muted } }),
+      yAxis: valueAxis(c),
       series,
     });
     this.chart.activate?.();

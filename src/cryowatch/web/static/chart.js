@@ -72,38 +72,45 @@ export class Chart {
 // The tool that `takeGlobalCursor` needs, without its buttons.
 export const zoomTool = { itemSize: 0, showTitle: false, right: -20, top: -20, feature: { dataZoom: { yAxisIndex: false, brushStyle: { color: "rgba(23,135,184,0.16)" } } } };
 
-export function timeAxis(c, range, extent) {
+// From the first value or the window's beginning to its end; while a session runs, to now, so that a stall is seen.
+export function timeAxis(c, view, extent, first = null) {
+  const { from, to } = view.range();
+  const live = to === null && (view.ofHost || view.session?.status === "running");
   return {
     type: "time",
-    min: range.from ?? undefined,
-    max: range.to ?? undefined,
+    min: from !== null && first !== null ? Math.max(from, first) : undefined,
+    max: to ?? (live ? Date.now() : undefined),
     axisLine: { lineStyle: { color: c.line } },
     axisTick: { lineStyle: { color: c.line } },
-    axisLabel: { color: c.muted, hideOverlap: true, formatter: (time) => timeLabel(time, extent) },
+    axisLabel: { color: c.muted, hideOverlap: true, showMaxLabel: false, showMinLabel: false, formatter: (time) => timeLabel(time, extent) },
     splitLine: { show: false },
   };
 }
 
 export function timeLabel(time, extent) {
   const date = new Date(time);
-  const day = `${date.getDate()} ${date.toLocaleString("en", { month: "short" })}`;
-  const midnight = date.getHours() === 0 && date.getMinutes() === 0;
-  if (extent > 3 * DAY) return midnight ? day : clock(time);
-  if (extent < 600000) return `${clock(time)}:${String(date.getSeconds()).padStart(2, "0")}`;
-  return midnight ? day : clock(time);
+  const midnight = date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0;
+  if (midnight && extent > DAY / 4) return `${date.getDate()} ${date.toLocaleString("en", { month: "short" })}`;
+  return extent < 240000 ? `${clock(time)}:${String(date.getSeconds()).padStart(2, "0")}` : clock(time);
 }
 
-export function valueAxis(c, decimals, more = {}) {
+export function valueAxis(c, more = {}) {
   return {
     type: "value",
     scale: true,
     axisLine: { show: false },
     axisTick: { show: false },
-    axisLabel: { color: c.muted, formatter: (value) => number(value, Number.isInteger(value) ? 0 : Math.min(decimals ?? 2, 2)) },
+    axisLabel: { color: c.muted, hideOverlap: true, formatter: tick },
     splitLine: { lineStyle: { color: c.line } },
     splitNumber: 4,
     ...more,
   };
+}
+
+// As many decimals as the value needs, at most six.
+function tick(value) {
+  const decimals = /\.(\d+)$/.exec(String(Number(value.toPrecision(8))))?.[1].length ?? 0;
+  return number(value, Math.min(6, decimals));
 }
 
 // Labelled dashed lines at the limits of a value.

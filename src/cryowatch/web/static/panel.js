@@ -22,6 +22,13 @@ function drawer(described) {
   }
 }
 
+// The unit of what a chart's vertical axis shows, beside its title.
+function unit(described) {
+  if (!["timeseries", "scatter", "heatmap"].includes(described.kind)) return null;
+  const shown = described.kind === "scatter" ? described.fields[1] : described.fields[0];
+  return shown?.unit ? el("span", { class: "unit", text: ` ${shown.unit}` }) : null;
+}
+
 export class Panel {
   constructor(described, view) {
     this.id = described.id;
@@ -36,7 +43,7 @@ export class Panel {
     this.body = el("div", { class: "body" });
     const small = described.kind === "stat" && described.width <= 3 ? "small" : "";
     this.node = el("section", { class: `panel ${described.kind} ${small} waiting`, "data-panel": described.id, "aria-label": described.title },
-      el("header", {}, el("h2", { text: described.title, title: described.text }), this.note), this.body);
+      el("header", {}, el("h2", { title: described.text }, described.title, unit(described)), this.note), this.body);
     this.node.style.setProperty("--width", described.width);
     this.node.style.setProperty("--medium", described.width <= 3 ? 6 : described.width < 6 ? 6 : described.width === 6 ? 6 : 12);
     this.node.style.setProperty("--height", described.height);

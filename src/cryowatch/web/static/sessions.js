@@ -51,10 +51,10 @@ function card(session) {
   const figures = [
     [number(session.counts.movies), "movies"],
     [number(session.counts.micrographs), "micrographs"],
-    [number(session.counts.ctf), "CTF estimates"],
+    [number(session.counts.ctf), "CTFs"],
     [quantity(session.medians.defocus, "µm", 2), "median defocus"],
     [quantity(session.medians.resolution, "Å", 2), "median resolution"],
-    [quantity(session.medians.astigmatism, "nm", 1), "median astigmatism"],
+    [quantity(session.medians.astigmatism, "nm", 1), "median astigm."],
   ];
   const rate = session.rate.last_hour ? `${number(session.rate.last_hour)} in the last hour` : null;
   const bad = !["ok", "busy"].includes(session.state.state);

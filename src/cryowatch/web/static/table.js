@@ -7,7 +7,7 @@ const RIGHT = ["number", "count", "bytes", "duration"];
 
 export class Table {
   constructor(described, view, body) {
-    this.place = el("div", { class: "table", tabIndex: 0 });
+    this.place = el("div", { class: "rows", tabIndex: 0 });
     body.append(this.place);
   }
 

@@ -1,0 +1,204 @@
+"""The made-up session as it unfolds: some of it lies in the past, then movies come, are aligned and estimated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+
+from cryowatch.demo import shift_plot
+from cryowatch.demo.optics import Optics, power_spectrum
+from cryowatch.demo.project import ACQUISITION, Run, SetFile, local, write_objects
+from cryowatch.demo.specimen import Specimen
+from cryowatch.demo.story import FRAMES, PAUSE, PIXEL_SIZE, Exposure, exposure
+
+BINNING = 5
+HEIGHT, WIDTH = 818, 1152
+SPECTRUM = 384
+SPECTRUM_PIXEL_SIZE = 1.4
+MOST_IN_THE_PAST = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A stage (0 import, 1 alignment, 2 CTF) finishes an exposure at a time in seconds."""
+
+    time: float
+    stage: int
+    number: int
+
+
+def timetable(micrographs: int, every: float, now: float) -> list[Event]:
+    """Return all events in order; two fifths of the session, at most 200 micrographs, lie before `now`."""
+    past = min(MOST_IN_THE_PAST, micrographs * 2 // 5)
+    pauses = {past // 2, past + 50} if micrographs > 100 else {past + (micrographs - past) // 2}
+    events = []
+    ahead = 0.0
+    times = []
+    for number in range(1, micrographs + 1):
+        ahead += every * (1 + PAUSE * (number in pauses))
+        times.append(ahead)
+    start = now - (times[past - 1] + 2 * every if past else 0)
+    for number, offset in enumerate(times, start=1):
+        for stage, lag in enumerate((0.0, 0.8 * every, 1.5 * every)):
+            events.append(Event(time=start + offset + lag, stage=stage, number=number))
+    return sorted(events, key=lambda e: (e.time, e.stage))
+
+
+class DemoSession:
+    """Writes the project and its images into a new folder."""
+
+    def __init__(self, folder: Path, *, seed: int = 7) -> None:
+        self._root = folder
+        self._seed = seed
+        self._random = np.random.default_rng(seed)
+        self._optics = Optics()
+        self._specimen = Specimen(
+            self._random, self._optics, height=HEIGHT, width=WIDTH, pixel_size=PIXEL_SIZE * BINNING
+        )
+        folder.mkdir(parents=True)
+        told = {name.removeprefix("_"): value for name, value in ACQUISITION.items()}
+        self._runs = (
+            Run(folder, 2, "ProtImportMovies", "import movies", parameters={**told, "samplingRate": PIXEL_SIZE}),
+            Run(folder, 67, "ProtMotionCorr", "movie alignment - motioncor"),
+            Run(folder, 135, "CistemProtCTFFind", "ctffind4"),
+        )
+        self._sets: tuple[SetFile, ...] = ()
+
+    def begin(self, started: float) -> None:
+        """Write the project as the GUI stores it when the runs have been launched."""
+        image = {f"_acquisition.{name}": value for name, value in ACQUISITION.items()}
+        kinds: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+            ("outputMovies", "movies", "SetOfMovies", {"_samplingRate": PIXEL_SIZE, **image}),
+            ("outputMicrographs", "micrographs", "SetOfMicrographs", {"_samplingRate": PIXEL_SIZE * BINNING, **image}),
+            ("outputCTF", "ctfs", "SetOfCTF", {}),
+        )
+        sets = []
+        for run, (output, file, class_name, properties) in zip(self._runs, kinds, strict=True):
+            run.started = local(started)
+            run.output = output
+            run.set = SetFile(self._root, f"{run.folder}/{file}.sqlite", class_name, properties)
+            sets.append(run.set)
+            run.store()
+        self._sets = tuple(sets)
+        self._started = started
+        self._store_project()
+
+    def happen(self, event: Event, created: float) -> None:
+        """Write what an event brings; images come before the rows that name them."""
+        shot = exposure(event.number, self._seed)
+        values = (self._movie, self._micrograph, self._ctf)[event.stage](shot)
+        self._sets[event.stage].append([(event.number, created, values)])
+        self._runs[event.stage].store()
+
+    def end(self, now: float) -> None:
+        """Close the streams and store the project once more."""
+        for run, file in zip(self._runs, self._sets, strict=True):
+            run.status = "finished"
+            run.ended = local(now)
+            file.close_stream()
+            run.store()
+        self._store_project()
+
+    def _store_project(self) -> None:
+        creation = (1, None, "CreationTime", "String", local(self._started - 60), "")
+        write_objects(self._root / "project.sqlite", [creation, *(row for run in self._runs for row in run.objects())])
+
+    def _movie(self, shot: Exposure) -> dict[str, Any]:
+        acquisition = {f"_acquisition.{name}": value for name, value in ACQUISITION.items()}
+        return {
+            "_index": 0,
+            "_filename": f"{self._runs[0].folder}/extra/{shot.name}.tiff",
+            "_samplingRate": PIXEL_SIZE,
+            **acquisition,
+            "_micName": shot.name,
+            "_framesRange": f"1,{FRAMES},1",
+        }
+
+    def _micrograph(self, shot: Exposure) -> dict[str, Any]:
+        extra = f"{self._runs[1].folder}/extra"
+        plane = self._specimen.micrograph(
+            shot.defocus,
+            particles=shot.particles,
+            thickness=shot.thickness,
+            drift=shot.drift,
+            crystals=shot.crystals,
+            edge=shot.edge,
+        )
+        mrcfile.write(self._root / extra / f"{shot.name}_aligned_mic.mrc", plane, voxel_size=PIXEL_SIZE * BINNING)
+        plot = f"{extra}/{shot.name}_global_shifts.png"
+        (self._root / plot).write_bytes(shift_plot.draw(shot.shifts))
+        return self._aligned(shot)
+
+    def _aligned(self, shot: Exposure) -> dict[str, Any]:
+        extra = f"{self._runs[1].folder}/extra"
+        total, early, late = shot.motion
+        return {
+            **self._movie(shot),
+            "_filename": f"{extra}/{shot.name}_aligned_mic.mrc",
+            "_samplingRate": PIXEL_SIZE * BINNING,
+            "plotGlobal._index": 0,
+            "plotGlobal._filename": f"{extra}/{shot.name}_global_shifts.png",
+            "_rlnAccumMotionTotal": total,
+            "_rlnAccumMotionEarly": early,
+            "_rlnAccumMotionLate": late,
+        }
+
+    def _ctf(self, shot: Exposure) -> dict[str, Any]:
+        file = f"{self._runs[2].folder}/extra/{shot.name}_aligned_mic_ctf.mrc"
+        plane = power_spectrum(
+            self._random,
+            self._optics,
+            shot.defocus,
+            size=SPECTRUM,
+            pixel_size=SPECTRUM_PIXEL_SIZE,
+            resolution=shot.resolution if shot.fitted else 40.0,
+            drift=shot.drift,
+            ice=0.35 if shot.crystals > 1 else 0.0,
+        )
+        mrcfile.write(self._root / file, plane, voxel_size=SPECTRUM_PIXEL_SIZE)
+        found = shot.defocus
+        estimate = (found.u, found.v, found.angle) if shot.fitted else (-999.0, -1.0, -999.0)
+        return {
+            **{f"_micObj.{name}": value for name, value in self._aligned(shot).items()},
+            **dict(zip(("_defocusU", "_defocusV", "_defocusAngle"), estimate, strict=True)),
+            "_defocusRatio": estimate[0] / estimate[1],
+            "_psdFile": file,
+            "_resolution": shot.resolution,
+            "_fitQuality": shot.fit_quality,
+        }
+
+
+def unfold(
+    session: DemoSession,
+    *,
+    micrographs: int,
+    every: float,
+    wait: Callable[[float], bool],
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Write the whole session in its own time; `wait` sleeps some seconds and says whether to go on."""
+    now = clock()
+    events = timetable(micrographs, every, now)
+    session.begin(events[0].time - every)
+    for event in _movies_first(events, now):
+        if event.time <= now:
+            session.happen(event, event.time)
+            if not wait(0):
+                return
+            continue
+        if not wait(event.time - clock()):
+            return
+        session.happen(event, clock())
+    session.end(clock())
+
+
+def _movies_first(events: list[Event], now: float) -> Iterator[Event]:
+    """Yield the events; of those in the past the imports first, as they cost nothing."""
+    yield from (e for e in events if e.time <= now and e.stage == 0)
+    yield from (e for e in events if e.time > now or e.stage > 0)
