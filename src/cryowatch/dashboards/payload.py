@@ -148,7 +148,7 @@ def medians(known: Sequence[Quantity], judged: Sequence[bool], rows: Rows) -> Da
         unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
         detail = f"half within {low}–{high}{unit}"
         if limited:
-            detail += f"; {number(100 * within / of, 0)} % in limits"
+            detail += f"\n{number(100 * within / of, 0)}\N{NO-BREAK SPACE}% in limits"
         items.append(
             {
                 **_described(quantity),
@@ -227,32 +227,36 @@ def progress(rows: Rows, now: int) -> Data:
                 "decimals": 0,
                 "share": False,
                 "status": None,
-                "detail": "; ".join(detail),
+                "detail": "\n".join(detail),
                 "newest": None if newest is None else newest // _MILLISECOND,
             }
         )
     return {"items": items} if items else EMPTY
 
 
-def rates(rows: Rows) -> Data:
-    """Rows of (step, time, kind, count) to items per hour of each stage; steps without items are zero."""
+def rates(rows: Rows, now: int) -> Data:
+    """Rows of (step, time, kind, count, first item's time) to items per hour of each stage.
+
+    The first step counts from the first item and the last one to `now` (UTC ns), and each only where a quarter of it
+    has passed; steps without items are zero.
+    """
     if not rows:
         return EMPTY
-    step = rows[0][0]
-    first = rows[0][1]
+    step, first = rows[0][:2]
     times = list(range(first, rows[-1][1] + 1, step))
-    per_hour = 3_600_000 / step
+    began = min(row[4] for row in rows if row[1] == first)
+    lengths = [step] * len(times)
+    lengths[0] = first + step - began
+    lengths[-1] = max(1, min(lengths[-1], now // _MILLISECOND - max(times[-1], began)))
+    shown = [i for i, length in enumerate(lengths) if length >= step / 4] or [len(times) - 1]
+    counts = {(kind, (time - first) // step): count for _, time, kind, count, _ in rows}
     series = []
     for kind, label in _STAGES.items():
-        values = [0.0] * len(times)
-        for _, time, found, count in rows:
-            if found == kind:
-                values[(time - first) // step] = count * per_hour
-        if any(values):
+        if any(found == kind for found, _ in counts):
+            values = [counts.get((kind, i), 0) * 3_600_000 / lengths[i] for i in shown]
             series.append({"label": label, "unit": "per hour", "decimals": 0, "values": values})
-    total = len(times)
-    return {"id": None, "time": times, "step_ms": step, "series": series, "shown": total, "total": total,
-            "partial": False}  # fmt: skip
+    return {"id": None, "time": [times[i] for i in shown], "step_ms": step, "series": series, "shown": len(shown),
+            "total": len(shown), "partial": False}  # fmt: skip
 
 
 def lines(known: Sequence[Quantity], rows: Rows) -> Data:

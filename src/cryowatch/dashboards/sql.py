@@ -285,9 +285,14 @@ def _rate(_panel: Panel, scope: Scope) -> Query:
         step AS (SELECT CASE WHEN width < {2 * HOUR} THEN {HOUR // 30} WHEN width < {12 * HOUR} THEN {HOUR // 6}
                         WHEN width < {48 * HOUR} THEN {HOUR // 2} ELSE {2 * HOUR} END AS ns FROM span)
         SELECT (SELECT ns FROM step) / {MILLISECOND},
-               time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND}, kind, count(*)
+               time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND}, kind, count(*),
+               min(time) / {MILLISECOND}
         FROM found GROUP BY 2, 3 ORDER BY 2"""
-    return Query(sql=sql, parameters={**parameters, "session": scope.session}, shape=payload.rates)
+    return Query(
+        sql=sql,
+        parameters={**parameters, "session": scope.session},
+        shape=lambda found: payload.rates(found, scope.now),
+    )
 
 
 def _lines(panel: Panel, scope: Scope) -> Query:

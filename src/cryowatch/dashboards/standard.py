@@ -83,7 +83,7 @@ SUMMARY = Dashboard(
         ),
         Panel(
             id="newest", title="Newest micrograph", kind=PanelKind.GALLERY, record="micrograph", rows=1, width=5,
-            height=7, text="The last one whose CTF was estimated.",
+            height=8, text="The last one whose CTF was estimated.",
         ),
         Panel(
             id="throughput", title="Throughput", kind=PanelKind.TIME_SERIES, record="output", style="bars",
@@ -95,11 +95,11 @@ SUMMARY = Dashboard(
             width=7, height=2, text="Median of the session, with quartiles and the share within limits.",
         ),
         Panel(
-            id="properties", title="Session", kind=PanelKind.TABLE, record="session", width=4, height=2,
+            id="properties", title="Session", kind=PanelKind.TABLE, record="session", width=4, height=3,
             fields=("name", "status", "created", "host", "path", "software"), text="What is known of the session.",
         ),
         Panel(
-            id="acquisition", title="Acquisition", kind=PanelKind.TABLE, record="session", width=3, height=2,
+            id="acquisition", title="Acquisition", kind=PanelKind.TABLE, record="session", width=3, height=3,
             fields=("voltage", "spherical_aberration", "magnification", "pixel_size", "dose_per_frame"),
             text="How the microscope was set, as the import was told.",
         ),
@@ -122,7 +122,7 @@ CTF = Dashboard(
     panels=(
         *_QUALITY,
         Panel(
-            id="quality", title="Medians", kind=PanelKind.STAT, record="micrograph", aggregate=Aggregate.MEDIAN,
+            id="quality", title="Median defocus", kind=PanelKind.STAT, record="micrograph", aggregate=Aggregate.MEDIAN,
             fields=("defocus",), limits=(DEFOCUS,), width=3, height=2, text="Median of all, with quartiles.",
         ),
         _OVER_TIME["defocus"],

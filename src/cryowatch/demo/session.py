@@ -187,14 +187,9 @@ def unfold(
     events = timetable(micrographs, every, now)
     session.begin(events[0].time - every)
     for event in _movies_first(events, now):
-        if event.time <= now:
-            session.happen(event, event.time)
-            if not wait(0):
-                return
-            continue
         if not wait(event.time - clock()):
             return
-        session.happen(event, clock())
+        session.happen(event, event.time)
     session.end(clock())
 
 

@@ -36,8 +36,8 @@ export class Bins {
     const limits = this.described.limits.map((limit) => this.view.bounds(limit));
     const used = d.counts.map((n, i) => (n || d.recent?.[i] ? i : -1)).filter((i) => i >= 0);
     const ends = limits.flatMap((l) => [l.low, l.high]).filter((v) => v !== null && v !== undefined);
-    const first = Math.min(d.start + (used[0] ?? 0) * d.step, ...ends);
-    const last = Math.max(d.start + ((used[used.length - 1] ?? 0) + 1) * d.step, ...ends);
+    const first = Math.floor(Math.min(d.start + (used[0] ?? 0) * d.step, ...ends));
+    const last = Math.ceil(Math.max(d.start + ((used[used.length - 1] ?? 0) + 1) * d.step, ...ends));
     const middle = (i) => d.start + (i + 0.5) * d.step;
     const series = [{
       name: "all", type: "bar", silent: true, barWidth: "90%", barMinWidth: 2, itemStyle: { color: c.series[0], borderRadius: [2, 2, 0, 0] },
@@ -52,7 +52,7 @@ export class Bins {
     }
     this.chart.set({
       legend: d.recent ? { top: 0, right: 8, itemWidth: 10, itemHeight: 8, textStyle: { color: c.muted } } : undefined,
-      grid: { left: 8, right: 16, top: 32, bottom: 20, containLabel: true },
+      grid: { left: 8, right: 16, top: 44, bottom: 20, containLabel: true },
       xAxis: valueAxis(c, { min: first, max: last, splitLine: { show: false }, name: d.unit, nameLocation: "middle", nameGap: 22, nameTextStyle: { color: c.muted } }),
       yAxis: [valueAxis(c, { scale: false, minInterval: 1 }), { type: "value", show: false, min: 0 }],
       series,

@@ -3,6 +3,15 @@
 import { Chart, colours, limitLines, timeAxis, valueAxis, zoomTool } from "./chart.js";
 import { moment, quantity } from "./format.js";
 
+// Stages keep pace, so their lines lie on each other: each shows through the gaps of the next.
+const DASHES = ["solid", [8, 6], [3, 9]];
+
+// The last step goes on to its end.
+function stretched(time, values, step) {
+  const last = time.length - 1;
+  return [...time.map((t, k) => [t, values[k]]), [Math.min(time[last] + step, Date.now()), values[last]]];
+}
+
 export class Lines {
   constructor(described, view, body, note) {
     this.described = described;
@@ -35,15 +44,14 @@ export class Lines {
     this.chart.set({
       toolbox: zoomTool,
       legend: { top: 0, right: 8, icon: "roundRect", itemWidth: 10, itemHeight: bars ? 8 : 3, textStyle: { color: c.muted }, type: "scroll", left: 8 },
-      grid: { left: 8, right: 16, top: 32, bottom: 8, containLabel: true },
+      grid: { left: 8, right: 24, top: 32, bottom: 8, containLabel: true },
       xAxis: timeAxis(c, this.view, time.length ? time[time.length - 1] - time[0] : 0, time[0]),
       yAxis: valueAxis(c, { scale: false, min: 0, ...(percent ? { max: 100, interval: 25 } : {}) }),
       series: series.map((line, i) => ({
         name: line.label.replaceAll(/[{}|]/g, " "), type: "line", silent: true, showSymbol: time.length < 2, symbolSize: 5, connectNulls: false,
         step: bars ? "end" : false,
-        sampling: "lttb", lineStyle: { width: 1.5 }, color: c.series[i % c.series.length],
-        areaStyle: bars ? { opacity: 0.08 } : undefined,
-        data: time.map((t, k) => [t, line.values[k]]),
+        sampling: "lttb", lineStyle: { width: bars ? 2 : 1.5, type: bars ? DASHES[i % DASHES.length] : "solid" }, color: c.series[i % c.series.length],
+        data: bars ? stretched(time, line.values, this.data.step_ms) : time.map((t, k) => [t, line.values[k]]),
         markLine: i === 0 && limits.length ? limitLines(c, limits, "yAxis", unit, line.decimals) : undefined,
       })),
     });

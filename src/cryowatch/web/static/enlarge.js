@@ -11,6 +11,7 @@ let fields = null;
 let current = null;
 let kind = "micrograph";
 let opener = null;
+let view = null;
 
 export function openFromAddress(view) {
   const show = () => {
@@ -22,10 +23,11 @@ export function openFromAddress(view) {
   show();
 }
 
-export async function open(view, id) {
+export async function open(from, id) {
+  view = from;
   if (current?.id === id && dialog?.open) return;
   fields ??= (await get("/api/fields")).micrograph;
-  if (!dialog) build(view);
+  if (!dialog) build();
   let found;
   try {
     found = await get(`/api/micrographs/${id}`);
@@ -43,7 +45,7 @@ export async function open(view, id) {
   }
 }
 
-function build(view) {
+function build() {
   const step = (way) => () => current?.[way] && open(view, current[way]);
   const contrast = slider("Contrast", 0.4, 3, 1);
   const brightness = slider("Brightness", 0.4, 2, 1);
@@ -103,10 +105,10 @@ function draw() {
     const { label: text, shown_unit: unit, scale, decimals } = fields[field];
     return [text, quantity(current[field] * scale, unit, decimals), fields[field].text];
   });
-  if (current.defocus === null) rows.unshift(["CTF", "not estimated", "No CTF is known of this micrograph."]);
+  if (current.defocus === null) rows.unshift(["CTF", view.withoutCtf(current), "No CTF is known of this micrograph."]);
   else if (current.resolution === null) rows.push(["Resolution", "no fit", "The CTF fits at no resolution."]);
   rows.push(["Time", moment(current.time), ""], ["Item", number(current.item), `Run ${current.run}, ${current.output}`], ["File", current.micrograph_path || "–", ""]);
-  dialog.querySelector(".numbers").replaceChildren(...rows.flatMap(([term, value, text]) => [el("dt", { text: term, title: text }), el("dd", { text: value })]));
+  dialog.querySelector(".numbers").replaceChildren(...rows.flatMap(([term, value, text]) => [el("dt", { text: term, title: text }), el("dd", { text: value, class: term === "File" ? "file" : "" })]));
 }
 
 async function copy(event) {

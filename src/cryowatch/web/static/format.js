@@ -14,7 +14,7 @@ export function number(value, decimals = 0) {
 
 export function quantity(value, unit, decimals) {
   const text = number(value, decimals);
-  return text === NONE || !unit ? text : `${text} ${unit}`;
+  return text === NONE || !unit ? text : `${text}${unit === "°" ? "" : " "}${unit}`;
 }
 
 export function duration(milliseconds) {

@@ -111,7 +111,7 @@ export class Gallery {
     const width = this.list.clientWidth;
     this.columns = Math.max(1, Math.floor((width + GAP) / (560 + GAP)));
     this.cell = (width - (this.columns - 1) * GAP) / this.columns;
-    this.row = (this.cell < 480 ? Math.round(this.cell / 3 + 150) : Math.round(Math.min(this.cell, 760) * 0.26 + 102)) + GAP;
+    this.row = Math.round((this.cell - 34) * 0.27) + (this.cell < 480 ? 104 : 86) + GAP;
     this.list.style.height = `${Math.ceil(this.total / this.columns) * this.row}px`;
   }
 
@@ -156,7 +156,7 @@ export class Gallery {
       const outside = limit && ((limit.high !== null && value > limit.high) || (limit.low !== null && value < limit.low));
       return el("span", { class: outside ? "outside" : "", title: outside ? "outside the limits" : f.label }, `${f.label} `, el("b", { text: quantity(value, f.unit, f.decimals) }));
     });
-    if (m.defocus === null) values.unshift(el("span", { class: "muted", text: "CTF not estimated yet" }));
+    if (m.defocus === null) values.unshift(el("span", { class: "muted", text: this.view.withoutCtf(m) }));
     else if (m.resolution === null) values.push(el("span", { class: "outside" }, "Resolution ", el("b", { text: "no fit" })));
     return el("article", { class: `card ${m.enabled ? "" : "discarded"}`, role: "listitem", tabIndex: 0, onclick: () => this.choose(m.id), onkeydown: (e) => { if (e.key === "Enter") this.choose(m.id); } },
       el("div", { class: "pictures" }, ...KINDS.map(([kind, label]) => picture(m.images[kind], label, kind === "micrograph" ? 512 : 256))),

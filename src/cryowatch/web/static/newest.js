@@ -4,7 +4,7 @@ import { get, sessionPath } from "./api.js";
 import { el } from "./dom.js";
 import { open } from "./enlarge.js";
 import { age, quantity } from "./format.js";
-import { picture } from "./picture.js";
+import { KINDS, picture } from "./picture.js";
 
 export class Newest {
   constructor(described, view, body, note) {
@@ -31,10 +31,9 @@ export class Newest {
       newest.motion_total === null ? null : `motion ${quantity(newest.motion_total, "Å", 1)}`,
     ].filter(Boolean);
     const show = () => open(this.view, newest.id);
-    const second = newest.images["power-spectrum"] ? ["power-spectrum", "Power spectrum"] : ["shift-plot", "Shifts"];
     const button = (kind, label, size) => el("button", { class: "frame", type: "button", onclick: show, "aria-label": `Enlarge: ${label}` }, picture(newest.images[kind], label, size, { eager: true }));
     this.place.replaceChildren(
-      button("micrograph", "Micrograph", 512), button(...second, 512),
-      el("div", { class: "words" }, el("b", { text: newest.name, title: newest.name }), numbers.join(" · ") || "CTF not estimated yet"));
+      ...KINDS.map(([kind, label]) => button(kind, label, 512)),
+      el("div", { class: "words" }, el("b", { text: newest.name, title: newest.name }), numbers.join(" · ") || this.view.withoutCtf(newest)));
   }
 }

@@ -22,6 +22,9 @@ function drawer(described) {
   }
 }
 
+// Height of the grid's rows, as in panels.css.
+const ROW = 64;
+
 // The unit of what a chart's vertical axis shows, beside its title.
 function unit(described) {
   if (!["timeseries", "scatter", "heatmap"].includes(described.kind)) return null;
@@ -70,6 +73,15 @@ export class Panel {
       this.drawn = new (drawer(this.described))(this.described, this.view, this.body, (text) => { this.note.textContent = text; });
     }
     this.drawn.update(data);
+    if (this.described.kind === "table") this.fit();
+  }
+
+  // A table takes no more rows of the grid than it fills.
+  fit() {
+    const style = getComputedStyle(this.node.parentElement);
+    const needed = this.node.querySelector("header").offsetHeight + this.body.querySelector("table").offsetHeight + 16;
+    const rows = Math.ceil((needed + Number.parseFloat(style.rowGap)) / (ROW + Number.parseFloat(style.rowGap)));
+    this.node.style.setProperty("--height", this.described.width < 12 ? this.described.height : Math.min(this.described.height, rows));
   }
 
   fail(text) {

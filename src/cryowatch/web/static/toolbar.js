@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { moment } from "./format.js";
 
 const WINDOWS = [["1h", "1 h"], ["6h", "6 h"], ["24h", "24 h"], [null, "All"]];
+const NARROW = matchMedia("(max-width: 640px)");
 const SELECTABLE = ["ctf", "micrographs"];
 
 export class Toolbar {
@@ -17,7 +18,7 @@ export class Toolbar {
 
   draw() {
     if (this.place.contains(document.activeElement) && document.activeElement.type === "number") return;
-    this.place.replaceChildren(...[this.outputs(), this.times(), ...this.limits()].filter(Boolean));
+    this.place.replaceChildren(...[this.outputs(), this.times(), this.limits()].filter(Boolean));
     this.place.hidden = false;
   }
 
@@ -48,15 +49,17 @@ export class Toolbar {
   }
 
   limits() {
-    if (this.view.dashboard === "gallery") return [];
-    return this.view.definition.variables.map((variable, i) => {
+    const { variables } = this.view.definition;
+    if (this.view.dashboard === "gallery" || !variables.length) return null;
+    const inputs = variables.map((variable, i) => {
       const value = this.view.limits[variable.name] ?? variable.default;
       const input = el("input", {
         type: "number", value: String(value), min: String(variable.min), max: String(variable.max), step: String(variable.step), name: variable.name,
         onchange: (event) => this.limit(variable, event.target),
       });
-      return el("label", { class: i === 0 ? "push" : "" }, variable.label, input, variable.unit);
+      return el("label", { class: i === 0 ? "push" : "" }, variable.label, el("span", { class: "row" }, input, ` ${variable.unit}`));
     });
+    return NARROW.matches ? el("details", { class: "limits" }, el("summary", { text: "Limits" }), ...inputs) : el("div", { class: "limits" }, ...inputs);
   }
 
   limit(variable, input) {

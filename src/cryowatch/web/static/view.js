@@ -49,6 +49,12 @@ export class View extends EventTarget {
     return { from: Math.floor(end - hours * HOUR), to: null };
   }
 
+  // What is said of a micrograph without defocus: not there yet, or looked for in vain.
+  withoutCtf(output) {
+    const kind = this.session?.outputs?.find((o) => o.run === output.run && o.name === output.output)?.kind;
+    return kind === "ctf" ? "no CTF could be fitted" : "CTF not estimated yet";
+  }
+
   narrowed() {
     const { from, to } = this.range();
     return !this.ofHost && (from !== null || to !== null);
