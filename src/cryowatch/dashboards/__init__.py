@@ -1,7 +1,8 @@
 """The dashboards as data, and what they compile to."""
 
 from cryowatch.dashboards.definition import Dashboard, Panel, PanelKind
-from cryowatch.dashboards.sql import Query, Scope, compile_panel
+from cryowatch.dashboards.query import Query, Scope
+from cryowatch.dashboards.sql import compile_panel
 from cryowatch.dashboards.standard import STANDARD, find
 
 __all__ = ["STANDARD", "Dashboard", "Panel", "PanelKind", "Query", "Scope", "compile_panel", "find"]

@@ -8,44 +8,15 @@ field do too, so that no outlier is hidden.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from typing import Any
 
-from cryowatch.dashboards import payload
+from cryowatch.dashboards import payload, stages
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
-from cryowatch.model import RECORDS, Quantity, quantities
+from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Scope, quantity, window
 
 MOST_POINTS = 50_000
 STRETCH = 100
 RECENT = 50
-HOUR = 3_600 * 10**9
-MILLISECOND = 10**6
-
-Rows = Sequence[tuple[Any, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What a panel is asked for: whose rows, of what time (UTC ns), changed since when, by which limits."""
-
-    session: int
-    host: str
-    output: int | None
-    now: int
-    start: int | None = None
-    stop: int | None = None
-    after: int | None = None
-    variables: Mapping[str, float] = dataclass_field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """One SELECT, and how its rows become a panel's data."""
-
-    sql: str
-    parameters: Mapping[str, Any]
-    shape: Callable[[Rows], dict[str, Any]]
 
 
 def compile_panel(panel: Panel, scope: Scope) -> Query:
@@ -56,34 +27,18 @@ def compile_panel(panel: Panel, scope: Scope) -> Query:
     return compiler(panel, scope)
 
 
-def quantity(panel: Panel, field: str) -> Quantity:
-    """Return what is known of a field of a panel's record."""
-    return quantities(RECORDS[panel.record])[field]
-
-
 def _shown(panel: Panel, field: str) -> str:
     """Return the SQL of a field in its shown unit."""
     scale = quantity(panel, field).scale
     return field if scale == 1.0 else f"{field} * {scale!r}"
 
 
-def _window(scope: Scope, column: str = "time") -> tuple[str, dict[str, Any]]:
-    terms, parameters = "", {}
-    if scope.start is not None:
-        terms += f" AND {column} >= :start"
-        parameters["start"] = scope.start
-    if scope.stop is not None:
-        terms += f" AND {column} <= :stop"
-        parameters["stop"] = scope.stop
-    return terms, parameters
-
-
 def _rows_of(panel: Panel, scope: Scope) -> tuple[str, dict[str, Any]]:
     """Return FROM and WHERE of the rows that a panel of single rows shows."""
-    window, parameters = _window(scope)
+    during, parameters = window(scope)
     if panel.record == "micrograph":
-        return f"FROM micrograph WHERE output_id = :output{window}", {**parameters, "output": scope.output}
-    return f"FROM gain WHERE session_id = :session{window}", {**parameters, "session": scope.session}
+        return f"FROM micrograph WHERE output_id = :output{during}", {**parameters, "output": scope.output}
+    return f"FROM gain WHERE session_id = :session{during}", {**parameters, "session": scope.session}
 
 
 def _points(panel: Panel, scope: Scope) -> Query:
@@ -243,61 +198,9 @@ def _compare(panel: Panel, scope: Scope) -> Query:
     )
 
 
-_STAGES = "('movies', 'micrographs', 'ctf')"
-
-_LEADING = f"""
-    WITH sized AS (
-        SELECT id, kind, stream_open, (SELECT count(*) FROM micrograph WHERE output_id = output.id) AS n
-        FROM output WHERE session_id = :session AND kind IN {_STAGES}),
-    leading AS (
-        SELECT id, kind, n, stream_open, row_number() OVER (
-            PARTITION BY kind ORDER BY (coalesce(stream_open, 0) AND n > 0) DESC,
-            CASE WHEN stream_open AND n > 0 THEN 0 ELSE n END DESC, id) AS place
-        FROM sized)"""
-
-
-def _progress(_panel: Panel, scope: Scope) -> Query:
-    """One row a stage: kind, items, newest, in the last hour, in each full hour (a list), whether it may grow."""
-    sql = f"""{_LEADING},
-        hours AS (SELECT output_id, time / {HOUR} AS hour, count(*) AS n FROM micrograph
-                  WHERE output_id IN (SELECT id FROM leading WHERE place = 1) GROUP BY 1, 2)
-        SELECT kind, n, stream_open,
-            (SELECT max(time) FROM micrograph WHERE output_id = leading.id),
-            (SELECT count(*) FROM micrograph WHERE output_id = leading.id AND time > :now - {HOUR} AND time <= :now),
-            (SELECT quantile(n, 0.5) FROM hours WHERE output_id = leading.id AND hour < :now / {HOUR}
-                AND hour > (SELECT min(hour) FROM hours WHERE output_id = leading.id))
-        FROM leading WHERE place = 1
-        ORDER BY CASE kind WHEN 'movies' THEN 0 WHEN 'micrographs' THEN 1 ELSE 2 END"""
-    return Query(
-        sql=sql,
-        parameters={"session": scope.session, "now": scope.now},
-        shape=lambda found: payload.progress(found, scope.now),
-    )
-
-
-def _rate(_panel: Panel, scope: Scope) -> Query:
-    """Items per hour of each stage in equal steps of time, at most about 150 of them."""
-    window, parameters = _window(scope)
-    sql = f"""{_LEADING},
-        found AS (SELECT leading.kind, time FROM micrograph JOIN leading
-                  ON leading.id = micrograph.output_id AND place = 1 WHERE true{window}),
-        span AS (SELECT max(time) - min(time) AS width FROM found),
-        step AS (SELECT CASE WHEN width < {2 * HOUR} THEN {HOUR // 30} WHEN width < {12 * HOUR} THEN {HOUR // 6}
-                        WHEN width < {48 * HOUR} THEN {HOUR // 2} ELSE {2 * HOUR} END AS ns FROM span)
-        SELECT (SELECT ns FROM step) / {MILLISECOND},
-               time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND}, kind, count(*),
-               min(time) / {MILLISECOND}
-        FROM found GROUP BY 2, 3 ORDER BY 2"""
-    return Query(
-        sql=sql,
-        parameters={**parameters, "session": scope.session},
-        shape=lambda found: payload.rates(found, scope.now),
-    )
-
-
 def _lines(panel: Panel, scope: Scope) -> Query:
     """Host values, averaged over steps of time where there are more than 600 samples."""
-    window, parameters = _window(scope, "host_sample.time")
+    during, parameters = window(scope, "host_sample.time")
     known = [quantity(panel, f) for f in panel.fields]
     means = ", ".join(f"avg({_qualified(panel, f)})" for f in panel.fields)
     if panel.record == "host":
@@ -308,10 +211,10 @@ def _lines(panel: Panel, scope: Scope) -> Query:
         where = "host_sample.host = :host AND device_sample.kind = :device"
         parameters["device"] = panel.device
     sql = f"""
-        WITH span AS (SELECT min(time) AS first, max(time) AS last FROM host_sample WHERE host = :host{window}),
+        WITH span AS (SELECT min(time) AS first, max(time) AS last FROM host_sample WHERE host = :host{during}),
         step AS (SELECT max(1000000000, (last - first) / 600) AS ns FROM span)
         SELECT {device}, max(host_sample.time) / {MILLISECOND}, {means}
-        FROM {source} WHERE {where}{window}
+        FROM {source} WHERE {where}{during}
         GROUP BY {device}, host_sample.time / (SELECT ns FROM step) ORDER BY 2"""
     return Query(
         sql=sql,
@@ -333,23 +236,6 @@ def _properties(panel: Panel, scope: Scope) -> Query:
         parameters={"session": scope.session},
         shape=lambda found: payload.properties(panel.fields, known, found),
     )
-
-
-def _runs(_panel: Panel, scope: Scope) -> Query:
-    """One row a run and output: id, label, class, status, start, end, error, output, class, size, rate, newest."""
-    sql = f"""
-        SELECT run.run, run.label, run.class_name, run.status, run.started, run.ended, run.error,
-               output.name, output.class_name,
-               CASE WHEN output.kind IN {_STAGES}
-                    THEN max(coalesce(output.size, 0), (SELECT count(*) FROM micrograph WHERE output_id = output.id))
-                    ELSE output.size END,
-               CASE WHEN output.kind IN {_STAGES} THEN
-                    (SELECT count(*) FROM micrograph WHERE output_id = output.id AND time > :now - {HOUR}) END,
-               coalesce((SELECT max(time) FROM micrograph WHERE output_id = output.id),
-                        (SELECT max(time) FROM output_size WHERE output_id = output.id))
-        FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
-        WHERE run.session_id = :session ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
-    return Query(sql=sql, parameters={"session": scope.session, "now": scope.now}, shape=payload.runs)
 
 
 def _gain_table(panel: Panel, scope: Scope) -> Query:
@@ -394,9 +280,9 @@ _COMPILERS: Mapping[tuple[str, PanelKind], Callable[[Panel, Scope], Query]] = {
     ("host", PanelKind.STAT): _latest_stat,
     ("host", PanelKind.TIME_SERIES): _lines,
     ("device", PanelKind.TIME_SERIES): _lines,
-    ("output", PanelKind.STAT): _progress,
-    ("output", PanelKind.TIME_SERIES): _rate,
+    ("output", PanelKind.STAT): stages.progress,
+    ("output", PanelKind.TIME_SERIES): stages.rate,
     ("session", PanelKind.TABLE): _properties,
-    ("run", PanelKind.TABLE): _runs,
+    ("run", PanelKind.TABLE): stages.runs,
     ("alert", PanelKind.TABLE): _alert_table,
 }

@@ -1,0 +1,55 @@
+"""What a panel's query is: what it is asked for, its SQL, and how its rows become what a page draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryowatch.dashboards.definition import Panel
+from cryowatch.model import RECORDS, Quantity, quantities
+
+HOUR = 3_600 * 10**9
+MILLISECOND = 10**6
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a panel is asked for: whose rows, of what time (UTC ns), changed since when, by which limits."""
+
+    session: int
+    host: str
+    output: int | None
+    now: int
+    start: int | None = None
+    stop: int | None = None
+    after: int | None = None
+    variables: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One SELECT, and how its rows become a panel's data."""
+
+    sql: str
+    parameters: Mapping[str, Any]
+    shape: Callable[[Rows], dict[str, Any]]
+
+
+def quantity(panel: Panel, name: str) -> Quantity:
+    """Return what is known of a field of a panel's record."""
+    return quantities(RECORDS[panel.record])[name]
+
+
+def window(scope: Scope, column: str = "time") -> tuple[str, dict[str, Any]]:
+    """Return the SQL terms that keep a column within the scope's time, and their parameters."""
+    terms, parameters = "", {}
+    if scope.start is not None:
+        terms += f" AND {column} >= :start"
+        parameters["start"] = scope.start
+    if scope.stop is not None:
+        terms += f" AND {column} <= :stop"
+        parameters["stop"] = scope.stop
+    return terms, parameters
