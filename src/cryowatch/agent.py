@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -31,7 +32,12 @@ Progress = Callable[[str, int, int], None]
 
 DISCOVERY_SECONDS = 5.0
 NOTE_SECONDS = 30.0
+PROGRESS_SECONDS = 2.0
+RETRY_SECONDS = 5.0
 BUSY_TRIES = 50
+BUSY_SECONDS = 10
+"""For how long a file may be busy before anybody is told: its writer commits many times a minute."""
+
 _SECOND = 10**9
 
 
@@ -69,6 +75,8 @@ class Watch:
         self.last_change = clock()
         self.active = True
         self.problem: Problem | None = None
+        self._busy_since: int | None = None
+        self._progress_said = clock()
         self._cursor = store.cursor(self.session)
         self._noted: tuple[str, str, tuple[Trouble, ...], int] = ("", "", (), 0)
 
@@ -93,8 +101,16 @@ class Watch:
 
     def _note(self, state: str, text: str, troubles: Sequence[Trouble]) -> Change | None:
         """Store the state where it changed, and the time of the last good read now and then."""
+        if not self._busy(state, troubles):
+            self._busy_since = None
+        else:
+            self._busy_since = self._busy_since or self._clock()
+            if self._clock() - self._busy_since < BUSY_SECONDS * _SECOND:
+                if state == SourceBusy.state:
+                    return None
+                troubles = tuple(t for t in troubles if t.state != SourceBusy.state)
         if state == "ok" and troubles:
-            worst = next((t for t in troubles if t.state != "busy"), troubles[0])
+            worst = next((t for t in troubles if t.state != SourceBusy.state), troubles[0])
             state, text = worst.state, f"{worst.where}: {worst.text}"
         bad = state not in ("ok", "busy")
         if bad and (self.problem is None or self.problem.text != text):
@@ -109,6 +125,10 @@ class Watch:
         self._noted = (*noted, now)
         return self._store.note(self.session, state=state, text=text, troubles=troubles, last_read=self.last_read)
 
+    @staticmethod
+    def _busy(state: str, troubles: Sequence[Trouble]) -> bool:
+        return state == SourceBusy.state or any(t.state == SourceBusy.state for t in troubles)
+
     def once(self, progress: Progress, *, wait: Callable[[float], object] = time.sleep) -> Problem | None:
         """Read to the end; returns what stood in the way, if anything did."""
         busy = 0
@@ -116,33 +136,43 @@ class Watch:
             reading, _ = self.step()
             if reading is not None:
                 progress(self.path.name, reading.done, reading.total)
-                held = any(t.state == "busy" for t in reading.troubles)
-                if reading.finished and not held:
-                    return self.problem
-            elif self._noted[0] != SourceBusy.state:
+            if self._busy_since is None and (reading is None or reading.finished):
                 return self.problem
             if reading is None or reading.finished:
                 busy += 1
                 if busy > BUSY_TRIES:
-                    return Problem(where=str(self.path), text=f"{self.path}: is still busy: {self._noted[1]}")
+                    text = f"{self.path}: its writer was at work all the time; what it holds now is not read yet"
+                    return Problem(where=str(self.path), text=text)
                 wait(0.1)
 
-    def run(self, stop: threading.Event, interval: float, tell: Listener) -> None:
-        """Read until `stop`, telling of every change.  Nothing that goes wrong here ends it but the store's end."""
-        while not stop.is_set():
-            reading = None
-            try:
-                reading, change = self.step()
-                if change is not None:
-                    tell(change)
-            except StoreError as error:
-                log.error("%s", error)  # noqa: TRY400  a person needs the line, not the trace
-            except Exception:
-                log.exception("%s: unexpected; it is tried again", self.path)
-            if reading is not None and not reading.finished:
-                continue
-            quiet = (self._clock() - self.last_change) / _SECOND
-            stop.wait(pause(interval, active=self.active, quiet=quiet))
+    def look(self, interval: float, tell: Listener) -> float:
+        """Read once and tell of a change; returns the seconds to the next look."""
+        reading, change = self.step()
+        if change is not None:
+            tell(change)
+        if reading is not None and not reading.finished:
+            if self._clock() - self._progress_said > PROGRESS_SECONDS * _SECOND:
+                self._progress_said = self._clock()
+                log.info("%s: %s of %s items read", self.path, f"{reading.done:,}", f"{reading.total:,}")
+            return 0.0
+        return pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
+
+
+def repeat(step: Callable[[], float], stop: threading.Event, what: str) -> None:
+    """Call `step` until `stop`, waiting as many seconds as it returns; nothing that goes wrong in it ends this."""
+    said = ""
+    while not stop.is_set():
+        wait = RETRY_SECONDS
+        try:
+            wait = step()
+            said = ""
+        except StoreError as error:
+            if str(error) != said:
+                said = str(error)
+                log.error("%s", said)  # noqa: TRY400  a person needs the line, not the trace
+        except Exception:
+            log.exception("%s: unexpected; it is tried again", what)
+        stop.wait(wait)
 
 
 class Agent:
@@ -173,6 +203,8 @@ class Agent:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._listeners: list[Listener] = []
+        self._host_source = HostSource(self.host, clock=clock)
+        self._forgotten = 0
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` after each commit, from the thread that made it; it must not wait."""
@@ -204,6 +236,10 @@ class Agent:
         source = ScipionSource(project, time_zone=self._zone, host=self.host, clock=self._clock)
         return Watch(project, source, self._store, host=self.host, clock=self._clock)
 
+    @staticmethod
+    def _busy(state: str, troubles: Sequence[Trouble]) -> bool:
+        return state == SourceBusy.state or any(t.state == SourceBusy.state for t in troubles)
+
     def once(self, progress: Progress) -> list[Problem]:
         """Read everything there is and return what stood in the way."""
         self.discover()
@@ -216,8 +252,8 @@ class Agent:
 
     def start(self) -> None:
         """Begin to watch, in threads of their own."""
-        self._spawn("discovery", self._discovery)
-        self._spawn("host", self._host)
+        self._spawn("looking for projects", self._look_for_projects)
+        self._spawn("the host's load", self._sample_host)
 
     def stop(self, *, patience: float = 5.0) -> None:
         """Ask all threads to end and wait a little; one that hangs on a dead file system is left behind."""
@@ -230,8 +266,8 @@ class Agent:
         """Return when a session could be read last, as of this moment."""
         return next((w.last_read for w in self.watches.values() if w.session == session), None)
 
-    def _spawn(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
+    def _spawn(self, what: str, step: Callable[[], float]) -> None:
+        thread = threading.Thread(target=repeat, args=(step, self._stop, what), name=what, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -239,28 +275,19 @@ class Agent:
         for listener in self._listeners:
             listener(change)
 
-    def _discovery(self) -> None:
-        while not self._stop.is_set():
-            try:
-                for watch in self.discover():
-                    log.info("watching %s", watch.path)
-                    self._spawn(watch.key, lambda w=watch: w.run(self._stop, self._interval, self._tell))  # type: ignore[misc]
-            except StoreError as error:
-                log.error("%s", error)  # noqa: TRY400
-            self._stop.wait(DISCOVERY_SECONDS)
+    def _look_for_projects(self) -> float:
+        for watch in self.discover():
+            log.info("watching %s", watch.path)
+            self._spawn(str(watch.path), partial(watch.look, self._interval, self._tell))
+        return DISCOVERY_SECONDS
 
-    def _host(self) -> None:
-        source = HostSource(self.host, clock=self._clock)
-        swept = 0
-        while not self._stop.is_set():
-            try:
-                self._store.add_host_sample(source.sample((self._store.data_dir, *self._folders())))
-                if self._clock() - swept > 3600 * _SECOND:
-                    swept = self._clock()
-                    self._store.forget_host_samples(before=swept - self._keep)
-            except StoreError as error:
-                log.error("%s", error)  # noqa: TRY400
-            self._stop.wait(self._host_interval)
+    def _sample_host(self) -> float:
+        self._store.add_host_sample(self._host_source.sample((self._store.data_dir, *self._folders())))
+        now = self._clock()
+        if now - self._forgotten > 3600 * _SECOND:
+            self._store.forget_host_samples(before=now - self._keep)
+            self._forgotten = now
+        return self._host_interval
 
     def _folders(self) -> Iterable[Path]:
         return list(self.watches)

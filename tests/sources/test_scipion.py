@@ -200,6 +200,8 @@ def test_a_writer_in_the_middle_of_a_commit_is_waited_for(project: Path, watchin
         writer.execute("UPDATE Objects SET enabled = 0 WHERE id = 1")
         append(project / MICROGRAPHS, 9)
         watched.look()
+        assert watched.state() == ("ok", "")
+        watched.look()
         assert [t["state"] for t in watched.troubles()] == ["busy"]
         assert len(watched.items("outputMicrographs")) == 9
         assert watched.items()[1]["enabled"] == 1
