@@ -1,0 +1,100 @@
+"""A watched project behind a real server, for tests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from cryowatch.agent import Agent
+from cryowatch.demo.session import DemoSession, timetable
+from cryowatch.images import ImageServer
+from cryowatch.store import Store
+from cryowatch.web.app import create_app
+from cryowatch.web.events import Hub
+from cryowatch.web.server import Server, address_of, bind
+
+SECONDS = 15.0
+
+
+def until(found: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """Return what `found` returns as soon as that is true; raises AssertionError when it takes too long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.03)
+    raise AssertionError(f"not within {seconds} s: {found}")
+
+
+def demo_project(folder: Path, micrographs: int) -> Path:
+    """Write a whole made-up session, with its images."""
+    session = DemoSession(folder)
+    events = timetable(micrographs, 4.0, time.time())
+    session.begin(events[0].time - 4)
+    for event in events:
+        session.happen(event, event.time)
+    session.end(events[-1].time)
+    return folder
+
+
+class Served:
+    """Projects that are watched and served at an address."""
+
+    def __init__(self, paths: Sequence[Path], data: Path) -> None:
+        self.store = Store(data)
+        self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
+        self.hub = Hub({"version": "test", "started": 1})
+        self.images = ImageServer(data / "images")
+        app = create_app(
+            reader=self.store.reader(),
+            hub=self.hub,
+            images=self.images,
+            clock=time.time_ns,
+            host="gpu1",
+            last_read=self.agent.last_read,
+        )
+        self.agent.listen(self.hub.publish)
+        listener = bind("127.0.0.1:0")
+        self.address = address_of(listener).rstrip("/")
+        started = threading.Event()
+        self._server = Server(app, self.hub, started=started.set)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+        assert started.wait(SECONDS)
+        self.agent.start()
+        self.client = httpx2.Client(base_url=self.address, timeout=SECONDS)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON of an address; raises AssertionError for any other answer than 200."""
+        answer = self.client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def close(self) -> None:
+        self.client.close()
+        self._server.should_exit = True
+        self._thread.join(SECONDS)
+        self.agent.stop()
+        self.store.close()
+
+
+@contextmanager
+def serving(paths: Sequence[Path], data: Path) -> Iterator[Served]:
+    """Watch and serve projects; they have been read once when this begins."""
+    served = Served(paths, data)
+    try:
+        until(
+            lambda: (
+                all(served.agent.last_read(w.session) for w in served.agent.watches.values()) and served.agent.watches
+            )
+        )
+        yield served
+    finally:
+        served.close()
