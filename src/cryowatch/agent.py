@@ -194,6 +194,8 @@ class Agent:
         self.paths = tuple(Path(p).expanduser().absolute() for p in paths)
         self.watches: dict[Path, Watch] = {}
         self.problems: dict[str, str] = {}
+        self.looked = False
+        """Whether the paths have been looked through once."""
         self._store = store
         self._interval = interval
         self._host_interval = host_interval
@@ -230,6 +232,7 @@ class Agent:
             if self.problems.get(where) != text:
                 log.warning("%s", text)
         self.problems = problems
+        self.looked = True
         return new
 
     def _watch(self, project: Path) -> Watch:

@@ -47,7 +47,7 @@ def demo_project(folder: Path, micrographs: int) -> Path:
 class Served:
     """Projects that are watched and served at an address."""
 
-    def __init__(self, paths: Sequence[Path], data: Path) -> None:
+    def __init__(self, paths: Sequence[Path], data: Path, listen: str) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
         self.hub = Hub({"version": "test", "started": 1})
@@ -61,7 +61,7 @@ class Served:
             last_read=self.agent.last_read,
         )
         self.agent.listen(self.hub.publish)
-        listener = bind("127.0.0.1:0")
+        listener = bind(listen)
         self.address = address_of(listener).rstrip("/")
         started = threading.Event()
         self._server = Server(app, self.hub, started=started.set)
@@ -86,15 +86,11 @@ class Served:
 
 
 @contextmanager
-def serving(paths: Sequence[Path], data: Path) -> Iterator[Served]:
+def serving(paths: Sequence[Path], data: Path, *, listen: str = "127.0.0.1:0") -> Iterator[Served]:
     """Watch and serve projects; they have been read once when this begins."""
-    served = Served(paths, data)
+    served = Served(paths, data, listen)
     try:
-        until(
-            lambda: (
-                all(served.agent.last_read(w.session) for w in served.agent.watches.values()) and served.agent.watches
-            )
-        )
+        until(lambda: served.agent.looked and all(w.last_read for w in list(served.agent.watches.values())))
         yield served
     finally:
         served.close()
