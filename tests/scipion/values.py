@@ -38,7 +38,7 @@ def main() -> None:
     said = {}
     for path in sys.argv[1:]:
         items = CLASSES[path.rpartition("/")[2].removesuffix(".sqlite")](filename=path)
-        said[path] = [_item(item) for item in items.iterItems(iterate=False)]
+        said[path] = [_item(item) for item in items.iterItems()]
         items.close()
     json.dump(said, sys.stdout, indent=1)
 
