@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -18,12 +16,10 @@ import pytest
 
 from cryowatch.store.reader import Reader
 from cryowatch.store.writer import FILE_NAME
+from tests.scipion.framework import api_values, stream
 
 pytestmark = [pytest.mark.scipion, pytest.mark.timeout(180)]
 
-ROOT = Path(__file__).parent.parent.parent
-PYTHON = ROOT / ".venv-scipion" / "bin" / "python"
-TOOL = ROOT.parent / "shared" / "tools" / "make_scipion_project.py"
 OUTPUTS = {
     "movies.sqlite": "outputMovies",
     "micrographs.sqlite": "outputMicrographs",
@@ -31,42 +27,6 @@ OUTPUTS = {
     "ctfs.sqlite": "outputCTF",
 }
 COUNT = 40
-
-
-def environment() -> dict[str, str]:
-    home = ROOT / ".scipion"
-    return {
-        **os.environ,
-        "SCIPION_HOME": str(home / "home"),
-        "SCIPION_USER_DATA": str(home / "data"),
-        "SCIPION_VERSION": "3.11",
-    }
-
-
-def stream(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
-    """Start Scipion's session: imports, aligns and estimates some micrographs each half second."""
-    command: list[str | Path] = [
-        PYTHON,
-        TOOL,
-        folder,
-        name,
-        "--micrographs",
-        str(COUNT),
-        "--size",
-        "64",
-        "64",
-        *options,
-    ]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
-
-
-def api_values(project: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return what Scipion's API says of every item of every set, by file."""
-    files = sorted(str(f.relative_to(project)) for f in project.glob("Runs/*/*.sqlite"))
-    command: list[str | Path] = [PYTHON, Path(__file__).parent / "values.py", *files]
-    said = subprocess.run(command, cwd=project, env=environment(), capture_output=True, check=True, timeout=60)
-    values: dict[str, list[dict[str, Any]]] = json.loads(said.stdout)
-    return values
 
 
 def stored(reader: Reader, output: str) -> dict[int, dict[str, Any]]:
@@ -98,7 +58,9 @@ def watch(tmp_path: Path) -> Iterator[tuple[Path, Reader]]:
 
 def test_a_streamed_session_is_stored_item_by_item_as_scipion_has_it(watch: tuple[Path, Reader]) -> None:
     projects, reader = watch
-    scipion = stream(projects, "streamed", "--batch", "2", "--interval", "0.6", "--phase-shift", "--dose-weighted")
+    scipion = stream(
+        projects, "streamed", COUNT, "--batch", "2", "--interval", "0.6", "--phase-shift", "--dose-weighted"
+    )
     seen: set[int] = set()
     end = time.monotonic() + 120
     while time.monotonic() < end:
@@ -128,7 +90,7 @@ def test_a_streamed_session_is_stored_item_by_item_as_scipion_has_it(watch: tupl
 
 def test_items_that_scipion_disables_and_a_project_written_at_once(watch: tuple[Path, Reader]) -> None:
     projects, reader = watch
-    assert stream(projects, "at-once", "--batch", str(COUNT), "--interval", "0").wait() == 0
+    assert stream(projects, "at-once", COUNT, "--batch", str(COUNT), "--interval", "0").wait() == 0
     file = next((projects / "at-once").glob("Runs/*/ctfs.sqlite"))
     with closing(sqlite3.connect(file)) as database, database:
         database.execute("UPDATE Objects SET enabled = 0 WHERE id = 7")
