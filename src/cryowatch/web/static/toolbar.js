@@ -51,13 +51,13 @@ export class Toolbar {
   limits() {
     const { variables } = this.view.definition;
     if (this.view.dashboard === "gallery" || !variables.length) return null;
-    const inputs = variables.map((variable, i) => {
+    const inputs = variables.map((variable) => {
       const value = this.view.limits[variable.name] ?? variable.default;
       const input = el("input", {
         type: "number", value: String(value), min: String(variable.min), max: String(variable.max), step: String(variable.step), name: variable.name,
         onchange: (event) => this.limit(variable, event.target),
       });
-      return el("label", { class: i === 0 ? "push" : "" }, variable.label, el("span", { class: "row" }, input, ` ${variable.unit}`));
+      return el("label", {}, variable.label, el("span", { class: "row" }, input, ` ${variable.unit}`));
     });
     return NARROW.matches ? el("details", { class: "limits" }, el("summary", { text: "Limits" }), ...inputs) : el("div", { class: "limits" }, ...inputs);
   }
