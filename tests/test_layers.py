@@ -17,6 +17,7 @@ WIRING, OUTPUTS, DASHBOARDS, STORE, INPUTS, GROUND = 5, 4, 3, 2, 1, 0
 LAYERS = {
     "__main__": WIRING,
     "cli": WIRING,
+    "commands": WIRING,
     "watching": WIRING,
     "agent": WIRING,
     "web": WIRING,
@@ -24,6 +25,7 @@ LAYERS = {
     "sinks": OUTPUTS,
     "alerts": OUTPUTS,
     "reports": OUTPUTS,
+    "grafana": OUTPUTS,
     "dashboards": DASHBOARDS,
     "store": STORE,
     "sources": INPUTS,
@@ -32,6 +34,8 @@ LAYERS = {
     "reading": GROUND,
     "config": GROUND,
     "errors": GROUND,
+    "secrets": GROUND,
+    "tls": GROUND,
 }
 """Every module or package right below cryowatch, and how high it stands."""
 
@@ -39,7 +43,7 @@ STRANGERS = {("sources", "images"), ("images", "sources"), ("sinks", "sources"),
 """Who must not import whom although the layers would let them."""
 
 PIXELS = {"numpy", "mrcfile", "PIL", "tifffile"}
-HEAVY = PIXELS | {"starlette", "uvicorn", "jinja2", "pydantic", "pydantic_settings", "sqlite3", "psutil", "orjson"}
+HEAVY = PIXELS | {"starlette", "uvicorn", "jinja2", "pydantic", "pydantic_settings", "sqlite3", "psutil", "orjson", "httpx2", "cryptography", "grafana_foundation_sdk"}
 
 
 def part_of(module: Path) -> str:

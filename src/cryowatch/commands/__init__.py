@@ -1,0 +1,1 @@
+"""The subcommands that come in groups: one module a group, imported light."""
