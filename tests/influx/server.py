@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import time
@@ -76,13 +77,14 @@ class InfluxServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers; the first time, make the administrator."""
+        self.client = httpx2.Client(base_url=self.url, verify=False, timeout=30)
         log = (self.folder / "influxd.log").open("ab")
         self._process = subprocess.Popen([INFLUXD, "-config", self._config], stdout=log, stderr=log)
         log.close()
         end = time.monotonic() + 30
         while True:
             try:
-                httpx2.get(f"{self.url}/ping", verify=False, timeout=2)
+                self.client.get("/ping", timeout=2)
                 break
             except httpx2.TransportError:
                 assert self._process.poll() is None, (self.folder / "influxd.log").read_text()[-2000:]
@@ -91,30 +93,29 @@ class InfluxServer:
         if self._auth:
             user, password = ADMIN
             statement = f"CREATE USER {user} WITH PASSWORD '{password}' WITH ALL PRIVILEGES"
-            httpx2.post(f"{self.url}/query", data={"q": statement}, verify=False, auth=None)
+            self.client.post("/query", data={"q": statement})
 
     def stop(self) -> None:
-        """End the server in order."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-            self._process = None
+        """End the server in order; once is enough, more do no harm."""
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the server as a power cut does."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: int) -> None:
+        self.client.close()
         if self._process is not None:
-            self._process.kill()
+            self._process.send_signal(number)
             self._process.wait(20)
             self._process = None
 
     def query(self, statement: str, *, database: str = "", auth: tuple[str, str] | None = ADMIN, **more: Any) -> Any:
         """Return the results of a query as the server gives them; raises AssertionError for an error."""
-        answer = httpx2.post(
-            f"{self.url}/query",
+        answer = self.client.post(
+            "/query",
             data={"q": statement, "db": database, "epoch": "ns", **more},
             auth=auth if self._auth else None,
-            verify=False,
-            timeout=30,
         )
         assert answer.status_code == 200, answer.text
         results = json.loads(answer.text)["results"]

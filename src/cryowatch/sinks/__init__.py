@@ -1,0 +1,1 @@
+"""Where the store's contents go besides the pages: InfluxDB."""

@@ -1,0 +1,124 @@
+"""InfluxDB's line protocol, written so that what goes in comes back equal.
+
+A line is `measurement,tag=value field=value time`.  Commas, spaces and equals signs of names and tags are escaped by a
+backslash; but a backslash itself cannot be, so one that stands before such a character or at the end, and control
+characters, have no form in a tag: `tag_text` gives them one that no folder and no protocol is called by.  Text fields
+are quoted and hold everything but NUL.  Numbers are always floats (the first write of a field fixes its type for ever)
+but for fields declared as integers; None and what is not finite is left out.
+
+Format: docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+_SPECIAL = re.compile(r"([,= ])")
+_SPECIAL_IN_NAME = re.compile(r"([, ])")
+_LOST = re.compile(r"\\(?=[,= \\]|$)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_NANOSECONDS = 2**63 - 1
+
+
+class Kind(Enum):
+    """What a field holds."""
+
+    FLOAT = "float"
+    INTEGER = "integer"
+    TEXT = "text"
+    FLAG = "flag"
+
+
+def tag_text(text: str) -> str:
+    """Return a text as a tag or a measurement can hold it: the same for nearly all.
+
+    Control characters become their pictures (U+2400…), backslashes that would escape something become slashes.
+    """
+    if text.isalnum():
+        return text
+    text = _CONTROL.sub(lambda m: chr(0x2421 if m[0] == "\x7f" else 0x2400 + ord(m[0])), text)
+    while (mended := _LOST.sub("/", text)) != text:
+        text = mended
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def measurement(name: str) -> str:
+    """Return a measurement's name, escaped."""
+    escaped = _SPECIAL_IN_NAME.sub(r"\\\1", tag_text(name))
+    return f"/{escaped}" if escaped.startswith("#") else escaped
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", tag_text(text))
+
+
+def _float(value: float) -> str | None:
+    number = float(value)
+    return repr(number) if math.isfinite(number) else None
+
+
+def _integer(value: int) -> str:
+    return f"{int(value)}i"
+
+
+def _text(value: str) -> str:
+    text = str(value).encode("utf-8", "replace").decode("utf-8").replace("\0", "\u2400")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _flag(value: object) -> str:
+    return "true" if value else "false"
+
+
+_WRITERS: Mapping[Kind, Callable[[Any], str | None]] = {
+    Kind.FLOAT: _float,
+    Kind.INTEGER: _integer,
+    Kind.TEXT: _text,
+    Kind.FLAG: _flag,
+}
+
+
+class Fields:
+    """Names and kinds of the fields of many points, prepared once."""
+
+    def __init__(self, fields: Sequence[tuple[str, Kind]]) -> None:
+        self._writers = [(f"{_escaped(name)}=", _WRITERS[kind]) for name, kind in fields]
+
+    def written(self, values: Sequence[Any]) -> str:
+        """Return the fields that have values, in the order of their names; empty where none has."""
+        parts = []
+        for (name, write), value in zip(self._writers, values, strict=True):
+            if value is not None:
+                text = write(value)
+                if text is not None:
+                    parts.append(name + text)
+        return ",".join(parts)
+
+
+def series(name: str, tags: Mapping[str, str]) -> str:
+    """Return the beginning of a line: measurement and tags, sorted by name; empty tags are left out."""
+    written = [f",{_escaped(tag)}={_escaped(value)}" for tag, value in sorted(tags.items()) if value]
+    return measurement(name) + "".join(written)
+
+
+def line(beginning: str, fields: str, time: int) -> str | None:
+    """Return a line of a series, its written fields and a time in UTC nanoseconds; None where no field has a value."""
+    if not fields or not -_MOST_NANOSECONDS < time < _MOST_NANOSECONDS:
+        return None
+    return f"{beginning} {fields} {time}"
+
+
+def point(name: str, tags: Mapping[str, str], values: Mapping[str, Any], time: int) -> str | None:
+    """Return one line by itself: text as text, bool as flag, and every number as float."""
+    fields = Fields([(field, _kind(value)) for field, value in values.items()])
+    return line(series(name, tags), fields.written(list(values.values())), time)
+
+
+def _kind(value: object) -> Kind:
+    if isinstance(value, bool):
+        return Kind.FLAG
+    return Kind.TEXT if isinstance(value, str) else Kind.FLOAT
