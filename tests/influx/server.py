@@ -115,7 +115,7 @@ class InfluxServer:
         answer = self.client.post(
             "/query",
             data={"q": statement, "db": database, "epoch": "ns", **more},
-            auth=auth if self._auth else None,
+            auth=httpx2.BasicAuth(*auth) if self._auth and auth else httpx2.USE_CLIENT_DEFAULT,
         )
         assert answer.status_code == 200, answer.text
         results = json.loads(answer.text)["results"]
