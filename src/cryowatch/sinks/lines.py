@@ -1,7 +1,7 @@
 """InfluxDB's line protocol, written so that what goes in comes back equal.
 
 A line is `measurement,tag=value field=value time`.  Commas, spaces and equals signs of names and tags are escaped by a
-backslash; but a backslash itself cannot be, so one that stands before such a character or at the end, and control
+backslash; but a backslash itself cannot be, so one that stands before such a character, a quote or at the end, and control
 characters, have no form in a tag: `tag_text` gives them one that no folder and no protocol is called by.  Text fields
 are quoted and hold everything but NUL.  Numbers are always floats (the first write of a field fixes its type for ever)
 but for fields declared as integers; None and what is not finite is left out.
@@ -19,7 +19,7 @@ from typing import Any
 
 _SPECIAL = re.compile(r"([,= ])")
 _SPECIAL_IN_NAME = re.compile(r"([, ])")
-_LOST = re.compile(r"\\(?=[,= \\]|$)")
+_LOST = re.compile(r"\\(?=[,= \"\\]|$)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_NANOSECONDS = 2**63 - 1
 
