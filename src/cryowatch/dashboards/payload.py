@@ -52,7 +52,6 @@ def time_series(known: Sequence[Quantity], rows: Rows, *, partial: bool = False)
 
 def scatter(known: Sequence[Quantity], rows: Rows, *, partial: bool = False) -> Data:
     """Rows of (total, id, time, x, y)."""
-    rows = [row for row in rows if row[3] is not None and row[4] is not None]
     if not rows and not partial:
         return EMPTY
     columns = list(zip(*rows, strict=True)) or [() for _ in range(5)]
@@ -70,8 +69,8 @@ def _extent(rows: Rows, *, partial: bool) -> Data:
     return {"shown": len(rows), "total": total, "partial": partial}
 
 
-def histogram(quantity: Quantity, bins: Bins, rows: Rows) -> Data:
-    """Rows of (0 all, 1 the last ones, 2 statistics; bin, count, quartiles)."""
+def histogram(quantity: Quantity, bins: Bins, last: int, rows: Rows) -> Data:
+    """Rows of (0 all, 1 the `last` ones, 2 statistics; bin, count, quartiles)."""
     n, lower, median, upper = next((row[2:6] for row in rows if row[0] == 2), (0, None, None, None))
     if not n:
         return EMPTY
@@ -84,7 +83,7 @@ def histogram(quantity: Quantity, bins: Bins, rows: Rows) -> Data:
         "start": bins.start,
         "step": bins.step,
         "counts": counts,
-        "recent": recent if n > sum(recent) else None,
+        "recent": recent if n > last else None,
         "n": n,
         "median": median,
         "lower": lower,
@@ -238,7 +237,7 @@ def rates(rows: Rows, now: int) -> Data:
     """Rows of (step, time, kind, count, first item's time) to items per hour of each stage.
 
     The first step counts from the first item and the last one to `now` (UTC ns), and each only where a quarter of it
-    has passed; steps without items are zero.
+    has passed; steps without items are zero.  Where less has passed in each, the last counts as a quarter.
     """
     if not rows:
         return EMPTY
@@ -248,7 +247,9 @@ def rates(rows: Rows, now: int) -> Data:
     lengths = [step] * len(times)
     lengths[0] = first + step - began
     lengths[-1] = max(1, min(lengths[-1], now // _MILLISECOND - max(times[-1], began)))
-    shown = [i for i, length in enumerate(lengths) if length >= step / 4] or [len(times) - 1]
+    if max(lengths) < step / 4:
+        lengths[-1] = step // 4
+    shown = [i for i, length in enumerate(lengths) if length >= step / 4]
     counts = {(kind, (time - first) // step): count for _, time, kind, count, _ in rows}
     series = []
     for kind, label in _STAGES.items():

@@ -42,10 +42,14 @@ def _rows_of(panel: Panel, scope: Scope) -> tuple[str, dict[str, Any]]:
 
 
 def _points(panel: Panel, scope: Scope) -> Query:
-    """Rows as points: id, time, then the fields in shown units; those without any value are left out."""
+    """Rows as points: id, time, then the fields in shown units.
+
+    Left out are rows without any value, and in a scatter those without both.
+    """
     rows, parameters = _rows_of(panel, scope)
     fields = panel.fields
-    rows += f" AND coalesce({', '.join(fields)}) IS NOT NULL" if len(fields) > 1 else f" AND {fields[0]} IS NOT NULL"
+    either = " AND " if panel.kind is PanelKind.SCATTER else " OR "
+    rows += f" AND ({either.join(f'{f} IS NOT NULL' for f in fields)})"
     shown = ", ".join(_shown(panel, f) for f in fields)
     columns = f"id, time / {MILLISECOND}, {shown}"
     shape = payload.scatter if panel.kind is PanelKind.SCATTER else payload.time_series
@@ -93,7 +97,7 @@ def _histogram(panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=sql,
         parameters={**parameters, "first": bins.start, "last": bins.stop, "step": bins.step},
-        shape=lambda found: payload.histogram(quantity(panel, field), bins, found),
+        shape=lambda found: payload.histogram(quantity(panel, field), bins, RECENT, found),
     )
 
 
@@ -150,7 +154,7 @@ def _statistics(panel: Panel, scope: Scope, rows: str, fields: Sequence[str]) ->
         within, values = _judged(panel, scope, field)
         parameters.update(values)
         shown = _shown(panel, field)
-        of = "count(defocus_u)" if field == "resolution" else f"count({field})"
+        of = "count(coalesce(defocus_u, resolution))" if field == "resolution" else f"count({field})"
         inside = f"count(CASE WHEN {within} THEN 1 END)" if within else "NULL"
         selects.append(
             f"SELECT {place}, count({field}), quantile({shown}, 0.25), quantile({shown}, 0.5),"

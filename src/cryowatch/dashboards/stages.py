@@ -41,6 +41,7 @@ def progress(_panel: Panel, scope: Scope) -> Query:
 def rate(_panel: Panel, scope: Scope) -> Query:
     """Items per hour of each stage in equal steps of time, at most about 150 of them."""
     during, parameters = window(scope)
+    until = scope.now if scope.stop is None else min(scope.now, scope.stop)
     sql = f"""{_LEADING},
         found AS (SELECT leading.kind, time FROM micrograph JOIN leading
                   ON leading.id = micrograph.output_id AND place = 1 WHERE true{during}),
@@ -54,7 +55,7 @@ def rate(_panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=sql,
         parameters={**parameters, "session": scope.session},
-        shape=lambda found: payload.rates(found, scope.now),
+        shape=lambda found: payload.rates(found, until),
     )
 
 

@@ -33,14 +33,14 @@ class Cache:
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
     def get(self, key: str) -> bytes | None:
-        """Return what is kept under a key, None of nothing."""
+        """Return what is kept under a key, None of nothing; a file that a power cut left empty is nothing."""
         path = self._path(key)
         try:
             data = path.read_bytes()
             os.utime(path)
         except OSError:
             return None
-        return data
+        return data or None
 
     def put(self, key: str, data: bytes) -> None:
         """Keep an image; on a full or read-only disk it is simply not kept."""

@@ -131,6 +131,7 @@ class _Worker:
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         return await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # else it would import modules from the folder that the agent was started in
             "-m",
             "cryowatch.images.worker",
             stdin=asyncio.subprocess.PIPE,

@@ -1,0 +1,325 @@
+"""Compile a panel to InfluxQL for Grafana, over either layout of the data in InfluxDB.
+
+Values come in shown units, by arithmetic in the query, under the quantity's label.  A limit is a text variable in its
+shown unit, taken as it is (`:raw`): the default format escapes the point in `4.0`.
+
+Grafana's tables may put the values of several tags under each other's names, so no table groups by more than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cryowatch.dashboards.definition import Aggregate, Limit, Panel, PanelKind
+from cryowatch.dashboards.layouts import (
+    DEVICES,
+    FIELDS,
+    HOST,
+    IMAGES,
+    PROJECT,
+    UNTIL,
+    Layout,
+    column,
+    quoted,
+    rows,
+    values,
+)
+from cryowatch.dashboards.query import quantity
+
+RECENT = 50
+MOST_IMAGES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfluxQuery:
+    """One statement, what Grafana makes of its answer, and the name of a series ("" for the column's)."""
+
+    text: str
+    format: Literal["time_series", "table"] = "time_series"
+    alias: str = "$col"
+
+
+def compile_influxql(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """Return a panel's queries: none where this layout does not hold what the panel shows.
+
+    Raises ValueError for a definition that cannot be drawn.
+    """
+    compiler = _COMPILERS.get((panel.record, panel.kind, panel.aggregate))
+    if compiler is None:
+        raise ValueError(f"the panel {panel.id} asks for a {panel.kind} of {panel.record}, which Grafana cannot draw")
+    return compiler(panel, layout)
+
+
+def known_fields(panel: Panel, layout: Layout) -> list[str]:
+    """Return the panel's fields that this layout holds, in order."""
+    if panel.record == "device":
+        return [f for f in panel.fields if (panel.device, f) in DEVICES and _has_device(panel, layout)]
+    return [f for f in panel.fields if f in FIELDS[layout]]
+
+
+def _has_device(panel: Panel, layout: Layout) -> bool:
+    return layout is Layout.CRYOWATCH or panel.device != "filesystem"
+
+
+def _number(value: float) -> str:
+    return f"{value:.10f}".rstrip("0").rstrip(".")
+
+
+def _shown(panel: Panel, layout: Layout, field: str) -> str:
+    """Return a field in its shown unit, without a name."""
+    name = column(layout, field)
+    scale = 1.0 if panel.record in ("host", "device") else quantity(panel, field).scale
+    return name if scale == 1.0 else f"{name} * {_number(scale)}"
+
+
+def _named(panel: Panel, layout: Layout, field: str) -> str:
+    return f"{_shown(panel, layout, field)} AS {quoted(quantity(panel, field).label)}"
+
+
+def _points(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    fields = known_fields(panel, layout)
+    return tuple(
+        InfluxQuery(text=f"SELECT {_named(panel, layout, f)} {values(layout, panel.record, f)}") for f in fields
+    )
+
+
+def _scatter(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """Both fields or no picture; rows without one of them have no place in it."""
+    if len(known_fields(panel, layout)) < len(panel.fields):
+        return ()
+    x, y = (column(layout, f) for f in panel.fields)
+    columns = ", ".join(_named(panel, layout, f) for f in panel.fields)
+    there = f"({x} >= 0 OR {x} < 0) AND ({y} >= 0 OR {y} < 0)"
+    return (InfluxQuery(text=f"SELECT {columns} {rows(layout, panel.record)} AND {there}", format="table"),)
+
+
+def _within(panel: Panel, layout: Layout) -> str:
+    """Return FROM and WHERE of the values within the bins, so that one far out does not squeeze all others."""
+    field, bins = panel.fields[0], panel.bins
+    if bins is None:
+        raise ValueError(f"the panel {panel.id} needs bins")
+    shown = _shown(panel, layout, field)
+    inside = f"{shown} >= {_number(bins.start)} AND {shown} < {_number(bins.stop)}"
+    return f"{values(layout, panel.record, field)} AND {inside}"
+
+
+def _heat_map(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    return (InfluxQuery(text=f"SELECT {_named(panel, layout, panel.fields[0])} {_within(panel, layout)}"),)
+
+
+def _histogram(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    field = panel.fields[0]
+    column, rows = _shown(panel, layout, field), values(layout, panel.record, field)
+    recent = f'SELECT {column} AS "Last {RECENT}" {rows} ORDER BY time DESC LIMIT {RECENT}'
+    return (InfluxQuery(text=f'SELECT {column} AS "All" {_within(panel, layout)}'), InfluxQuery(text=recent))
+
+
+def _bound(limit: Limit) -> tuple[str, str]:
+    high = f"${{{limit.variable}:raw}}" if limit.variable else "" if limit.high is None else _number(limit.high)
+    return "" if limit.low is None else _number(limit.low), high
+
+
+def _share(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """Ones for what is within the limits over the number of all: 0 where none is, nothing where there is nothing.
+
+    For the resolution, a micrograph whose CTF fits nowhere counts as outside.
+    """
+    field, limit = panel.fields[0], panel.limits[0]
+    low, high = _bound(limit)
+    shown = _shown(panel, layout, field)
+    terms = [f"{shown} >= {low}" if low else "", f"{shown} <= {high}" if high else ""]
+    inside = " AND ".join([values(layout, panel.record, field), *filter(None, terms)])
+    of = '"ctfID"' if field == "resolution" else column(layout, field)
+    every = rows(layout, panel.record) if field == "resolution" else values(layout, panel.record, field)
+    text = (
+        f'SELECT sum("inside") / count("of") AS {quoted(quantity(panel, field).label)}'
+        f' FROM (SELECT {column(layout, field)} * 0.0 + 1 AS "inside" {inside}),'
+        f' (SELECT {of} * 0.0 AS "inside", {of} * 0.0 AS "of" {every})'
+    )
+    return (InfluxQuery(text=text, format="table"),)
+
+
+def _medians(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    return tuple(
+        InfluxQuery(
+            text=f"SELECT median({column(layout, f)}) * {_number(quantity(panel, f).scale)}"
+            f" AS {quoted(quantity(panel, f).label)} {values(layout, panel.record, f)}",
+            format="table",
+        )
+        for f in known_fields(panel, layout)
+    )
+
+
+def _compare(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """One row for all and one for the last ones; each says how many values it is made of.
+
+    InfluxQL has no text constants to name a row by.  A subquery has the order of its query.
+    """
+    fields = known_fields(panel, layout)
+    columns = [f'count("{FIELDS[layout][fields[0]]}") AS "Number"']
+    for field in fields:
+        name, label = column(layout, field), quantity(panel, field).label
+        scale = quantity(panel, field).scale
+        spread = f"(percentile({name}, 75) - percentile({name}, 25)) * {_number(scale / 2)}"
+        columns += [f"median({name}) * {_number(scale)} AS {quoted(label)}", f"{spread} AS {quoted(f'± {label}')}"]
+    queries = []
+    for end in ("", f" ORDER BY time DESC LIMIT {RECENT}"):
+        parts = [f"(SELECT {column(layout, f)} {values(layout, panel.record, f)}{end})" for f in fields]
+        order = " ORDER BY time DESC" if end else ""
+        text = f"SELECT {', '.join(columns)} FROM {', '.join(parts)}{order}"
+        queries.append(InfluxQuery(text=text, format="table"))
+    return tuple(queries)
+
+
+def _latest(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """The newest row, so that its values belong together."""
+    columns = ", ".join(_named(panel, layout, f) for f in known_fields(panel, layout))
+    return (
+        InfluxQuery(text=f"SELECT {columns} {rows(layout, panel.record)} ORDER BY time DESC LIMIT 1", format="table"),
+    )
+
+
+def _host_lines(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    fields = known_fields(panel, layout)
+    step = "GROUP BY time($__interval) fill(none)"
+    if not fields:
+        return ()
+    if panel.record == "device":
+        return tuple(
+            InfluxQuery(text=f"SELECT mean(/{DEVICES[panel.device, f]}/) {rows(layout, panel.record)} {step}")
+            for f in fields
+        )
+    means = ", ".join(f"mean({_shown(panel, layout, f)}) AS {quoted(quantity(panel, f).label)}" for f in fields)
+    return (InfluxQuery(text=f"SELECT {means} {rows(layout, panel.record)} {step}"),)
+
+
+def _progress(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    if layout is Layout.SCIPION:
+        rows = rows(layout, "micrograph", UNTIL)
+        return (InfluxQuery(text=f'SELECT count("ctfID") AS "CTF estimates" {rows}'),)
+    stages = '"output" =~ /(?i)movies|micrographs|ctf/'
+    rows = rows(layout, "run", UNTIL)
+    text = f'SELECT last("size") AS "Items" {rows} AND {stages} GROUP BY "run", "output"'
+    return (InfluxQuery(text=text, alias="$tag_output ($tag_run)"),)
+
+
+def _rate(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """Items per hour: every estimate is a point, and so is every micrograph of the step before."""
+    step = "GROUP BY time($__interval) fill(0)"
+    hourly = "* 3600000 / $__interval_ms"
+    rows = rows(layout, "micrograph")
+    estimates = f'count("ctfID") {hourly} AS "CTF estimates"'
+    if layout is Layout.SCIPION:
+        return (InfluxQuery(text=f"SELECT {estimates} {rows} {step}"),)
+    micrographs = f'(count("name") - count("ctfID")) {hourly} AS "Micrographs"'
+    movies = (
+        f'SELECT non_negative_derivative(last("size"), 1h) AS "Movies" {rows(layout, "run")}'
+        ' AND "output" =~ /(?i)movies/ GROUP BY time($__interval), "run", "output" fill(none)'
+    )
+    return (
+        InfluxQuery(text=f"SELECT {micrographs}, {estimates} {rows} {step}"),
+        InfluxQuery(text=movies, alias="Movies ($tag_run)"),
+    )
+
+
+_STATE = {"name": '"project"', "status": '"status"', "host": '"host"', "software": '"software"'}
+
+
+def _session(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    acquisition = "voltage" in panel.fields
+    if layout is Layout.SCIPION:
+        section, value = ("acquisition", "valueNum") if acquisition else ("properties", "valueStr")
+        text = (
+            f'SELECT "metric" AS "Property", "{value}" AS "Value" FROM {PROJECT}'
+            f" WHERE \"section\" = '{section}' AND {UNTIL} ORDER BY time DESC"
+        )
+        return (InfluxQuery(text=text, format="table"),)
+    columns = []
+    for field in panel.fields:
+        source = _STATE.get(field) or quoted(FIELDS[layout].get(field, ""))
+        if source != '""':
+            columns.append(f"{source} AS {quoted(session_label(panel, field))}")
+    text = f"SELECT {', '.join(columns)} {rows(layout, panel.record, UNTIL)} ORDER BY time DESC LIMIT 1"
+    return (InfluxQuery(text=text, format="table"),)
+
+
+def session_label(panel: Panel, field: str) -> str:
+    """Return a property's name with its unit: in a column of mixed values the unit has no other place."""
+    known = quantity(panel, field)
+    return f"{known.label} ({known.shown_unit})" if known.shown_unit else known.label
+
+
+def _runs(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """The newest state of every output of every run; its time is when it last changed."""
+    if layout is Layout.SCIPION:
+        text = (
+            f'SELECT "protocolName" AS "Run", "output" AS "Output", "size" AS "Items" FROM {PROJECT}'
+            f" WHERE \"section\" = 'summary' AND {UNTIL} ORDER BY time DESC"
+        )
+        return (InfluxQuery(text=text, format="table"),)
+    newest = f'SELECT last("status") AS "status", "label", "size" {rows(layout, panel.record, UNTIL)} GROUP BY "run", "output"'
+    columns = '"run" AS "Id", "label" AS "Run", "status" AS "Status", "output" AS "Output", "size" AS "Items"'
+    return (InfluxQuery(text=f"SELECT {columns} FROM ({newest})", format="table"),)
+
+
+def _gain_table(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    columns = [_named(panel, layout, f) for f in known_fields(panel, layout)]
+    if layout is Layout.SCIPION:
+        columns.insert(0, '"idx" AS "Line"')
+    rows = rows(layout, panel.record)
+    text = f"SELECT {', '.join(columns)} {rows} ORDER BY time DESC LIMIT {panel.rows or 100}"
+    return (InfluxQuery(text=text, format="table"),)
+
+
+def _alerts(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """Alerts of the project, and those of its host that are of no project; none in the layout `scipion`."""
+    if layout is Layout.SCIPION:
+        return ()
+    columns = '"severity" AS "Severity", "text" AS "Text", "active" AS "State", "value" AS "Value", "limit" AS "Limit"'
+    whose = f'("project" =~ {PROJECT} OR ("project" = \'\' AND "host" =~ {HOST}))'
+    text = f'SELECT {columns} FROM "alert" WHERE {whose} AND {UNTIL} ORDER BY time DESC LIMIT {panel.rows or 20}'
+    return (InfluxQuery(text=text, format="table"),)
+
+
+def _gallery(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """The images with their numbers, newest first; in the layout `scipion` they are HTML links around the image."""
+    if layout is Layout.SCIPION:
+        paths, rows = (
+            ("micPath", "psdPath", "shiftPlotPath"),
+            rows(layout, panel.record) + ' AND "transferImage" = true',
+        )
+        first = '"ctfID" AS "Id"'
+    else:
+        paths, rows = ("micUrl", "psdUrl", "shiftUrl"), rows(layout, "image")
+        first = '"name" AS "Name"'
+    images = [f'"{path}" AS "{title}"' for path, title in zip(paths, IMAGES, strict=True)]
+    fields = known_fields(panel, layout) or ["defocus", "resolution", "astigmatism"]
+    columns = ", ".join([*images, first, *(_named(panel, layout, f) for f in fields)])
+    text = f"SELECT {columns} {rows} ORDER BY time DESC LIMIT {panel.rows or MOST_IMAGES}"
+    return (InfluxQuery(text=text, format="table"),)
+
+
+_NONE = Aggregate.NONE
+_COMPILERS: Mapping[tuple[str, PanelKind, Aggregate], Callable[[Panel, Layout], tuple[InfluxQuery, ...]]] = {
+    ("micrograph", PanelKind.TIME_SERIES, _NONE): _points,
+    ("micrograph", PanelKind.SCATTER, _NONE): _scatter,
+    ("micrograph", PanelKind.HISTOGRAM, _NONE): _histogram,
+    ("micrograph", PanelKind.HEAT_MAP, _NONE): _heat_map,
+    ("micrograph", PanelKind.STAT, Aggregate.SHARE): _share,
+    ("micrograph", PanelKind.STAT, Aggregate.MEDIAN): _medians,
+    ("micrograph", PanelKind.TABLE, Aggregate.COMPARE): _compare,
+    ("micrograph", PanelKind.GALLERY, _NONE): _gallery,
+    ("gain", PanelKind.TIME_SERIES, _NONE): _points,
+    ("gain", PanelKind.STAT, Aggregate.LATEST): _latest,
+    ("gain", PanelKind.TABLE, _NONE): _gain_table,
+    ("host", PanelKind.STAT, Aggregate.LATEST): _latest,
+    ("host", PanelKind.TIME_SERIES, _NONE): _host_lines,
+    ("device", PanelKind.TIME_SERIES, _NONE): _host_lines,
+    ("output", PanelKind.STAT, Aggregate.PROGRESS): _progress,
+    ("output", PanelKind.TIME_SERIES, Aggregate.RATE): _rate,
+    ("session", PanelKind.TABLE, _NONE): _session,
+    ("run", PanelKind.TABLE, _NONE): _runs,
+    ("alert", PanelKind.TABLE, _NONE): _alerts,
+}

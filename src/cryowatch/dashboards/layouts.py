@@ -1,0 +1,132 @@
+"""The two layouts of the data in InfluxDB, and how a query names a project, its rows and its fields.
+
+How a project's name gets into a query.  Grafana's other formats are no InfluxQL: `singlequote`, `doublequote` and
+`sqlstring` leave backslashes alone, where InfluxQL wants them doubled (a name that ends in one would swallow the
+quote), and `json` gives a text without any quotes since Grafana's scenes.  Without a format, InfluxDB's data source
+escapes or does not, by the place and the version.  `${project:regex}` has been the same from Grafana 7 to 13: a
+backslash before each of ``\\ ^ $ * + ? . ( ) | [ ] { } /``.  Between `/^` and `$/` that is exactly this name: InfluxQL
+takes `\\/` for a slash and hands the other escapes to its regular expressions, where each stands for its character.
+Quotes, `%`, `-`, digits and letters of any script need no escape there.  A visitor who writes `.*` for a name finds
+the project of that name only.  The same form names a measurement.  (Not served are names that hold a macro's own text,
+as `a$timeFilter` does: Grafana replaces those wherever they stand.)
+
+Two kinds of time.  Measured things lie in the dashboard's window (`DURING`).  A state (session, run, alert) is written
+when it changes, so what holds now may have been written long before the window: it has an upper end only (`UNTIL`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+PROJECT = "/^${project:regex}$/"
+HOST = "/^${host:regex}$/"
+DURING = "$timeFilter"
+UNTIL = "time <= ${__to}ms"
+IMAGES = ("Micrograph", "Power spectrum", "Shift plot")
+
+
+class Layout(StrEnum):
+    """How the data lie in InfluxDB."""
+
+    CRYOWATCH = "cryowatch"
+    SCIPION = "scipion"
+
+
+_BOTH = {
+    "defocus": "defocus",
+    "defocus_u": "defocusU",
+    "defocus_v": "defocusV",
+    "astigmatism": "astigmatism",
+    "ratio": "ratio",
+    "resolution": "resolution",
+    "fit_quality": "fitQuality",
+    "phase_shift": "phaseShift",
+    "stddev": "stddev",
+    "ratio1": "ratio1",
+    "ratio2": "ratio2",
+    "cpu": "cpu",
+    "memory": "mem",
+    "swap": "swap",
+}
+_ONE = {
+    "name": "name",
+    "defocus_angle": "defocusAngle",
+    "motion_total": "motionTotal",
+    "motion_early": "motionEarly",
+    "motion_late": "motionLate",
+    "movie": "movie",
+    "load": "load",
+    "voltage": "voltage",
+    "spherical_aberration": "sphericalAberration",
+    "amplitude_contrast": "amplitudeContrast",
+    "magnification": "magnification",
+    "pixel_size": "pixelSize",
+    "dose_per_frame": "dosePerFrame",
+}
+FIELDS: Mapping[Layout, Mapping[str, str]] = {
+    Layout.CRYOWATCH: {**_BOTH, **_ONE},
+    Layout.SCIPION: _BOTH,
+}
+"""The fields of micrographs, gain residuals, hosts and sessions, by the model's names."""
+
+DEVICES = {
+    ("filesystem", "used"): "^used:",
+    ("disk", "read"): "^disk_read$",
+    ("disk", "written"): "^disk_write$",
+    ("network", "sent"): "_send$",
+    ("network", "received"): "_recv$",
+    ("gpu", "use"): "^gpuUse_",
+    ("gpu", "memory"): "^gpuMem_",
+    ("gpu", "temperature"): "^gpuTem_",
+}
+"""The fields of every device of a kind, by kind and quantity."""
+
+_POSITIVE = {"defocus", "defocus_u", "defocus_v", "resolution", "ratio"}
+"""What other writers of the layout `scipion` may have given a zero or a negative number for "no value"."""
+
+_SECTIONS = {
+    "micrograph": "ctf",
+    "image": "ctf",
+    "gain": "gain",
+    "host": "system",
+    "device": "system",
+    "properties": "properties",
+    "acquisition": "acquisition",
+    "run": "summary",
+}
+
+
+def project_names(layout: Layout) -> str:
+    """Return the query of all names that the variable `project` may take."""
+    return "SHOW MEASUREMENTS" if layout is Layout.SCIPION else 'SHOW TAG VALUES FROM "session" WITH KEY = "project"'
+
+
+def host_names() -> str:
+    """Return the query of the hosts of the chosen project."""
+    return f'SHOW TAG VALUES FROM "session" WITH KEY = "host" WHERE "project" =~ {PROJECT}'
+
+
+def quoted(name: str) -> str:
+    """Return a name as InfluxQL writes identifiers."""
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def column(layout: Layout, field: str) -> str:
+    """Return the column of a field that this layout holds."""
+    return quoted(FIELDS[layout][field])
+
+
+def rows(layout: Layout, record: str, time: str = DURING) -> str:
+    """Return FROM and WHERE of the rows of a record within the chosen project, or of the chosen host."""
+    if layout is Layout.SCIPION:
+        return f"FROM {PROJECT} WHERE \"section\" = '{_SECTIONS[record]}' AND {time}"
+    if record in ("host", "device"):
+        return f'FROM "system" WHERE "host" =~ {HOST} AND {time}'
+    return f'FROM {quoted(record)} WHERE "project" =~ {PROJECT} AND {time}'
+
+
+def values(layout: Layout, record: str, field: str) -> str:
+    """Return FROM and WHERE of the rows in which a field has a value."""
+    found = rows(layout, record)
+    return f"{found} AND {column(layout, field)} > 0" if layout is Layout.SCIPION and field in _POSITIVE else found

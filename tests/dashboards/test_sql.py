@@ -1,0 +1,673 @@
+"""Every panel answers from a real store what can be computed from the same records without it."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, median, quantiles
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, Scope, compile_panel, find
+from cryowatch.dashboards.sql import MOST_POINTS, RECENT, STRETCH
+from cryowatch.model import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
+from cryowatch.reading import Reading
+from cryowatch.store import Store
+from tests.records import SECOND, START, micrograph, output, reading, run, session, span
+
+HOUR = 3600 * SECOND
+MILLISECOND = 10**6
+COUNT = 400
+NOW = START + COUNT * 12 * SECOND + 30 * SECOND
+EMPTY = {"empty": True}
+PANELS = [(dashboard, panel) for dashboard in STANDARD for panel in dashboard.panels]
+EVERY_PANEL = pytest.mark.parametrize(
+    ("dashboard", "panel"), PANELS, ids=lambda value: value.id if isinstance(value, Panel) else value.name
+)
+
+
+def exposures() -> list[Micrograph]:
+    """Return the CTF estimates of a made-up session, some of them without a fit or without motion."""
+    chance = random.Random(7)
+    made = []
+    for item in range(1, COUNT + 1):
+        defocus = chance.uniform(3_000, 45_000)
+        astigmatism = abs(chance.gauss(300, 500))
+        made.append(
+            micrograph(
+                item,
+                time=START + item * 12 * SECOND,
+                defocus_u=defocus + astigmatism / 2,
+                defocus_v=defocus - astigmatism / 2,
+                defocus_angle=chance.uniform(0, 180),
+                resolution=None if chance.random() < 0.1 else chance.lognormvariate(1.4, 0.4),
+                fit_quality=chance.uniform(0.02, 0.3),
+                phase_shift=chance.uniform(20, 120) if item % 9 == 0 else None,
+                motion_total=None if item % 7 == 0 else chance.uniform(5, 60),
+                motion_early=None if item % 7 == 0 else chance.uniform(2, 20),
+                motion_late=None if item % 7 == 0 else chance.uniform(3, 40),
+            )
+        )
+    made[10] = replace(made[10], defocus_u=None, defocus_v=None, resolution=None, phase_shift=None)
+    return made
+
+
+EXPOSURES = exposures()
+GAINS = [
+    GainResidual(run="171", item=i, movie=f"movie_{i}.tiff", time=START + i * 60 * SECOND, stddev=0.01 * i,
+                 ratio1=1.0 + 0.01 * i, ratio2=None if i == 5 else 4.0 + 0.1 * i)
+    for i in range(1, 8)
+]  # fmt: skip
+
+
+class Answers:
+    """A store with one session, and what panels answer from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder)
+        self.session = self.store.register(session()).session
+
+    def commit(self, values: Reading, *, now: int = NOW) -> int:
+        change = self.store.commit(self.session, values, now=now)
+        assert change is not None
+        return change.seq
+
+    def output_id(self, name: str = "outputCTF") -> int | None:
+        return next((o["id"] for o in self.store.reader().outputs(self.session) if o["name"] == name), None)
+
+    def scope(self, **values: Any) -> Scope:
+        usual = {"session": self.session, "host": "gpu1", "output": self.output_id(), "now": NOW}
+        return Scope(**{**usual, **values})
+
+    def __call__(self, panel: Panel, **scope: Any) -> dict[str, Any]:
+        query = compile_panel(panel, self.scope(**scope))
+        return query.shape(self.store.reader().table(query.sql, query.parameters)[1])
+
+    def execute(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with closing(sqlite3.connect(self.store.path)) as connection, connection:
+            connection.executemany(sql, rows)
+
+
+def filled(folder: Path) -> Answers:
+    answers = Answers(folder)
+    movies = [micrograph(e.item, run="2", output="outputMovies", time=e.time - 9 * SECOND) for e in EXPOSURES]
+    movies = [replace(m, defocus_u=None, defocus_v=None, resolution=None, defocus_angle=None) for m in movies]
+    answers.commit(
+        reading(
+            span(EXPOSURES),
+            span(movies, run="2", output="outputMovies"),
+            session=session(voltage=300.0, pixel_size=0.83, created=START, software="3.7.1"),
+            runs=(
+                run("2", label="import", status="finished", ended=NOW - 60 * SECOND),
+                run(),
+                run("171", label="", class_name="ProtMonitorSummary", status="failed", error="no movies"),
+            ),
+            outputs=(
+                output("2", "outputMovies", kind=OutputKind.MOVIES, class_name="SetOfMovies", stream_open=False),
+                output(),
+            ),
+            gains=tuple(GAINS),
+        )
+    )
+    for i in range(5):
+        devices = (
+            DeviceSample(kind="network", device="eth0", sent=2e6 * i, received=None),
+            DeviceSample(kind="disk", device="sda", read=1e6, written=3e6),
+            DeviceSample(kind="filesystem", device="/data", used=40.0 + i, free=1e12),
+            DeviceSample(kind="gpu", device="0", use=90.0, memory=None if i == 2 else 50.0, temperature=70.0),
+        )
+        answers.store.add_host_sample(
+            HostSample(host="gpu1", time=START + i * 10 * SECOND, cpu=12.5 * i, memory=50.0, swap=0.0, load=3.25,
+                       devices=devices)
+        )  # fmt: skip
+    answers.store.add_host_sample(HostSample(host="other", time=START + 90 * SECOND, cpu=99.0, devices=devices))
+    answers.execute(
+        "INSERT INTO alert (rule, session_id, severity, since, until, text, seq) VALUES (?, ?, ?, ?, ?, ?, 0)",
+        [
+            ("resolution", answers.session, "warning", START, START + SECOND, "over"),
+            ("disk", None, "critical", START - SECOND, None, "the disk is full"),
+            ("stalled", answers.session, "warning", START + 5 * SECOND, START + 6 * SECOND, "over, later"),
+        ],
+    )
+    return answers
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
+    """The filled store, which no test changes."""
+    answers = filled(tmp_path_factory.mktemp("filled"))
+    yield answers
+    answers.store.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Answers]:
+    """A store with a session about which nothing is known yet."""
+    answers = Answers(tmp_path)
+    yield answers
+    answers.store.close()
+
+
+def panel(dashboard: str, name: str) -> Panel:
+    return find(dashboard).panel(name)
+
+
+def values(field: str, *, scale: float, records: Sequence[Micrograph] = EXPOSURES) -> list[float]:
+    """Return the values that there are of a field, in shown units."""
+    return [getattr(r, field) * scale for r in records if getattr(r, field) is not None]
+
+
+def points(data: dict[str, Any], place: int = 0) -> list[float | None]:
+    return list(data["series"][place]["values"])
+
+
+def items(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {item["label"]: item for item in data["items"]}
+
+
+@EVERY_PANEL
+def test_every_panel_is_empty_without_a_session(dashboard: Dashboard, panel: Panel, own: Answers) -> None:
+    answered = own(panel, session=own.session + 1, output=None, start=0, stop=NOW)
+    assert answered == EMPTY
+
+
+@EVERY_PANEL
+def test_every_panel_of_a_session_that_has_just_been_found_is_drawn(
+    dashboard: Dashboard, panel: Panel, own: Answers
+) -> None:
+    data = own(panel)
+    if panel.id == "properties":
+        assert [row[0] for row in data["rows"]][:1] == ["Session"]
+    else:
+        assert data == EMPTY
+
+
+@EVERY_PANEL
+def test_every_panel_of_a_full_session_has_something_to_show(
+    dashboard: Dashboard, panel: Panel, answer: Answers
+) -> None:
+    limits = {variable.name: variable.value for variable in dashboard.variables}
+    data = answer(panel, variables=limits)
+    assert data != EMPTY
+    json.dumps(data, allow_nan=False)
+
+
+@EVERY_PANEL
+def test_values_never_become_part_of_the_sql(dashboard: Dashboard, panel: Panel, answer: Answers) -> None:
+    odd = {variable.name: 2.718281828 for variable in dashboard.variables}
+    hostile = "gpu1' OR '1'='1"
+    scope = answer.scope(variables=odd, host=hostile, start=123_456_789, stop=NOW + 987_654_321)
+    query = compile_panel(panel, scope)
+    for said in ("2.718281828", hostile, "123456789", str(NOW + 987_654_321)):
+        assert said not in query.sql
+    rows = answer.store.reader().table(query.sql, query.parameters)[1]
+    if panel.record in ("host", "device"):
+        assert query.shape(rows) == EMPTY
+
+
+def test_hostile_names_are_shown_as_they_are(own: Answers) -> None:
+    text = "'); DROP TABLE micrograph; -- <b>"
+    own.commit(reading(span([micrograph(1)]), runs=(run(label=text, error=text),), session=session(name=text)))
+    (row,) = own(panel("summary", "runs"))["rows"]
+    assert (row[0], row[-1]) == (text, text)
+    assert own(panel("summary", "properties"))["rows"][0][1]["value"] == text
+    assert own(panel("ctf", "defocus-over-time"))["total"] == 1
+
+
+# Points.
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "scale", "unit"),
+    [
+        ("defocus-over-time", "defocus", 1e-4, "µm"),
+        ("astigmatism-over-time", "astigmatism", 0.1, "nm"),
+        ("resolution-over-time", "resolution", 1.0, "Å"),
+        ("phase-shift-over-time", "phase_shift", 1.0, "°"),
+        ("fit-quality-over-time", "fit_quality", 1.0, ""),
+        ("ratio-over-time", "ratio", 1.0, ""),
+    ],
+)
+def test_points_are_the_values_of_the_records_in_shown_units(
+    answer: Answers, name: str, field: str, scale: float, unit: str
+) -> None:
+    data = answer(panel("ctf", name))
+    known = [r for r in EXPOSURES if getattr(r, field) is not None]
+    assert data["series"][0]["unit"] == unit
+    assert points(data) == pytest.approx(values(field, scale=scale), rel=1e-12)
+    assert list(data["time"]) == [r.time // MILLISECOND for r in known]
+    assert data["shown"] == data["total"] == len(known) < COUNT + (field == "fit_quality")
+
+
+def test_a_micrograph_without_motion_is_no_point_of_no_motion(answer: Answers) -> None:
+    data = answer(panel("ctf", "motion-over-time"))
+    assert len(data["id"]) == sum(r.motion_total is not None for r in EXPOSURES)
+    for place, field in enumerate(("motion_total", "motion_early", "motion_late")):
+        assert points(data, place) == values(field, scale=1.0)
+
+
+def test_one_missing_value_of_several_stays_missing(own: Answers) -> None:
+    records = [micrograph(1, motion_total=12.0), micrograph(2, motion_total=0.0, motion_early=3.0)]
+    own.commit(reading(span(records)))
+    data = own(panel("ctf", "motion-over-time"))
+    assert [points(data, i) for i in range(3)] == [[12.0, 0.0], [None, 3.0], [None, None]]
+
+
+def test_scatter_counts_only_what_has_both_values(own: Answers) -> None:
+    records = [micrograph(1), micrograph(2, defocus_v=None), micrograph(3, defocus_angle=None), micrograph(4)]
+    own.commit(reading(span(records)))
+    data = own(panel("ctf", "astigmatism-by-angle"))
+    assert (data["shown"], data["total"]) == (2, 2)
+    assert list(data["x"]["values"]) == [45.0, 45.0]
+    assert list(data["y"]["values"]) == pytest.approx([20.0, 20.0])
+    assert (data["x"]["unit"], data["y"]["unit"]) == ("°", "nm")
+
+
+def test_a_window_keeps_its_first_and_last_moment(answer: Answers) -> None:
+    start, stop = EXPOSURES[20].time, EXPOSURES[49].time
+    data = answer(panel("ctf", "defocus-over-time"), start=start, stop=stop)
+    assert (data["time"][0], data["time"][-1]) == (start // MILLISECOND, stop // MILLISECOND)
+    assert points(data) == pytest.approx(values("defocus", scale=1e-4, records=EXPOSURES[20:50]))
+    later = answer(panel("ctf", "defocus-over-time"), start=stop + 1)
+    assert later["total"] == COUNT - 50
+    assert answer(panel("ctf", "defocus-over-time"), stop=START) == EMPTY
+
+
+def test_a_window_holds_for_statistics_too(answer: Answers) -> None:
+    start, stop = EXPOSURES[100].time, EXPOSURES[199].time
+    inside = values("defocus", scale=1e-4, records=EXPOSURES[100:200])
+    (item,) = answer(panel("ctf", "quality"), start=start, stop=stop)["items"]
+    assert (item["n"], item["value"]) == (100, pytest.approx(median(inside)))
+    assert answer(panel("ctf", "defocus-histogram"), start=start, stop=stop)["n"] == 100
+    assert sum(cell[2] for cell in answer(panel("ctf", "defocus-map"), start=start, stop=stop)["cells"]) == 100
+    table = answer(panel("gain", "gain-table"), start=GAINS[1].time, stop=GAINS[2].time)
+    assert [row[1] for row in table["rows"]] == ["movie_3.tiff", "movie_2.tiff"]
+
+
+@pytest.mark.parametrize("name", ["defocus-over-time", "astigmatism-by-angle"])
+def test_a_page_that_has_seen_all_gets_only_what_changed(own: Answers, name: str) -> None:
+    seen = own.commit(reading(span([micrograph(i) for i in range(1, 6)])))
+    asked = panel("ctf", name)
+    ids = list(own(asked)["id"])
+    ((last,),) = own.store.reader().table("SELECT max(seq) FROM micrograph")[1]
+    for position in (seen, last):
+        nothing = own(asked, after=position)
+        assert (nothing["partial"], list(nothing["id"])) == (True, [])
+    changed = [micrograph(2, defocus_u=30_000.0, defocus_v=30_000.0), micrograph(6)]
+    own.commit(reading(span(changed[:1], after=1, upto=2), span(changed[1:], after=5), cursor="2"))
+    news = own(asked, after=seen)
+    assert news["partial"]
+    assert news["id"][0] == ids[1]
+    assert len(news["id"]) == 2
+    assert news["id"][1] not in ids
+    assert list(news["time"]) == [r.time // MILLISECOND for r in changed]
+    shown = news["y"]["values"] if name == "astigmatism-by-angle" else news["series"][0]["values"]
+    assert list(shown) == pytest.approx([0.0, 20.0] if name == "astigmatism-by-angle" else [3.0, 1.4906])
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
+    """A session of 60,000 micrographs."""
+    answers = Answers(tmp_path_factory.mktemp("large"))
+    answers.commit(reading())
+    found = answers.output_id()
+    random_values = np.random.default_rng(11).normal(15_000, 3_000, 60_000)
+    answers.execute(
+        "INSERT INTO micrograph (output_id, item, name, time, enabled, defocus_u, defocus_v, defocus_angle,"
+        " micrograph_path, power_spectrum_path, shift_plot_path, seq) VALUES (?, ?, '', ?, 1, ?, ?, ?, '', '', '', ?)",
+        [
+            (found, item, START + item * SECOND, float(u), float(u) - 200, item % 179, item)
+            for item, u in enumerate(random_values, 1)
+        ],
+    )
+    yield answers
+    answers.store.close()
+
+
+def test_a_long_session_is_thinned_and_keeps_every_extreme(large: Answers) -> None:
+    data = large(panel("ctf", "defocus-over-time"))
+    every = (np.random.default_rng(11).normal(15_000, 3_000, 60_000) - 100) * 1e-4
+    assert data["total"] == len(every)
+    assert 10_000 < data["shown"] == len(data["id"]) <= MOST_POINTS
+    assert list(data["time"]) == sorted(data["time"])
+    assert len(set(data["id"])) == len(data["id"])
+    shown = np.round(np.array(points(data), float), 9)
+    stretches = np.round(every.reshape(-1, STRETCH), 9)
+    assert np.isin(stretches.min(axis=1), shown).all()
+    assert np.isin(stretches.max(axis=1), shown).all()
+
+
+def test_the_cloud_of_a_long_session_is_thinned_too(large: Answers) -> None:
+    data = large(panel("ctf", "astigmatism-by-angle"))
+    assert data["total"] == 60_000
+    assert data["shown"] <= MOST_POINTS
+    assert {*data["x"]["values"]} == {float(angle) for angle in range(179)}
+
+
+def test_a_session_that_can_be_drawn_whole_is(large: Answers) -> None:
+    data = large(panel("ctf", "defocus-over-time"), start=START + 10_001 * SECOND)
+    assert data["shown"] == data["total"] == MOST_POINTS
+
+
+# Statistics.
+
+
+def test_shares_count_what_is_within_the_limits(answer: Answers) -> None:
+    defocus = values("defocus", scale=1e-4)
+    (item,) = answer(panel("ctf", "defocus-share"))["items"]
+    within = sum(0.1 <= v <= 4.0 for v in defocus)
+    assert 0 < within < len(defocus)
+    assert item["value"] == pytest.approx(100 * within / len(defocus))
+    assert item["detail"] == f"{within} of {len(defocus)}"
+
+
+@pytest.mark.parametrize("limit", [1.5, 3.0, 20.0])
+def test_a_reader_can_move_a_limit(answer: Answers, limit: float) -> None:
+    defocus = values("defocus", scale=1e-4)
+    (item,) = answer(panel("ctf", "defocus-share"), variables={"defocus_max": limit})["items"]
+    assert item["detail"] == f"{sum(0.1 <= v <= limit for v in defocus)} of {len(defocus)}"
+
+
+def test_a_micrograph_without_any_fit_counts_as_outside(answer: Answers) -> None:
+    fitted = values("resolution", scale=1.0)
+    estimated = sum(r.defocus is not None for r in EXPOSURES)
+    assert len(fitted) < estimated < COUNT
+    (item,) = answer(panel("ctf", "resolution-share"))["items"]
+    assert item["detail"] == f"{sum(v <= 6.0 for v in fitted)} of {estimated}"
+
+
+def test_a_session_without_any_fit_has_nothing_within_limits(own: Answers) -> None:
+    own.commit(reading(span([micrograph(i, resolution=None) for i in range(1, 5)])))
+    (item,) = own(panel("ctf", "resolution-share"))["items"]
+    assert (item["value"], item["status"], item["detail"]) == (0.0, "bad", "0 of 4")
+    assert "Median resolution" not in items(own(panel("summary", "quality")))
+
+
+def test_resolutions_without_a_defocus_are_counted(own: Answers) -> None:
+    own.commit(reading(span([micrograph(i, defocus_u=None, defocus_v=None, resolution=4.0 * i) for i in (1, 2)])))
+    (item,) = own(panel("ctf", "resolution-share"))["items"]
+    assert item["detail"] == "1 of 2"
+    assert "50\N{NO-BREAK SPACE}% in limits" in items(own(panel("summary", "quality")))["Median resolution"]["detail"]
+
+
+def test_micrographs_before_their_ctf_have_no_shares(answer: Answers) -> None:
+    movies = answer.output_id("outputMovies")
+    for name in ("defocus-share", "resolution-share", "astigmatism-share", "quality"):
+        assert answer(panel("ctf", name), output=movies) == EMPTY
+
+
+@pytest.mark.parametrize(
+    ("label", "field", "scale"),
+    [
+        ("Median defocus", "defocus", 1e-4),
+        ("Median resolution", "resolution", 1.0),
+        ("Median astigmatism", "astigmatism", 0.1),
+        ("Median motion", "motion_total", 1.0),
+    ],
+)
+def test_medians_are_those_of_the_values_there_are(answer: Answers, label: str, field: str, scale: float) -> None:
+    found = values(field, scale=scale)
+    item = items(answer(panel("summary", "quality")))[label]
+    assert (item["value"], item["n"]) == (pytest.approx(median(found)), len(found))
+    low, _, high = quantiles(found, n=4, method="inclusive")
+    decimals = item["decimals"]
+    assert item["detail"].startswith(f"half within {low:.{decimals}f}–{high:.{decimals}f} {item['unit']}")
+
+
+def test_the_last_fifty_stand_beside_all(answer: Answers) -> None:
+    data = answer(panel("ctf", "compare"))
+    rows = {row[0]: row[1:] for row in data["rows"]}
+    assert list(rows) == ["Defocus", "Resolution", "Astigmatism", "Phase shift", "Fit quality", "Motion"]
+    expected: list[str] = []
+    for records in (EXPOSURES[-RECENT:], EXPOSURES):
+        found = values("resolution", scale=1.0, records=records)
+        estimated = sum(r.defocus is not None for r in records)
+        low, middle, high = quantiles(found, n=4, method="inclusive")
+        share = 100 * sum(v <= 6.0 for v in found) / estimated
+        expected += [f"{middle:.2f} Å", f"{low:.2f}–{high:.2f} Å", f"{share:.0f} %"]
+    assert rows["Resolution"] == expected
+    assert rows["Motion"][2] == rows["Motion"][5] == "–", "it has no limits"
+
+
+def test_the_last_fifty_are_the_newest_not_the_last_written(own: Answers) -> None:
+    late = [micrograph(i, time=START + i * SECOND, resolution=3.0) for i in range(1, 101)]
+    early = [micrograph(i, time=START - i * SECOND, resolution=9.0) for i in range(101, 201)]
+    own.commit(reading(span([*late, *early])))
+    row = next(row for row in own(panel("ctf", "compare"))["rows"] if row[0] == "Resolution")
+    assert (row[1], row[4]) == ("3.00 Å", "6.00 Å")
+
+
+# Histograms and heat maps.
+
+
+@pytest.mark.parametrize(("field", "scale"), [("defocus", 1e-4), ("resolution", 1.0), ("astigmatism", 0.1)], ids=str)
+def test_histograms_count_what_falls_into_each_bin(answer: Answers, field: str, scale: float) -> None:
+    asked = panel("ctf", f"{field}-histogram")
+    assert asked.bins is not None
+    edges = asked.bins.start + asked.bins.step * np.arange(asked.bins.count + 1)
+    data = answer(asked)
+    found = values(field, scale=scale)
+    counts = np.histogram(found, edges)[0].tolist()
+    assert data["counts"] == counts
+    assert data["recent"] == np.histogram(values(field, scale=scale, records=newest(field)), edges)[0].tolist()
+    assert (data["n"], data["beyond"]) == (len(found), len(found) - sum(counts))
+    assert [data["lower"], data["median"], data["upper"]] == pytest.approx(quantiles(found, n=4, method="inclusive"))
+
+
+def newest(field: str) -> list[Micrograph]:
+    """Return the last records that have a value."""
+    return [r for r in EXPOSURES if getattr(r, field) is not None][-RECENT:]
+
+
+def test_values_beyond_the_bins_are_told_and_not_put_into_the_last(own: Answers) -> None:
+    resolutions = [1.0, 2.0, 19.99, 20.0, 45.0, None]
+    own.commit(reading(span([micrograph(i, resolution=r) for i, r in enumerate(resolutions, 1)])))
+    data = own(panel("ctf", "resolution-histogram"))
+    assert (data["n"], data["beyond"]) == (5, 3)
+    assert (data["counts"][0], data["counts"][-1], sum(data["counts"])) == (1, 1, 2)
+
+
+def test_few_micrographs_are_not_set_off_from_themselves(own: Answers) -> None:
+    own.commit(reading(span([micrograph(i, resolution=3.0 + i) for i in range(1, 31)])))
+    data = own(panel("ctf", "resolution-histogram"))
+    assert data["beyond"] > 0
+    assert data["recent"] is None
+
+
+def test_heat_map_cells_hold_every_micrograph_once(answer: Answers) -> None:
+    asked = panel("ctf", "defocus-map")
+    assert asked.bins is not None
+    data = answer(asked)
+    step = data["step_ms"]
+    expected: dict[tuple[int, int], int] = {}
+    for record in EXPOSURES:
+        if record.defocus is not None and record.defocus * 1e-4 < asked.bins.stop:
+            cell = (record.time // MILLISECOND // step * step, math.floor(record.defocus * 1e-4 / asked.bins.step))
+            expected[cell] = expected.get(cell, 0) + 1
+    assert {(data["time"][x], y): n for x, y, n in data["cells"]} == expected
+    assert set(np.diff(data["time"])) == {step}
+
+
+@pytest.mark.parametrize("hours", [0.2, 2, 6, 30, 100])
+def test_heat_maps_have_a_sensible_number_of_columns(own: Answers, hours: float) -> None:
+    places = range(1, 201)
+    own.commit(reading(span([micrograph(i, time=START + int(i / 200 * hours * HOUR)) for i in places])))
+    data = own(panel("ctf", "defocus-map"))
+    assert 8 <= len(data["time"]) <= 50
+    assert sum(cell[2] for cell in data["cells"]) == len(places)
+
+
+# Stages and runs.
+
+
+def test_progress_counts_each_stage(answer: Answers) -> None:
+    found = items(answer(panel("summary", "progress")))
+    assert {label: item["value"] for label, item in found.items()} == {"Movies": COUNT, "CTF estimates": COUNT}
+    recent = sum(r.time > NOW - HOUR for r in EXPOSURES)
+    assert f"newest 30 s ago\n{recent} in the last hour" in found["CTF estimates"]["detail"]
+    assert found["CTF estimates"]["newest"] == EXPOSURES[-1].time // MILLISECOND
+
+
+def test_progress_says_what_is_usual_from_full_hours_alone(own: Answers) -> None:
+    first = START // HOUR * HOUR
+    counts = [5, 100, 90, 120, 7]
+    times = [first + hour * HOUR + i * SECOND for hour, n in enumerate(counts) for i in range(n)]
+    own.commit(reading(span([micrograph(i, time=time) for i, time in enumerate(times, 1)])))
+    (item,) = own(panel("summary", "progress"), now=first + 4 * HOUR + 20 * SECOND)["items"]
+    assert item["detail"].endswith("usually 100 per hour"), "neither the first nor the present hour is a full one"
+
+
+def test_of_two_outputs_of_a_stage_the_growing_one_stands_for_it(own: Answers) -> None:
+    other = [micrograph(i, run="200", time=START + 5 * HOUR) for i in range(1, 10)]
+    own.commit(
+        reading(
+            span([micrograph(1), micrograph(2)]),
+            span(other, run="200"),
+            runs=(run(), run("200")),
+            outputs=(output(), output("200", stream_open=False)),
+        )
+    )
+    (item,) = own(panel("summary", "progress"))["items"]
+    assert item["value"] == 2
+
+
+def throughput(answers: Answers, times: Sequence[int], **scope: Any) -> tuple[list[int], list[float | None]]:
+    answers.commit(reading(span([micrograph(i, time=time) for i, time in enumerate(times, 1)])))
+    data = answers(panel("summary", "throughput"), **scope)
+    return list(data["time"]), points(data)
+
+
+TWO_MINUTES = 120 * SECOND
+FULL_STEP = (START // TWO_MINUTES + 1) * TWO_MINUTES
+
+
+def every(seconds: int, *, count: int) -> list[int]:
+    return [FULL_STEP + i * seconds * SECOND for i in range(count)]
+
+
+def test_throughput_is_items_per_hour(own: Answers) -> None:
+    times, rates = throughput(own, every(10, count=36), now=FULL_STEP + HOUR)
+    assert times == [(FULL_STEP + i * TWO_MINUTES) // MILLISECOND for i in range(3)]
+    assert rates == [360.0, 360.0, 360.0]
+
+
+def test_throughput_of_the_present_step_does_not_seem_to_fall(own: Answers) -> None:
+    _, rates = throughput(own, every(10, count=18), now=FULL_STEP + 180 * SECOND)
+    assert rates == [360.0, 360.0]
+
+
+def test_throughput_leaves_out_a_step_that_has_hardly_begun(own: Answers) -> None:
+    _, rates = throughput(own, every(10, count=13), now=FULL_STEP + 121 * SECOND)
+    assert rates == [360.0]
+
+
+def test_throughput_does_not_seem_to_fall_at_the_end_of_a_window(own: Answers) -> None:
+    stop = FULL_STEP + 179 * SECOND
+    _, rates = throughput(own, every(10, count=36), now=FULL_STEP + HOUR, stop=stop)
+    assert rates == pytest.approx([360.0, 360.0], rel=0.05)
+
+
+def test_throughput_of_a_break_is_zero(own: Answers) -> None:
+    _, rates = throughput(own, [FULL_STEP, FULL_STEP + 3 * TWO_MINUTES], now=FULL_STEP + HOUR)
+    assert rates == [30.0, 0.0, 0.0, 30.0]
+
+
+def test_runs_show_what_they_produced(answer: Answers) -> None:
+    data = answer(panel("summary", "runs"))
+    place = {column["label"]: i for i, column in enumerate(data["columns"])}
+    rows = data["rows"]
+    assert [row[place["Run"]] for row in rows] == ["import", "ctffind 4", "ProtMonitorSummary"]
+    assert [row[place["Output"]] for row in rows] == ["outputMovies", "outputCTF", None]
+    assert [row[place["Items"]] for row in rows] == [COUNT, COUNT, None]
+    assert [row[place["Last hour"]] for row in rows][1] == sum(r.time > NOW - HOUR for r in EXPOSURES)
+    assert rows[1][place["Newest"]] == EXPOSURES[-1].time // MILLISECOND
+    assert rows[0][place["Took"]] == (NOW - 60 * SECOND - START) // MILLISECOND
+    assert [row[place["Error"]] for row in rows] == [None, None, "no movies"]
+
+
+def test_runs_come_in_the_order_of_their_numbers(own: Answers) -> None:
+    own.commit(Reading(cursor="1", runs=tuple(run(n, label=n) for n in ("1000", "67", "2")), outputs=()))
+    assert [row[0] for row in own(panel("summary", "runs"))["rows"]] == ["2", "67", "1000"]
+
+
+# Gain, hosts, alerts, the rest.
+
+
+def test_the_newest_residual_is_the_last_movies(answer: Answers) -> None:
+    found = items(answer(panel("gain", "gain-latest")))
+    last = GAINS[-1]
+    assert [item["value"] for item in found.values()] == [last.stddev, last.ratio1, last.ratio2]
+    assert [item["status"] for item in found.values()] == ["bad", "good", "bad"]
+
+
+def test_residuals_are_listed_newest_first_with_gaps(answer: Answers) -> None:
+    rows = answer(panel("gain", "gain-table"))["rows"]
+    assert [row[1] for row in rows] == [f"movie_{i}.tiff" for i in range(7, 0, -1)]
+    assert [row[4] for row in rows].count(None) == 1
+    assert len(points(answer(panel("gain", "gain-ratio2")))) == 6
+
+
+def test_the_newest_sample_is_that_of_the_host(answer: Answers) -> None:
+    found = items(answer(panel("system", "host-latest")))
+    assert {label: item["value"] for label, item in found.items()} == {
+        "CPU": 50.0, "Memory": 50.0, "Swap": 0.0, "Load": 3.25,
+    }  # fmt: skip
+
+
+def test_devices_are_lines_in_shown_units(answer: Answers) -> None:
+    data = answer(panel("system", "network-rates"))
+    (sent,) = data["series"]
+    assert (sent["label"], sent["unit"]) == ("eth0 sent", "MB/s")
+    assert sent["values"] == pytest.approx([0.0, 2.0, 4.0, 6.0, 8.0])
+    gpu = {s["label"]: s["values"] for s in answer(panel("system", "gpu-use"))["series"]}
+    assert gpu == {"0 gpu use": [90.0] * 5, "0 gpu memory": [50.0, 50.0, None, 50.0, 50.0]}
+
+
+def test_many_samples_are_averaged(own: Answers) -> None:
+    cpu = [float(i % 100) for i in range(3000)]
+    own.execute(
+        "INSERT INTO host_sample (host, time, cpu, swap, seq) VALUES ('gpu1', ?, ?, NULL, 0)",
+        [(START + i * 10 * SECOND, value) for i, value in enumerate(cpu)],
+    )
+    data = own(panel("system", "host-load"))
+    assert [s["label"] for s in data["series"]] == ["CPU"]
+    assert 500 <= data["shown"] <= 602
+    assert mean(v for v in points(data) if v is not None) == pytest.approx(mean(cpu), rel=0.02)
+    assert data["time"][-1] == (START + 2999 * 10 * SECOND) // MILLISECOND
+    short = own(panel("system", "host-load"), start=START, stop=START + 90 * SECOND)
+    assert points(short) == cpu[:10]
+
+
+def test_alerts_that_last_come_first_and_the_host_s_are_everybody_s(answer: Answers) -> None:
+    rows = answer(panel("summary", "alerts"))["rows"]
+    assert [row[1] for row in rows] == ["the disk is full", "over, later", "over"]
+    assert rows[0][3] is None
+    assert [row[1] for row in answer(panel("summary", "alerts"), session=99)["rows"]] == ["the disk is full"]
+
+
+def test_acquisition_shows_only_what_is_known(answer: Answers) -> None:
+    rows = {row[0]: row[1]["value"] for row in answer(panel("summary", "acquisition"))["rows"]}
+    assert rows == {"Voltage": 300.0, "Pixel size": 0.83}
+
+
+def test_galleries_say_how_many_they_show(answer: Answers) -> None:
+    assert answer(panel("summary", "newest")) == {"limit": 1}
+    assert answer(panel("gallery", "gallery")) == {"limit": None}
+
+
+def panels_of(check: Callable[[Panel], bool]) -> list[Panel]:
+    return [p for _, p in PANELS if check(p)]
+
+
+def test_panels_of_one_session_show_nothing_of_another(answer: Answers) -> None:
+    other = answer.store.register(session("/projects/beta"))
+    for asked in panels_of(lambda p: p.record in ("gain", "run", "output") and p.kind is not PanelKind.TEXT):
+        assert answer(asked, session=other.session, output=None) == EMPTY, asked.id

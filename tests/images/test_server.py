@@ -1,0 +1,367 @@
+"""Images come from worker processes and from disk: each is rendered once, and a bad one takes nothing else along."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import io
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+from PIL import Image
+
+from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.images import ImageServer, Rendered
+from cryowatch.images import server as server_module
+from cryowatch.model import ImageKind
+
+MICROGRAPH = ImageKind.MICROGRAPH
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that workers were asked to render, in order."""
+    names: list[str] = []
+    really = server_module._Worker.render
+
+    async def render(worker: server_module._Worker, path: Path, kind: ImageKind, size: int) -> Rendered:
+        names.append(path.name)
+        return await really(worker, path, kind, size)
+
+    monkeypatch.setattr(server_module._Worker, "render", render)
+    return names
+
+
+def written(path: Path, value: float = 0.0, *, size: int = 300) -> Path:
+    """Write a micrograph that is dark but for a square, which is the larger the greater `value`."""
+    plane = np.zeros((size, size), np.float32)
+    side = int(size * (0.3 + value))
+    plane[:side, :side] = 1
+    mrcfile.write(path, plane, overwrite=True)
+    return path
+
+
+def brightness(image: Rendered) -> float:
+    with Image.open(io.BytesIO(image.data)) as opened:
+        assert opened.get_format_mimetype() == image.media_type
+        return float(np.asarray(opened).mean())
+
+
+def serve(
+    folder: Path, use: Callable[[ImageServer], Awaitable[None]], *, workers: int = 1, cache_bytes: int = 10**8
+) -> None:
+    """Use an image server as the agent does: from one event loop, closed at the end."""
+
+    async def run() -> None:
+        images = ImageServer(folder, workers=workers, cache_bytes=cache_bytes)
+        try:
+            await use(images)
+        finally:
+            await images.close()
+
+    asyncio.run(run())
+
+
+async def until(found: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not found():
+            await asyncio.sleep(0.01)
+
+
+def worker_of(images: ImageServer) -> asyncio.subprocess.Process:
+    process = images._workers[0]._process
+    assert process is not None
+    return process
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Stuck:
+    """An image whose worker waits for ever: a pipe into which nobody writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+
+    def is_being_read(self) -> bool:
+        try:
+            writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return False
+        self._writer = writer
+        return True
+
+    def close(self) -> None:
+        with contextlib.suppress(AttributeError):
+            os.close(self._writer)
+
+
+def test_ten_who_ask_at_once_get_one_rendering(tmp_path: Path, rendered: list[str]) -> None:
+    path = written(tmp_path / "1.mrc")
+
+    async def use(images: ImageServer) -> None:
+        found = await asyncio.gather(*(images.image(path, MICROGRAPH, 256) for _ in range(10)))
+        assert len({image.data for image in found}) == 1
+        assert rendered == ["1.mrc"]
+
+    serve(tmp_path / "images", use)
+
+
+def test_the_second_time_an_image_comes_from_disk(tmp_path: Path, rendered: list[str]) -> None:
+    path = written(tmp_path / "1.mrc")
+    plot = tmp_path / "2.png"
+    Image.new("RGB", (50, 50), "red").save(plot)
+
+    async def use(images: ImageServer) -> None:
+        first = [await images.image(path, MICROGRAPH, 256), await images.image(plot, ImageKind.SHIFT_PLOT, 256)]
+        again = [await images.image(path, MICROGRAPH, 256), await images.image(plot, ImageKind.SHIFT_PLOT, 256)]
+        assert again == first
+        assert [image.media_type for image in again] == ["image/jpeg", "image/png"]
+        assert rendered == ["1.mrc", "2.png"]
+
+    serve(tmp_path / "images", use)
+
+
+def test_after_a_restart_no_worker_is_needed(tmp_path: Path, rendered: list[str]) -> None:
+    path = written(tmp_path / "1.mrc")
+    found: list[Rendered] = []
+
+    async def use(images: ImageServer) -> None:
+        found.append(await images.image(path, MICROGRAPH, 256))
+
+    serve(tmp_path / "images", use)
+    serve(tmp_path / "images", use)
+    assert found[0] == found[1]
+    assert rendered == ["1.mrc"]
+
+
+def test_a_file_that_changed_is_rendered_anew(tmp_path: Path, rendered: list[str]) -> None:
+    path = written(tmp_path / "1.mrc")
+
+    async def use(images: ImageServer) -> None:
+        before = await images.image(path, MICROGRAPH, 256)
+        written(path, 0.4)
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+        after = await images.image(path, MICROGRAPH, 256)
+        assert brightness(after) > brightness(before) + 50
+        assert len(rendered) == 2
+
+    serve(tmp_path / "images", use)
+
+
+def test_sizes_are_rounded_up_to_few(tmp_path: Path, rendered: list[str]) -> None:
+    path = written(tmp_path / "1.mrc", size=600)
+
+    async def use(images: ImageServer) -> None:
+        sizes = {}
+        for asked in (1, 128, 129, 200, 256, 10**9, 10**6):
+            image = await images.image(path, MICROGRAPH, asked)
+            with Image.open(io.BytesIO(image.data)) as opened:
+                sizes[asked] = max(opened.size)
+        assert sizes == {1: 128, 128: 128, 129: 256, 200: 256, 256: 256, 10**9: 600, 10**6: 600}
+        assert len(rendered) == 3
+
+    serve(tmp_path / "images", use)
+
+
+def test_failures_are_told_and_the_next_image_is_shown(tmp_path: Path) -> None:
+    good = written(tmp_path / "good.mrc")
+    (tmp_path / "text.mrc").write_text("no image\n" * 500)
+    (tmp_path / "short.mrc").write_bytes(good.read_bytes()[:5000])
+
+    async def use(images: ImageServer) -> None:
+        expected: list[tuple[str, type[ImageError], str]] = [
+            ("missing.mrc", ImageMissing, "missing.mrc: cannot be reached: No such file"),
+            ("text.mrc", ImageUnreadable, "text.mrc: has an MRC header that cannot be right"),
+            ("short.mrc", ImageIncomplete, "may still be being written"),
+        ]
+        for name, kind, text in expected:
+            with pytest.raises(ImageError, match=text) as caught:
+                await images.image(tmp_path / name, MICROGRAPH, 128)
+            assert type(caught.value) is kind
+        process = None
+        for _ in range(2):
+            assert brightness(await images.image(good, MICROGRAPH, 128)) > 0
+            process = process or worker_of(images)
+        assert worker_of(images) is process, "it did not have to be started again"
+
+    serve(tmp_path / "images", use)
+
+
+def test_a_growing_file_is_shown_once_it_is_whole(tmp_path: Path) -> None:
+    path = written(tmp_path / "1.mrc")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:9000])
+
+    async def use(images: ImageServer) -> None:
+        with pytest.raises(ImageIncomplete):
+            await images.image(path, MICROGRAPH, 128)
+        path.write_bytes(whole)
+        assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+
+    serve(tmp_path / "images", use)
+
+
+def test_a_worker_killed_in_the_middle_takes_only_its_image_along(tmp_path: Path) -> None:
+    good = written(tmp_path / "good.mrc")
+    stuck = Stuck(tmp_path / "stuck.png")
+
+    async def use(images: ImageServer) -> None:
+        asked = asyncio.create_task(images.image(stuck.path, MICROGRAPH, 128))
+        await until(stuck.is_being_read)
+        waiting = asyncio.create_task(images.image(good, MICROGRAPH, 128))
+        os.kill(worker_of(images).pid, signal.SIGKILL)
+        with pytest.raises(ImageUnreadable, match=r"stuck\.png: could not be shown: the process that renders it ended"):
+            await asked
+        assert brightness(await waiting) > 0
+
+    serve(tmp_path / "images", use)
+    stuck.close()
+
+
+def test_an_image_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = written(tmp_path / "good.mrc")
+    stuck = Stuck(tmp_path / "stuck.png")
+
+    async def use(images: ImageServer) -> None:
+        await images.image(good, MICROGRAPH, 128)
+        pid = worker_of(images).pid
+        with monkeypatch.context() as patched:
+            patched.setattr(server_module, "RENDER_SECONDS", 0.3)
+            with pytest.raises(ImageUnreadable, match=r"took longer than .* Is its disk slow or unreachable\?"):
+                await images.image(stuck.path, MICROGRAPH, 128)
+        assert not alive(pid)
+        assert brightness(await images.image(good, MICROGRAPH, 256)) > 0
+
+    serve(tmp_path / "images", use)
+
+
+def test_who_goes_away_does_not_take_the_image_from_the_others(tmp_path: Path, rendered: list[str]) -> None:
+    path = written(tmp_path / "1.mrc")
+
+    async def use(images: ImageServer) -> None:
+        first = asyncio.create_task(images.image(path, MICROGRAPH, 128))
+        second = asyncio.create_task(images.image(path, MICROGRAPH, 128))
+        await until(lambda: bool(rendered))
+        first.cancel()
+        assert brightness(await second) > 0
+        assert first.cancelled()
+        assert rendered == ["1.mrc"]
+
+    serve(tmp_path / "images", use)
+
+
+def test_two_workers_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    good = written(tmp_path / "good.mrc")
+    stuck = Stuck(tmp_path / "stuck.png")
+
+    async def use(images: ImageServer) -> None:
+        asked = asyncio.create_task(images.image(stuck.path, MICROGRAPH, 128))
+        await until(stuck.is_being_read)
+        assert brightness(await images.image(good, MICROGRAPH, 128)) > 0
+        asked.cancel()
+
+    serve(tmp_path / "images", use, workers=2)
+    stuck.close()
+
+
+def test_a_worker_without_work_ends_and_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.05)
+    path = written(tmp_path / "1.mrc")
+
+    async def use(images: ImageServer) -> None:
+        assert all(worker._process is None for worker in images._workers), "none before the first need"
+        await images.image(path, MICROGRAPH, 128)
+        process = worker_of(images)
+        await until(lambda: process.returncode is not None)
+        assert process.returncode == 0
+        await images.image(path, MICROGRAPH, 256)
+        assert worker_of(images).pid != process.pid
+
+    serve(tmp_path / "images", use)
+
+
+def test_closing_ends_the_worker_even_at_work(tmp_path: Path) -> None:
+    stuck = Stuck(tmp_path / "stuck.png")
+    pids = []
+
+    async def use(images: ImageServer) -> None:
+        asked = asyncio.create_task(images.image(stuck.path, MICROGRAPH, 128))
+        await until(stuck.is_being_read)
+        pids.append(worker_of(images).pid)
+        await images.close()
+        with pytest.raises(ImageUnreadable):
+            await asked
+
+    serve(tmp_path / "images", use)
+    stuck.close()
+    assert not alive(pids[0])
+
+
+def test_the_folder_that_the_agent_was_started_in_gives_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "numpy", "PIL", "cryowatch"):
+        (tmp_path / f"{name}.py").write_text("from pathlib import Path\nPath('ran').touch()\nraise SystemExit(1)\n")
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path / "1.mrc")
+
+    async def use(images: ImageServer) -> None:
+        assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+
+    serve(tmp_path / "images", use)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_kept_images_stay_below_the_limit(tmp_path: Path, rendered: list[str]) -> None:
+    paths = [written(tmp_path / f"{i}.mrc", i / 100) for i in range(12)]
+
+    async def use(images: ImageServer) -> None:
+        for path in paths:
+            await images.image(path, MICROGRAPH, 128)
+        kept = [path.stat().st_size for path in (tmp_path / "images").rglob("*") if path.is_file()]
+        assert 0 < sum(kept) <= 5000
+        assert len(kept) < len(paths)
+        before = len(rendered)
+        await images.image(paths[-1], MICROGRAPH, 128)
+        assert len(rendered) == before, "the newest is kept"
+        await images.image(paths[0], MICROGRAPH, 128)
+        assert len(rendered) == before + 1, "the oldest is rendered again"
+
+    serve(tmp_path / "images", use, cache_bytes=5000)
+
+
+def test_names_that_are_hard_to_write_are_shown(tmp_path: Path) -> None:
+    names = ["a b'\"\\.mrc", "new\nline.mrc", "µ-Ångström.mrc", os.fsdecode(b"caf\xe9.mrc"), "[1, 2].mrc"]
+    paths = [written(tmp_path / "plain.mrc").rename(tmp_path / name) for name in names]
+
+    async def use(images: ImageServer) -> None:
+        for path in paths:
+            assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+
+    serve(tmp_path / "images", use)
+
+
+def test_an_image_is_shown_where_none_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("a file where the folder should be")
+    path = written(tmp_path / "1.mrc")
+
+    async def use(images: ImageServer) -> None:
+        for _ in range(2):
+            assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+
+    serve(tmp_path / "images", use)
