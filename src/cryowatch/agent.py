@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from cryowatch.delivery import Delivery
 from cryowatch.errors import SourceBusy, SourceError, StoreError
 from cryowatch.model import Session
 from cryowatch.reading import Reading, Source, Trouble
@@ -158,6 +159,12 @@ class Watch:
         return pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
 
 
+def _deliver(delivery: Delivery) -> float:
+    """Deliver a batch and wait for the next; returns 0."""
+    delivery.wait(delivery.step())
+    return 0.0
+
+
 def repeat(step: Callable[[], float], stop: threading.Event, what: str) -> None:
     """Call `step` until `stop`, waiting as many seconds as it returns; nothing that goes wrong in it ends this."""
     said = ""
@@ -189,7 +196,9 @@ class Agent:
         zone: ZoneInfo | None = None,
         host: str | None = None,
         clock: Clock = time.time_ns,
+        deliveries: Sequence[Delivery] = (),
     ) -> None:
+        self.deliveries = tuple(deliveries)
         self.host = host or socket.gethostname()
         self.paths = tuple(Path(p).expanduser().absolute() for p in paths)
         self.watches: dict[Path, Watch] = {}
@@ -251,16 +260,25 @@ class Agent:
             problem = watch.once(progress)
             if problem is not None:
                 problems.append(problem)
+        for delivery in self.deliveries:
+            if not delivery.finish():
+                text = f"{delivery.state.problem}; {delivery.behind:,} changes are not delivered and will be sent later"
+                problems.append(Problem(where=delivery.follower, text=text))
         return problems
 
     def start(self) -> None:
         """Begin to watch, in threads of their own."""
         self._spawn("looking for projects", self._look_for_projects)
         self._spawn("the host's load", self._sample_host)
+        for delivery in self.deliveries:
+            self.listen(lambda _, d=delivery: d.wake())  # type: ignore[misc]
+            self._spawn(delivery.follower, partial(_deliver, delivery))
 
     def stop(self, *, patience: float = 5.0) -> None:
         """Ask all threads to end and wait a little; one that hangs on a dead file system is left behind."""
         self._stop.set()
+        for delivery in self.deliveries:
+            delivery.stop()
         deadline = time.monotonic() + patience
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

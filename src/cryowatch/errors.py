@@ -16,6 +16,10 @@
     │   ├── StoreOnNetwork         the data directory lies on a network file system
     │   ├── StoreTooNew            a newer cryowatch wrote it
     │   └── StoreFailed            the disk is full, the file is damaged or read-only
+    ├── SinkError              what the store holds cannot be delivered now; nothing is dropped
+    │   ├── SinkAway               the server is away or busy: try again soon
+    │   └── SinkRefused            it refuses: a person has to see to it
+    ├── ServerError            InfluxDB cannot be reached, refuses, or is not of the kind that was expected
     └── ImageError             an image cannot be shown
         ├── ImageMissing           no such file
         ├── ImageIncomplete        shorter than its header says: perhaps still being written
@@ -102,6 +106,28 @@ class StoreTooNew(StoreError):
 
 class StoreFailed(StoreError):
     """The disk is full, or the store's file is damaged or cannot be written."""
+
+
+class SinkError(CryowatchError):
+    """What the store holds cannot be delivered now.  Everything is kept."""
+
+
+class SinkAway(SinkError):
+    """The server is away or busy; `after` is how many seconds it asks to wait, None where it does not say."""
+
+    def __init__(
+        self, what: str, *, where: object = None, remedy: str | None = None, after: float | None = None
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.after = after
+
+
+class SinkRefused(SinkError):
+    """The server refuses, and will until a person changes something."""
+
+
+class ServerError(CryowatchError):
+    """InfluxDB cannot be reached, refuses, or is not of the kind that was expected."""
 
 
 class ImageError(CryowatchError):

@@ -1,10 +1,10 @@
 """InfluxDB's line protocol, written so that what goes in comes back equal.
 
 A line is `measurement,tag=value field=value time`.  Commas, spaces and equals signs of names and tags are escaped by a
-backslash; but a backslash itself cannot be, so one that stands before such a character, a quote or at the end, and control
-characters, have no form in a tag: `tag_text` gives them one that no folder and no protocol is called by.  Text fields
-are quoted and hold everything but NUL.  Numbers are always floats (the first write of a field fixes its type for ever)
-but for fields declared as integers; None and what is not finite is left out.
+backslash; but a backslash itself cannot be.  So one that stands before such a character, before a quote or at the end,
+and control characters, have no form in a tag: `tag_text` gives them one that no folder and no protocol is called by.
+Text fields are quoted and hold everything but NUL.  Numbers are always floats (the first write of a field fixes its
+type for ever) but for fields declared as integers; None and what is not finite is left out.
 
 Format: docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from pathlib import Path
 
 from cryowatch.errors import StoreFailed, StoreInUse, StoreOnNetwork
@@ -21,6 +22,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
         "smbfs",
     }
 )  # fmt: skip
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""How the kernel writes spaces, tabs, line ends and backslashes in names of mount points."""
 
 
 def file_system(path: Path, mounts: str) -> str:
@@ -30,7 +33,7 @@ def file_system(path: Path, mounts: str) -> str:
         columns = line.split(" ")
         if len(columns) < 3:
             continue
-        point = columns[1].encode().decode("unicode_escape")
+        point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), columns[1])
         inside = str(path) == point or str(path).startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, columns[2]

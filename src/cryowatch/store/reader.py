@@ -106,6 +106,11 @@ class Reader:
         columns, values = self.table(sql, parameters)
         return [dict(zip(columns, row, strict=True)) for row in values]
 
+    def value(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+        """Return the first value of a query's first row; None of nothing."""
+        rows = self.table(sql, parameters)[1]
+        return rows[0][0] if rows else None
+
     def table(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -211,6 +216,14 @@ class Reader:
                     names.update(row["name"] for row in rows)
                     yield from (row for row in rows if row["name"] not in covered)
             covered |= names
+
+    def followers(self, *, since: int) -> list[Row]:
+        """Return those who follow the store and were seen after a time (UTC ns), with how far behind each is."""
+        return self.rows(
+            "SELECT follower, seq, seen, problem, rejected, (SELECT seq FROM counter) - seq AS behind"
+            " FROM position WHERE seen >= ? ORDER BY follower",
+            (since,),
+        )
 
     def position(self, follower: str) -> int:
         """Return how far a follower has come; 0 for an unknown one."""

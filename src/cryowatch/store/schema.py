@@ -175,7 +175,47 @@ CREATE TABLE position (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_HISTORY = """
+-- What sessions and runs were at each change, for followers that come later.
+CREATE TABLE session_state (
+    session_id INTEGER NOT NULL REFERENCES session ON DELETE CASCADE,
+    time INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    software TEXT NOT NULL,
+    voltage REAL,
+    spherical_aberration REAL,
+    amplitude_contrast REAL,
+    magnification REAL,
+    pixel_size REAL,
+    dose_per_frame REAL,
+    seq INTEGER PRIMARY KEY
+);
+CREATE TABLE run_state (
+    session_id INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    status TEXT NOT NULL,
+    seq INTEGER PRIMARY KEY,
+    FOREIGN KEY (session_id, run) REFERENCES run (session_id, run) ON DELETE CASCADE
+);
+CREATE INDEX run_state_run ON run_state (session_id, run, seq);
+CREATE INDEX output_size_seq ON output_size (seq);
+CREATE INDEX host_sample_seq ON host_sample (seq);
+CREATE INDEX gain_seq ON gain (seq);
+CREATE INDEX alert_seq ON alert (seq);
+-- How a follower fares: when it was last seen, what stands in its way, how many points it had to set aside.
+ALTER TABLE position ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE position ADD COLUMN problem TEXT NOT NULL DEFAULT '';
+ALTER TABLE position ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0;
+INSERT INTO session_state
+    SELECT id, coalesce(last_read, created, 0), status, software, voltage, spherical_aberration, amplitude_contrast,
+           magnification, pixel_size, dose_per_frame, seq FROM session WHERE seq > 0;
+INSERT OR IGNORE INTO run_state
+    SELECT session_id, run, coalesce(ended, started, 0), label, status, seq FROM run;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -41,12 +41,18 @@ ITEM_COLUMNS = (
     "shift_plot_path",
 )  # fmt: skip
 DEVICE_COLUMNS = tuple(quantities(DeviceSample))
+STATE_COLUMNS = (
+    "status", "software", "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size",
+    "dose_per_frame",
+)  # fmt: skip
 
+_LABEL, _STATUS = RUN_COLUMNS.index("label"), RUN_COLUMNS.index("status")
 _session_values = attrgetter(*SESSION_COLUMNS)
 _run_values = attrgetter(*RUN_COLUMNS)
 _output_values = attrgetter(*OUTPUT_COLUMNS)
 _item_values = attrgetter(*ITEM_COLUMNS)
 _device_values = attrgetter(*DEVICE_COLUMNS)
+_state_values = attrgetter(*STATE_COLUMNS)
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -189,11 +195,17 @@ class Store:
         with self._transaction() as tx:
             return tx.execute("DELETE FROM host_sample WHERE time < ?", (before,)).rowcount
 
-    def advance(self, follower: str, seq: int) -> None:
-        """Record that a follower has dealt with everything up to `seq`."""
+    def advance(self, follower: str, seq: int, *, now: int = 0, problem: str = "", rejected: int = 0) -> None:
+        """Record that a follower has dealt with everything up to `seq`, and how it fares at `now`.
+
+        `rejected` is how many points it had to set aside since the last time.
+        """
         with self._transaction() as tx:
             tx.execute(
-                "INSERT INTO position VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (follower, seq)
+                "INSERT INTO position (follower, seq, seen, problem, rejected) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET seq = excluded.seq, seen = excluded.seen, problem = excluded.problem,"
+                " rejected = position.rejected + excluded.rejected",
+                (follower, seq, now, problem, rejected),
             )
 
     @contextmanager
@@ -269,7 +281,10 @@ class _Writing:
         ).fetchone()
         if before != values:
             self._tx.execute(_update("session", SESSION_COLUMNS), (*values, self._session))
-            self._stamp()
+            self._tx.execute(
+                _insert("session_state", ("session_id", "time", *STATE_COLUMNS, "seq")),
+                (self._session, self._now, *_state_values(session), self._stamp()),
+            )
 
     def _runs(self, runs: Sequence[Run]) -> None:
         old = {
@@ -288,6 +303,11 @@ class _Writing:
                 self._tx.execute(
                     _update("run", (*RUN_COLUMNS, "seq"), "session_id = ? AND run"),
                     (*values, self._stamp(), self._session, run.run),
+                )
+            if before is None or (before[_LABEL], before[_STATUS]) != (run.label, run.status):
+                self._tx.execute(
+                    "INSERT INTO run_state (session_id, run, time, label, status, seq) VALUES (?, ?, ?, ?, ?, ?)",
+                    (self._session, run.run, self._now, run.label, run.status, self._stamp()),
                 )
         for run_id in old:
             self._tx.execute("DELETE FROM run WHERE session_id = ? AND run = ?", (self._session, run_id))

@@ -1,0 +1,199 @@
+"""Delivering the store's contents to a sink: from its own position, in batches, as fast as the sink takes them.
+
+The position moves only after the sink has accepted, so a dead server, a killed agent or a power cut loses nothing: what
+was not accepted is sent again, and as the same record always becomes the same point, nothing is doubled.  Lines that
+the server will never take are set aside in a file with its reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cryowatch.errors import SinkAway, SinkError, SinkRefused
+from cryowatch.sinks.batches import Layout, following, portions
+from cryowatch.sinks.influx import Receipt
+from cryowatch.store import Store
+from cryowatch.store.changes import Changes
+
+log = logging.getLogger(__name__)
+
+SHORTEST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+PERSON_WAIT = 60.0
+IDLE_WAIT = 5.0
+SEEN_SECONDS = 60
+MOST_SET_ASIDE = 20_000_000
+
+
+class Sink(Protocol):
+    """Takes lines: all of them are dealt with when `send` returns; `SinkAway` or `SinkRefused` mean none is."""
+
+    @property
+    def where(self) -> str: ...
+
+    def send(self, lines: list[str]) -> Receipt: ...
+
+
+@dataclass(slots=True)
+class State:
+    """How the delivery goes: positions, counts of points, and what stands in its way."""
+
+    position: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    problem: str = ""
+    needs_person: bool = False
+    last_success: int | None = None
+
+
+class Delivery:
+    """Carries everything that changes in a store to one sink; `clock` gives UTC ns, `chance` numbers from 0 to 1."""
+
+    def __init__(
+        self,
+        store: Store,
+        sink: Sink,
+        layout: Layout,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.follower = f"influx {layout.name} {sink.where}"
+        self._store = store
+        self._sink = sink
+        self._layout = layout
+        self._clock = clock
+        self._chance = chance
+        self._reader = store.reader()
+        self._changes = Changes(self._reader)
+        self._failures = 0
+        self._recorded = 0
+        self._seen = 0
+        self._woken = threading.Event()
+        self._stopped = False
+        self.state = State(position=self._reader.position(self.follower))
+
+    @property
+    def behind(self) -> int:
+        """How many changes are not delivered yet."""
+        return max(0, self._changes.head() - self.state.position)
+
+    def wake(self) -> None:
+        """Say that there may be something new; may be called from any thread."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End `wait` at once, now and later."""
+        self._stopped = True
+        self._woken.set()
+
+    def step(self) -> float:
+        """Deliver one batch; returns the seconds after which to come again."""
+        batch = following(self._changes, self._layout, self.state.position)
+        if batch is None:
+            if self._clock() - self._seen > SEEN_SECONDS * 10**9:
+                self._record()
+            return IDLE_WAIT
+        try:
+            for lines in portions(batch.lines):
+                self._took(self._sink.send(lines))
+        except SinkError as error:
+            return self._failed(error)
+        self._succeeded()
+        self.state.position = batch.upto
+        self._record()
+        return 0.0
+
+    def _record(self) -> None:
+        """Store the position and how the delivery fares."""
+        rejected = self.state.rejected - self._recorded
+        self._store.advance(
+            self.follower, self.state.position, now=self._clock(), problem=self.state.problem, rejected=rejected
+        )
+        self._recorded += rejected
+        self._seen = self._clock()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or less where something new comes and the sink is well."""
+        if self._stopped or seconds <= 0:
+            return
+        if self.state.problem:
+            end = time.monotonic() + seconds
+            while not self._stopped and (left := end - time.monotonic()) > 0:
+                self._woken.wait(min(left, 0.5))
+                if not self._stopped:
+                    self._woken.clear()
+            return
+        self._woken.wait(seconds)
+        if not self._stopped:
+            self._woken.clear()
+
+    def finish(self, *, tries: int = 5, pause: Callable[[float], object] = time.sleep) -> bool:
+        """Deliver everything there is; returns whether that worked within some tries."""
+        failures = 0
+        while self.behind:
+            before = self.state.position
+            wait = self.step()
+            if self.state.position == before:
+                failures += 1
+                if self.state.needs_person or failures >= tries:
+                    return False
+                pause(min(wait, 5.0))
+        return True
+
+    def _took(self, receipt: Receipt) -> None:
+        self.state.accepted += receipt.accepted
+        if receipt.rejected:
+            self.state.rejected += len(receipt.rejected)
+            log.warning(
+                "%s: %d points were refused and set aside: %s",
+                self._sink.where,
+                len(receipt.rejected),
+                receipt.rejected[0][1],
+            )
+            self._set_aside(receipt.rejected)
+
+    def _set_aside(self, rejected: tuple[tuple[str, str], ...]) -> None:
+        file = rejected_file(self._store.data_dir)
+        try:
+            if file.exists() and file.stat().st_size > MOST_SET_ASIDE:
+                file.replace(file.with_suffix(".old"))
+            with file.open("a", encoding="utf-8") as out:
+                for line, reason in rejected:
+                    out.write(f"# {reason}\n{line}\n")
+        except OSError as error:
+            log.error("%s: refused points cannot be set aside: %s", file, error)  # noqa: TRY400
+
+    def _failed(self, error: SinkError) -> float:
+        self.state.needs_person = isinstance(error, SinkRefused)
+        if str(error) != self.state.problem:
+            self.state.problem = str(error)
+            log.warning("%s; everything is kept and sent later", error)
+            self._record()
+        self._failures += 1
+        if isinstance(error, SinkAway) and error.after is not None:
+            return min(error.after, 3600.0)
+        if self.state.needs_person:
+            return PERSON_WAIT
+        longest: float = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(self._failures, 10))
+        return max(SHORTEST_WAIT, longest * (0.5 + self._chance() / 2))
+
+    def _succeeded(self) -> None:
+        if self.state.problem:
+            log.info("%s: takes points again", self._sink.where)
+        self._failures = 0
+        self.state.problem = ""
+        self.state.needs_person = False
+        self.state.last_success = self._clock()
+
+
+def rejected_file(data_dir: Path) -> Path:
+    """Return the file in which refused points are set aside, each under a comment with the reason."""
+    return data_dir / "refused-by-influxdb.lines"

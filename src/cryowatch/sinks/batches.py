@@ -1,0 +1,79 @@
+"""Batches of lines for InfluxDB, from what changed in the store since a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from cryowatch.store.changes import Changes
+from cryowatch.store.reader import Row
+
+MOST_ITEMS = 5_000
+MOST_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """What changed with `after < seq <= upto`, of every kind of record."""
+
+    after: int
+    upto: int
+    micrographs: list[Row]
+    sessions: list[Row]
+    runs: list[Row]
+    sizes: list[Row]
+    gains: list[Row]
+    samples: list[Row]
+    alerts: list[Row]
+
+
+class Layout(Protocol):
+    """How records become lines: which measurements, tags and fields.  The same slice gives the same lines, always."""
+
+    name: str
+
+    def lines(self, found: Slice, changes: Changes) -> Iterable[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines to deliver, and the position that is reached when they are."""
+
+    lines: list[str]
+    upto: int
+
+
+def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_ITEMS) -> Batch | None:
+    """Return the next batch after a position; None where nothing changed since."""
+    head = changes.head()
+    if head <= after:
+        return None
+    micrographs = changes.micrographs(after, head, limit=most)
+    upto = micrographs[-1]["seq"] if len(micrographs) == most else head
+    found = Slice(
+        after=after,
+        upto=upto,
+        micrographs=micrographs,
+        sessions=changes.sessions(after, upto),
+        runs=changes.runs(after, upto),
+        sizes=changes.sizes(after, upto),
+        gains=changes.gains(after, upto),
+        samples=changes.samples(after, upto),
+        alerts=changes.alerts(after, upto),
+    )
+    return Batch(list(layout.lines(found, changes)), upto)
+
+
+def portions(lines: list[str], *, most: int = MOST_BYTES) -> Iterable[list[str]]:
+    """Yield the lines in portions of at most so many characters, one line at least each."""
+    portion: list[str] = []
+    size = 0
+    for line in lines:
+        if portion and size + len(line) > most:
+            yield portion
+            portion, size = [], 0
+        portion.append(line)
+        size += len(line) + 1
+    if portion:
+        yield portion

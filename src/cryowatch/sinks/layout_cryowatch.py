@@ -1,0 +1,163 @@
+"""The layout `cryowatch`: a measurement for each kind of record, few tags, numbers always floats.
+
+| measurement | tags | fields |
+|---|---|---|
+| micrograph | project, host, run | ctfID, name, defocusU … motionLate, enabled |
+| run | project, host, run, output | label, status, size: a point at each change |
+| session | project, host | status and acquisition: a point at each change |
+| gain | project, host, run | movie, stddev, ratio1, ratio2 |
+| system | host | cpu, mem, swap, load, rates of networks and disks, GPUs, file systems |
+| alert | project, host, rule, severity | text, value, limit, active |
+
+A micrograph's time is the source's second plus the item's id in nanoseconds: unique, and the same at every delivery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+
+from cryowatch.sinks.batches import Slice
+from cryowatch.sinks.lines import Fields, Kind, line, point, series
+from cryowatch.store.changes import Changes
+from cryowatch.store.reader import Row
+
+_SECOND = 10**9
+
+MICROGRAPH_FIELDS = (
+    ("ctfID", "ctf_id", Kind.INTEGER),
+    ("name", "name", Kind.TEXT),
+    ("defocusU", "defocus_u", Kind.FLOAT),
+    ("defocusV", "defocus_v", Kind.FLOAT),
+    ("defocus", "defocus", Kind.FLOAT),
+    ("defocusAngle", "defocus_angle", Kind.FLOAT),
+    ("astigmatism", "astigmatism", Kind.FLOAT),
+    ("ratio", "ratio", Kind.FLOAT),
+    ("resolution", "resolution", Kind.FLOAT),
+    ("fitQuality", "fit_quality", Kind.FLOAT),
+    ("phaseShift", "phase_shift", Kind.FLOAT),
+    ("motionTotal", "motion_total", Kind.FLOAT),
+    ("motionEarly", "motion_early", Kind.FLOAT),
+    ("motionLate", "motion_late", Kind.FLOAT),
+    ("enabled", "enabled", Kind.FLAG),
+)
+SESSION_FIELDS = (
+    ("status", "status"),
+    ("software", "software"),
+    ("voltage", "voltage"),
+    ("sphericalAberration", "spherical_aberration"),
+    ("amplitudeContrast", "amplitude_contrast"),
+    ("magnification", "magnification"),
+    ("pixelSize", "pixel_size"),
+    ("dosePerFrame", "dose_per_frame"),
+)
+_values = itemgetter(*(column for _, column, _ in MICROGRAPH_FIELDS))
+_fields = Fields([(name, kind) for name, _, kind in MICROGRAPH_FIELDS])
+
+
+class CryowatchLayout:
+    """Lines in the layout `cryowatch`."""
+
+    name = "cryowatch"
+
+    def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
+        """Yield the lines of a slice."""
+        yield from self._micrographs(found.micrographs, changes)
+        for lines in (
+            map(_session, found.sessions),
+            map(_run, found.runs),
+            map(_size, found.sizes),
+            map(_gain, found.gains),
+            map(_sample, found.samples),
+            map(_alert, found.alerts),
+        ):
+            yield from (written for written in lines if written is not None)
+
+    def _micrographs(self, rows: list[Row], changes: Changes) -> Iterator[str]:
+        """Items of CTF outputs, and of each run's first output of micrographs; movies count in `run` alone."""
+        beginnings: dict[int, str | None] = {}
+        for row in rows:
+            output = row["output_id"]
+            if output not in beginnings:
+                beginnings[output] = self._beginning(row, changes)
+            beginning = beginnings[output]
+            if beginning is not None:
+                row["ctf_id"] = row["item"] if row["kind"] == "ctf" else None
+                written = line(beginning, _fields.written(_values(row)), item_time(row))
+                if written is not None:
+                    yield written
+
+    def _beginning(self, row: Row, changes: Changes) -> str | None:
+        if row["kind"] not in ("ctf", "micrographs"):
+            return None
+        if changes.first_output(row["session_id"], row["run"], row["kind"]) != row["output_id"]:
+            return None
+        return series("micrograph", {"project": row["project"], "host": row["host"], "run": row["run"]})
+
+
+def item_time(row: Row) -> int:
+    """Return the second of an item plus its id in nanoseconds."""
+    return int(row["time"] // _SECOND * _SECOND + row["item"] % _SECOND)
+
+
+def _session(row: Row) -> str | None:
+    values = {name: row[column] for name, column in SESSION_FIELDS}
+    return point("session", {"project": row["project"], "host": row["host"]}, _known(values), row["time"])
+
+
+def _run(row: Row) -> str | None:
+    tags = {"project": row["project"], "host": row["host"], "run": row["run"], "output": row["output"] or ""}
+    return point("run", tags, _known({k: row[k] for k in ("label", "status", "size")}), row["time"])
+
+
+def _size(row: Row) -> str | None:
+    """A size that came with a change of the run is one nanosecond later, so that both points stay."""
+    tags = {"project": row["project"], "host": row["host"], "run": row["run"], "output": row["output"]}
+    return point("run", tags, _known({k: row[k] for k in ("label", "status", "size")}), row["time"] + 1)
+
+
+def _gain(row: Row) -> str | None:
+    tags = {"project": row["project"], "host": row["host"], "run": row["run"]}
+    values = {"movie": row["movie"], **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
+    return point("gain", tags, _known(values), item_time(row))
+
+
+def _sample(row: Row) -> str | None:
+    values = {**system_values(row), "load": row["load"]}
+    for device in row["devices"]:
+        if device["kind"] == "filesystem":
+            values[f"used:{device['device']}"] = device["used"]
+            values[f"free:{device['device']}"] = None if device["free"] is None else device["free"] / 1e9
+    return point("system", {"host": row["host"]}, _known(values), row["time"])
+
+
+def system_values(row: Row) -> dict[str, float | None]:
+    """Return a host sample under the names that the reference gives: %, MB/s, °C; disks are added up."""
+    values: dict[str, float | None] = {"cpu": row["cpu"], "mem": row["memory"], "swap": row["swap"]}
+    rates: dict[str, float] = {}
+    for device in row["devices"]:
+        name, kind = device["device"], device["kind"]
+        if kind == "network":
+            values[f"{name}_send"], values[f"{name}_recv"] = _megabytes(device["sent"]), _megabytes(device["received"])
+        elif kind == "gpu":
+            values[f"gpuUse_{name}"], values[f"gpuMem_{name}"] = device["use"], device["memory"]
+            values[f"gpuTem_{name}"] = device["temperature"]
+        elif kind == "disk":
+            for field, rate in (("disk_read", device["read"]), ("disk_write", device["written"])):
+                if rate is not None:
+                    rates[field] = rates.get(field, 0.0) + rate / 1e6
+    return {**values, **rates}
+
+
+def _megabytes(rate: float | None) -> float | None:
+    return None if rate is None else rate / 1e6
+
+
+def _alert(row: Row) -> str | None:
+    tags = {"project": row["project"], "host": row["host"], "rule": row["rule"], "severity": row["severity"]}
+    values = {"text": row["text"], "value": row["value"], "limit": row["limit"], "active": row["until"] is None}
+    return point("alert", tags, _known(values), row["since"] if row["until"] is None else row["until"])
+
+
+def _known(values: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None and value != ""}

@@ -1,0 +1,145 @@
+"""What changed in the store since a position, for those who carry it elsewhere.
+
+Every query answers rows with `after < seq <= upto`, in that order.  A row that changed again later is only there once,
+as it is now; of what sessions, runs and outputs were in between, the history tables tell.
+"""
+
+from __future__ import annotations
+
+from cryowatch.store.reader import Reader, Row
+
+_PLACE = "session.name AS project, session.key, session.host, session.id AS session_id"
+
+_MICROGRAPHS = f"""
+SELECT m.seq, {_PLACE}, output.run, output.kind, output.id AS output_id, m.id, m.item, m.name, m.time, m.enabled,
+       m.defocus_u, m.defocus_v, m.defocus, m.defocus_angle, m.astigmatism, m.ratio, m.resolution, m.fit_quality,
+       m.phase_shift, m.motion_total, m.motion_early, m.motion_late, m.micrograph_path, m.power_spectrum_path,
+       m.shift_plot_path, session.path AS session_path
+FROM micrograph AS m JOIN output ON output.id = m.output_id JOIN session ON session.id = output.session_id
+WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""
+
+_SESSIONS = f"""
+SELECT s.seq, {_PLACE}, s.time, s.status, s.software, s.voltage, s.spherical_aberration, s.amplitude_contrast,
+       s.magnification, s.pixel_size, s.dose_per_frame
+FROM session_state AS s JOIN session ON session.id = s.session_id WHERE s.seq > ? AND s.seq <= ? ORDER BY s.seq"""
+
+_RUNS = f"""
+SELECT r.seq, {_PLACE}, r.run, r.time, r.label, r.status, output.name AS output,
+       (SELECT size FROM output_size WHERE output_id = output.id AND seq <= r.seq ORDER BY time DESC LIMIT 1) AS size
+FROM run_state AS r JOIN session ON session.id = r.session_id
+LEFT JOIN output ON output.session_id = r.session_id AND output.run = r.run
+     AND EXISTS (SELECT 1 FROM output_size WHERE output_id = output.id AND seq <= r.seq)
+WHERE r.seq > ? AND r.seq <= ? ORDER BY r.seq, output.id"""
+
+_SIZES = f"""
+SELECT z.seq, {_PLACE}, output.run, output.name AS output, z.time, z.size,
+       coalesce((SELECT label FROM run_state AS r WHERE r.session_id = output.session_id AND r.run = output.run
+                 AND r.seq <= z.seq ORDER BY r.seq DESC LIMIT 1), '') AS label,
+       coalesce((SELECT status FROM run_state AS r WHERE r.session_id = output.session_id AND r.run = output.run
+                 AND r.seq <= z.seq ORDER BY r.seq DESC LIMIT 1), '') AS status
+FROM output_size AS z JOIN output ON output.id = z.output_id JOIN session ON session.id = output.session_id
+WHERE z.seq > ? AND z.seq <= ? ORDER BY z.seq"""
+
+_GAINS = f"""
+SELECT g.seq, {_PLACE}, g.run, g.item, g.movie, g.time, g.stddev, g.ratio1, g.ratio2
+FROM gain AS g JOIN session ON session.id = g.session_id WHERE g.seq > ? AND g.seq <= ? ORDER BY g.seq"""
+
+_SAMPLES = "SELECT * FROM host_sample WHERE seq > ? AND seq <= ? ORDER BY seq"
+
+_DEVICES = """
+SELECT device_sample.*, host_sample.seq FROM host_sample JOIN device_sample ON sample_id = host_sample.id
+WHERE seq > ? AND seq <= ? ORDER BY seq, kind, device"""
+
+_ALERTS = """
+SELECT a.seq, a.rule, coalesce(session.name, '') AS project, coalesce(session.host, '') AS host, a.severity, a.since,
+       a.until, a.value, a."limit", a.text
+FROM alert AS a LEFT JOIN session ON session.id = a.session_id WHERE a.seq > ? AND a.seq <= ? ORDER BY a.seq"""
+
+_SUMMARY = """
+SELECT run.run, run.label, output.name AS output, output.size
+FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
+WHERE run.session_id = ? ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
+
+_SESSION = """
+SELECT id, name AS project, key, host, created, status, software, voltage, spherical_aberration, magnification,
+       pixel_size, dose_per_frame, last_read,
+       (SELECT max(time) FROM micrograph JOIN output ON output.id = output_id WHERE session_id = session.id) AS newest
+FROM session WHERE id = ?"""
+
+_FIRST_OUTPUT = """
+SELECT min(id) FROM output WHERE session_id = ? AND run = ? AND kind = ?"""
+
+_FIRST_ESTIMATE = """
+SELECT id FROM output WHERE session_id = ? AND kind = 'ctf'
+    AND EXISTS (SELECT 1 FROM micrograph WHERE output_id = output.id)
+ORDER BY CAST(run AS INTEGER), run, id LIMIT 1"""
+
+_LIVE = """
+SELECT name AS project, key FROM session WHERE host = ? AND id IN (
+    SELECT session_id FROM session_state AS s WHERE s.time <= ? AND s.status = 'running'
+    AND s.seq = (SELECT max(seq) FROM session_state WHERE session_id = s.session_id AND time <= ?))"""
+
+
+class Changes:
+    """Rows of the store by their place in the order of changes."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def micrographs(self, after: int, upto: int, *, limit: int) -> list[Row]:
+        """Return items of every output with their session and run, at most `limit`."""
+        return self._reader.rows(_MICROGRAPHS, (after, upto, limit))
+
+    def sessions(self, after: int, upto: int) -> list[Row]:
+        """Return what sessions became."""
+        return self._reader.rows(_SESSIONS, (after, upto))
+
+    def runs(self, after: int, upto: int) -> list[Row]:
+        """Return what runs became, a row for each output that they had then (None: no output yet)."""
+        return self._reader.rows(_RUNS, (after, upto))
+
+    def sizes(self, after: int, upto: int) -> list[Row]:
+        """Return what sizes outputs came to have."""
+        return self._reader.rows(_SIZES, (after, upto))
+
+    def gains(self, after: int, upto: int) -> list[Row]:
+        """Return gain residuals."""
+        return self._reader.rows(_GAINS, (after, upto))
+
+    def samples(self, after: int, upto: int) -> list[Row]:
+        """Return host samples, each with its `devices`."""
+        rows = self._reader.rows(_SAMPLES, (after, upto))
+        devices: dict[int, list[Row]] = {}
+        for device in self._reader.rows(_DEVICES, (after, upto)) if rows else ():
+            devices.setdefault(device["sample_id"], []).append(device)
+        return [{**row, "devices": devices.get(row["id"], [])} for row in rows]
+
+    def alerts(self, after: int, upto: int) -> list[Row]:
+        """Return alerts, new and changed."""
+        return self._reader.rows(_ALERTS, (after, upto))
+
+    def first_output(self, session: int, run: str, kind: str) -> int | None:
+        """Return the first of a run's outputs of one kind: a dose-weighted copy comes second."""
+        found: int | None = self._reader.value(_FIRST_OUTPUT, (session, run, kind))
+        return found
+
+    def first_estimate(self, session: int) -> int | None:
+        """Return the session's first CTF output that holds items."""
+        found: int | None = self._reader.value(_FIRST_ESTIMATE, (session,))
+        return found
+
+    def summary(self, session: int) -> list[Row]:
+        """Return the runs of a session with their outputs, in the order in which they were made."""
+        return self._reader.rows(_SUMMARY, (session,))
+
+    def session(self, session: int) -> Row:
+        """Return what is known of a session now, with the time of its newest item."""
+        return self._reader.rows(_SESSION, (session,))[0]
+
+    def head(self) -> int:
+        """Return the position of the last change."""
+        return self._reader.head()
+
+    def live(self, host: str, time: int) -> list[Row]:
+        """Return the sessions of a host that were at work at a time (UTC ns)."""
+        return self._reader.rows(_LIVE, (host, time, time))

@@ -1,0 +1,52 @@
+"""A real InfluxDB with the database `scipion`, and a store that is delivered to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cryowatch.delivery import Delivery
+from cryowatch.sinks.batches import Layout
+from cryowatch.sinks.influx import Access, Influx
+from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.sinks.layout_scipion import ScipionLayout
+from cryowatch.store import Store
+from tests.influx.server import ADMIN, InfluxServer
+
+
+@pytest.fixture(scope="module")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    server = InfluxServer(tmp_path_factory.mktemp("influx"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(influx: InfluxServer) -> InfluxServer:
+    """The server with an empty database."""
+    influx.query("DROP DATABASE scipion; CREATE DATABASE scipion")
+    return influx
+
+
+@pytest.fixture
+def delivering(database: InfluxServer) -> Iterator[Callable[..., Delivery]]:
+    """Return what makes a delivery of a store, in one layout."""
+    sinks: list[Influx] = []
+
+    def make(store: Store, layout: str = "cryowatch", **access: object) -> Delivery:
+        chosen: Layout = CryowatchLayout() if layout == "cryowatch" else ScipionLayout()
+        user, password = ADMIN
+        values = {"url": database.url, "database": "scipion", "username": user, "password": password, **access}
+        sinks.append(Influx(Access(**values)))  # type: ignore[arg-type]
+        return Delivery(store, sinks[-1], chosen, chance=lambda: 1.0)
+
+    yield make
+    for sink in sinks:
+        sink.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path

@@ -1,0 +1,443 @@
+"""What the store holds reaches a real InfluxDB, once and equal, whatever happens on the way."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryowatch.delivery import Delivery, rejected_file
+from cryowatch.errors import SinkAway, SinkRefused
+from cryowatch.model import DeviceSample, HostSample
+from cryowatch.sinks.batches import portions
+from cryowatch.sinks.influx import Access, Influx, Receipt
+from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.store import Store
+from tests.influx.server import ADMIN, InfluxServer
+from tests.projects import CTFS, DOSE_WEIGHTED, MICROGRAPHS, SETS, Watched, append, change, genuine, scipion_values
+from tests.records import START, micrograph, output, reading, run, session, span
+
+Delivering = Callable[..., Delivery]
+SECOND = 10**9
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    found = Watched(genuine(tmp_path), tmp_path / "data")
+    found.look()
+    yield found
+    found.close()
+
+
+def filled(store: Store, count: int, *, name: str = "alpha", first: int = 1) -> int:
+    known = store.register(session(f"/projects/{name}"))
+    items = [micrograph(n) for n in range(1, first + count)]
+    store.commit(
+        known.session, reading(span(items), session=session(f"/projects/{name}"), cursor=str(count)), now=START
+    )
+    return known.session
+
+
+def counts(server: InfluxServer) -> int:
+    rows = server.rows("SELECT count(ctfID) FROM micrograph")
+    return int(rows[0]["count"]) if rows else 0
+
+
+def test_every_value_of_a_genuine_project_is_on_the_server(
+    watched: Watched, delivering: Delivering, database: InfluxServer
+) -> None:
+    assert delivering(watched.store).finish()
+    points = {int(row["ctfID"]): row for row in database.rows("SELECT * FROM micrograph WHERE run = '135'")}
+    names = {
+        "defocus_u": "defocusU", "defocus_v": "defocusV", "defocus_angle": "defocusAngle", "resolution": "resolution",
+        "fit_quality": "fitQuality", "phase_shift": "phaseShift", "name": "name", "enabled": "enabled",
+    }  # fmt: skip
+    expected = scipion_values()[CTFS]
+    assert sorted(points) == [item["item"] for item in expected]
+    for item in expected:
+        row = points[item["item"]]
+        assert (row["project"], row["host"], row["run"]) == ("small", "gpu1", "135")
+        assert row["time"] % SECOND == item["item"]
+        for field, key in names.items():
+            assert row[key] == item[field], (item["item"], field)
+        assert row["defocus"] == pytest.approx((item["defocus_u"] + item["defocus_v"]) / 2)
+        assert row["astigmatism"] == pytest.approx(abs(item["defocus_u"] - item["defocus_v"]))
+
+
+def test_a_project_makes_a_handful_of_series(watched: Watched, delivering: Delivering, database: InfluxServer) -> None:
+    delivering(watched.store).finish()
+    series = {row["key"] for row in database.rows("SHOW SERIES")}
+    assert "micrograph,host=gpu1,project=small,run=135" in series
+    assert "run,host=gpu1,output=outputCTF,project=small,run=135" in series
+    assert len(series) <= 10
+
+
+def test_runs_sizes_and_the_session_have_a_point_at_each_change(
+    watched: Watched, delivering: Delivering, database: InfluxServer
+) -> None:
+    delivery = delivering(watched.store)
+    delivery.finish()
+    append(watched.project / CTFS, 9)
+    watched.look()
+    delivery.finish()
+    sizes = database.rows("SELECT size, status, label FROM run WHERE run = '135'")
+    assert [row["size"] for row in sizes if row["size"] is not None][-1] == 9
+    assert {row["label"] for row in sizes} == {"ctffind 4"}
+    [state] = database.rows("SELECT * FROM session")
+    assert (state["status"], state["voltage"], state["pixelSize"]) == ("running", 300, 0.83)
+
+
+def test_dose_weighted_copies_do_not_count_twice(
+    watched: Watched, delivering: Delivering, database: InfluxServer
+) -> None:
+    delivering(watched.store).finish()
+    assert SETS[MICROGRAPHS] != SETS[DOSE_WEIGHTED]
+    [row] = database.rows("SELECT count(\"name\") FROM micrograph WHERE run = '67'")
+    assert row["count"] == 8
+
+
+def test_only_what_is_new_is_sent(store: Store, delivering: Delivering, database: InfluxServer) -> None:
+    delivery = delivering(store)
+    filled(store, 10)
+    assert delivery.finish()
+    sent = delivery.state.accepted
+    filled(store, 12)
+    assert delivery.finish()
+    assert counts(database) == 12
+    assert delivery.state.accepted - sent <= 4
+
+
+def test_what_changes_later_is_changed_on_the_server(
+    watched: Watched, delivering: Delivering, database: InfluxServer
+) -> None:
+    delivery = delivering(watched.store)
+    delivery.finish()
+    change(watched.project / CTFS, 3, enabled=0)
+    watched.look()
+    delivery.finish()
+    rows = database.rows("SELECT ctfID, enabled FROM micrograph WHERE run = '135'")
+    assert [(row["ctfID"], row["enabled"]) for row in rows if not row["enabled"]] == [(3, False)]
+    assert len(rows) == 8
+
+
+def test_host_samples_are_there_in_the_units_of_the_dashboards(
+    store: Store, delivering: Delivering, database: InfluxServer
+) -> None:
+    devices = (
+        DeviceSample(kind="network", device="eth0", sent=2e6, received=5e5),
+        DeviceSample(kind="disk", device="sda", read=1e6, written=3e6),
+        DeviceSample(kind="disk", device="sdb", read=1e6, written=None),
+        DeviceSample(kind="filesystem", device="/data", used=71.5, free=2.5e12),
+    )
+    store.add_host_sample(
+        HostSample(host="gpu1", time=START, cpu=12.5, memory=40, swap=None, load=1.5, devices=devices)
+    )
+    delivering(store).finish()
+    [row] = database.rows("SELECT * FROM system")
+    known = {"cpu": 12.5, "mem": 40, "load": 1.5, "eth0_send": 2, "eth0_recv": 0.5, "disk_read": 2, "disk_write": 3,
+             "used:/data": 71.5, "free:/data": 2500}  # fmt: skip
+    assert {key: row[key] for key in known} == known
+    assert "swap" not in row
+
+
+def test_a_restart_goes_on_where_the_server_is(store: Store, delivering: Delivering, database: InfluxServer) -> None:
+    filled(store, 10)
+    delivering(store).finish()
+    again = delivering(store)
+    assert again.behind == 0
+    filled(store, 11)
+    assert again.finish()
+    assert counts(database) == 11
+
+
+def test_a_field_of_another_type_is_set_aside_and_the_rest_is_kept(
+    store: Store, delivering: Delivering, database: InfluxServer
+) -> None:
+    database.client.post(
+        "/write",
+        params={"db": "scipion"},
+        auth=ADMIN,
+        content=f'micrograph,project=alpha,host=gpu1,run=135 phaseShift="text" {START}\n',
+    )
+    known = store.register(session())
+    items = [micrograph(n, phase_shift=30.0 if n in (3, 77) else None) for n in range(1, 101)]
+    store.commit(known.session, reading(span(items)), now=START)
+    delivery = delivering(store)
+    assert delivery.finish()
+    assert counts(database) == 98
+    assert delivery.state.rejected == 2
+    aside = rejected_file(store.data_dir).read_text()
+    assert aside.count("phaseShift=30.0") == 2
+    assert "field type conflict" in aside
+
+
+def test_points_older_than_the_retention_are_set_aside(
+    store: Store, delivering: Delivering, database: InfluxServer
+) -> None:
+    database.query("CREATE RETENTION POLICY short ON scipion DURATION 1h REPLICATION 1 DEFAULT", database="scipion")
+    filled(store, 3)
+    delivery = delivering(store)
+    assert delivery.finish()
+    assert delivery.state.rejected >= 3
+    assert "retention" in rejected_file(store.data_dir).read_text()
+
+
+@pytest.mark.parametrize(
+    ("access", "words"),
+    [
+        ({"password": "wrong"}, "Check influx.username and the password"),
+        ({"database": "nowhere"}, "cryowatch influx init"),
+    ],
+)
+def test_what_needs_a_person_keeps_everything_and_says_so_once(
+    store: Store, delivering: Delivering, caplog: pytest.LogCaptureFixture, access: dict[str, str], words: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    filled(store, 5)
+    delivery = delivering(store, **access)
+    assert delivery.step() == 60.0
+    assert delivery.step() == 60.0
+    assert delivery.state.needs_person
+    assert len([r for r in caplog.records if words in r.getMessage()]) == 1
+    assert "wrong" not in caplog.text
+    [follower] = store.reader().followers(since=0)
+    assert words in follower["problem"]
+    assert follower["behind"] > 0
+
+
+def test_a_user_who_may_only_read_is_refused(store: Store, delivering: Delivering, database: InfluxServer) -> None:
+    database.query("CREATE USER reader WITH PASSWORD 'r'; GRANT READ ON scipion TO reader")
+    filled(store, 5)
+    delivery = delivering(store, username="reader", password="r")
+    delivery.step()
+    assert delivery.state.needs_person
+    assert "may not write" in delivery.state.problem
+    database.query("GRANT ALL ON scipion TO reader")
+    assert delivery.finish()
+
+
+def test_a_night_without_the_server_loses_nothing(tmp_path: Path, store: Store) -> None:
+    server = InfluxServer(tmp_path / "influx")
+    sink = Influx(Access(url=server.url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
+    try:
+        server.query("CREATE DATABASE scipion")
+        delivery = Delivery(store, sink, CryowatchLayout(), chance=lambda: 1.0)
+        filled(store, 10)
+        delivery.finish()
+        server.kill()
+        waits = []
+        for more in range(11, 22):
+            filled(store, more)
+            waits.append(delivery.step())
+        assert waits[0] < waits[3] < waits[-1] == 30.0
+        assert "cannot be reached" in delivery.state.problem
+        server.start()
+        assert delivery.finish()
+        assert counts(server) == 21
+        assert delivery.state.problem == ""
+    finally:
+        sink.close()
+        server.stop()
+
+
+class Scripted(BaseHTTPRequestHandler):
+    """Answers as told: (status, headers, body), the last one for ever."""
+
+    answers: list[tuple[int, dict[str, str], str]]
+    bodies: list[str]
+
+    def do_POST(self) -> None:
+        body = gzip.decompress(self.rfile.read(int(self.headers["content-length"]))).decode()
+        status, headers, text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status == 413 and len(body) < 1_000:
+            status, text = 204, ""
+        if status == 204:
+            self.bodies.append(body)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[..., tuple[Influx, type[Scripted]]]]:
+    """Return a sink that talks to a server which answers as it is told."""
+    ends: list[Callable[[], object]] = []
+
+    def start(*answers: tuple[int, dict[str, str], str]) -> tuple[Influx, type[Scripted]]:
+        handler = type("Handler", (Scripted,), {"answers": list(answers), "bodies": []})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        sink = Influx(Access(url=f"http://127.0.0.1:{server.server_port}", database="scipion"))
+        ends.extend((sink.close, server.shutdown, server.server_close, thread.join))
+        return sink, handler
+
+    yield start
+    for end in ends:
+        end()
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_server_that_is_busy_is_asked_again_when_it_says(
+    answering: Callable[..., tuple[Influx, type[Scripted]]], store: Store, status: int
+) -> None:
+    sink, handler = answering((status, {"Retry-After": "7"}, "later"), (204, {}, ""))
+    filled(store, 3)
+    delivery = Delivery(store, sink, CryowatchLayout())
+    assert delivery.step() == 7.0
+    assert delivery.behind
+    assert delivery.finish()
+    assert sum(body.count("ctfID") for body in handler.bodies) == 3
+
+
+def test_a_batch_that_is_too_large_is_halved(
+    answering: Callable[..., tuple[Influx, type[Scripted]]], store: Store
+) -> None:
+    sink, handler = answering((413, {}, "too large"))
+    filled(store, 40)
+    assert Delivery(store, sink, CryowatchLayout()).finish()
+    assert sum(body.count("ctfID") for body in handler.bodies) == 40
+    assert len(handler.bodies) > 10
+
+
+def test_redirects_are_not_followed_with_credentials(answering: Callable[..., tuple[Influx, type[Scripted]]]) -> None:
+    sink, _ = answering((307, {"Location": "http://elsewhere.example/write"}, ""))
+    with pytest.raises(SinkRefused, match=r"redirects to http://elsewhere\.example/write\. Set influx\.url"):
+        sink.send(["m a=1.0 1"])
+
+
+def test_a_server_that_hangs_up_is_away(store: Store) -> None:
+    sink = Influx(Access(url="http://127.0.0.1:9", database="scipion"))
+    with pytest.raises(SinkAway, match="cannot be reached"):
+        sink.send(["m a=1.0 1"])
+    sink.close()
+
+
+def test_large_batches_go_in_portions() -> None:
+    lines = ["x" * 90 for _ in range(50)]
+    found = list(portions(lines, most=1_000))
+    assert [line for portion in found for line in portion] == lines
+    assert all(sum(map(len, portion)) <= 1_000 for portion in found)
+    assert list(portions(["y" * 5_000], most=1_000)) == [["y" * 5_000]]
+
+
+def test_passwords_are_in_no_text() -> None:
+    access = Access(url="http://x", database="d", username="u", password="very secret", token="also secret")
+    assert "secret" not in repr(access)
+
+
+AGENT = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[4])
+from cryowatch.delivery import Delivery
+from cryowatch.sinks.influx import Access, Influx
+from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.store import Store
+import cryowatch.delivery, cryowatch.sinks.batches
+store = Store(Path(sys.argv[1]))
+sink = Influx(Access(url=sys.argv[2], database="scipion", username="admin", password="only for tests"))
+delivery = Delivery(store, sink, CryowatchLayout())
+import functools
+cryowatch.delivery.following = functools.partial(cryowatch.sinks.batches.following, most=40)
+print("ready", flush=True)
+delivery.finish()
+print("done", flush=True)
+"""
+
+
+def test_an_agent_killed_at_any_moment_neither_loses_nor_doubles(tmp_path: Path, database: InfluxServer) -> None:
+    data = tmp_path / "data"
+    store = Store(data)
+    filled(store, 4_000)
+    store.close()
+    chance = random.Random(5)
+    for _ in range(50):
+        agent = subprocess.Popen(
+            [sys.executable, "-c", AGENT, data, database.url, "", str(Path(__file__).parents[2])],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == "ready\n"
+        try:
+            agent.wait(chance.uniform(0.0, 0.25))
+        except subprocess.TimeoutExpired:
+            os.kill(agent.pid, signal.SIGKILL)
+        agent.communicate()
+    store = Store(data)
+    sink = Influx(Access(url=database.url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
+    assert Delivery(store, sink, CryowatchLayout()).finish()
+    sink.close()
+    store.close()
+    [row] = database.rows("SELECT count(ctfID), sum(ctfID) FROM micrograph")
+    assert (row["count"], row["sum"]) == (4_000, 4_000 * 4_001 // 2)
+
+
+def test_a_server_killed_at_any_moment_neither_loses_nor_doubles(tmp_path: Path, store: Store) -> None:
+    server = InfluxServer(tmp_path / "influx")
+    sink = Influx(Access(url=server.url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
+    chance = random.Random(6)
+    try:
+        server.query("CREATE DATABASE scipion")
+        delivery = Delivery(store, sink, CryowatchLayout(), chance=lambda: 0.0)
+        for round_ in range(1, 51):
+            filled(store, round_ * 80)
+            plug = threading.Timer(chance.uniform(0.0, 0.05), server.kill)
+            plug.start()
+            for _ in range(3):
+                delivery.step()
+            plug.join()
+            server.start()
+        assert delivery.finish()
+        [row] = server.rows("SELECT count(ctfID), sum(ctfID) FROM micrograph")
+        assert (row["count"], row["sum"]) == (4_000, 4_000 * 4_001 // 2)
+    finally:
+        sink.close()
+        server.stop()
+
+
+def test_receipts_count(database: InfluxServer) -> None:
+    sink = Influx(Access(url=database.url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
+    assert sink.send([]) == Receipt(0)
+    receipt = sink.send(["m a=1.0 1", "not a line", "m a=2.0 2"])
+    sink.close()
+    assert (receipt.accepted, [line for line, _ in receipt.rejected]) == (2, ["not a line"])
+    assert "unable to parse" in receipt.rejected[0][1]
+
+
+def test_two_runs_and_two_projects_stay_apart(store: Store, delivering: Delivering, database: InfluxServer) -> None:
+    for name in ("one", 'two "x", =y'):
+        known = store.register(session(f"/projects/{name}"))
+        both = (run("135"), run("300"))
+        outputs = (output("135"), output("300"))
+        spans = (span([micrograph(1)]), span([micrograph(1, run="300", resolution=9.0)], run="300"))
+        store.commit(known.session, reading(*spans, runs=both, outputs=outputs), now=START)
+    delivering(store).finish()
+    rows = database.rows("SELECT resolution FROM micrograph GROUP BY project, run")
+    assert sorted((row["project"], row["run"], row["resolution"]) for row in rows) == [
+        ("one", "135", 3.5), ("one", "300", 9), ('two "x", =y', "135", 3.5), ('two "x", =y', "300", 9),
+    ]  # fmt: skip
