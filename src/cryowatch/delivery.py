@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
 from cryowatch.sinks.batches import Layout, following, portions
@@ -84,6 +84,19 @@ class Delivery:
     def behind(self) -> int:
         """How many changes are not delivered yet."""
         return max(0, self._changes.head() - self.state.position)
+
+    def described(self) -> dict[str, Any]:
+        """Return how the delivery goes, for pages and metrics."""
+        return {
+            "where": self._sink.where,
+            "layout": self._layout.name,
+            "behind": self.behind,
+            "accepted": self.state.accepted,
+            "rejected": self.state.rejected,
+            "problem": self.state.problem,
+            "needs_person": self.state.needs_person,
+            "last_success": None if self.state.last_success is None else self.state.last_success // 10**6,
+        }
 
     def wake(self) -> None:
         """Say that there may be something new; may be called from any thread."""

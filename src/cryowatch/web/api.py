@@ -43,6 +43,7 @@ class API:
     hub: Hub
     host: str
     clock: Callable[[], int]
+    deliveries: Callable[[], Sequence[Mapping[str, Any]]]
 
     def routes(self) -> list[Route]:
         """Return the routes of the interface."""
@@ -61,10 +62,18 @@ class API:
 
     def sessions(self, request: Request) -> Response:
         del request
-        return JSON({"sessions": self.summaries.all(), "host": self.host, "version": __version__})
+        return JSON(
+            {
+                "sessions": self.summaries.all(),
+                "host": self.host,
+                "version": __version__,
+                "deliveries": self.deliveries(),
+            }
+        )
 
     def session(self, request: Request) -> Response:
-        return JSON(self.summaries.detail(self._session(request), self.dashboards))
+        detail = self.summaries.detail(self._session(request), self.dashboards)
+        return JSON({**detail, "deliveries": self.deliveries()})
 
     def dashboard(self, request: Request) -> Response:
         self._session(request)

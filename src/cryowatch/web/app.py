@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -48,8 +49,12 @@ def create_app(
     host: str,
     last_read: Callable[[int], int | None],
     dashboards: Sequence[Dashboard] = STANDARD,
+    deliveries: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
 ) -> Starlette:
-    """Return the application.  `last_read` says when a session (by its row id) could be read last."""
+    """Return the application.
+
+    `last_read` says when a session (by its row id) could be read last, `deliveries` how each delivery to a sink goes.
+    """
     summaries = Summaries(reader, clock, last_read)
     api = API(
         reader=reader,
@@ -59,6 +64,7 @@ def create_app(
         hub=hub,
         host=host,
         clock=clock,
+        deliveries=deliveries,
     )
     pages = Pages(reader, dashboards)
 
@@ -90,7 +96,7 @@ def create_app(
         routes=[
             *pages.routes(),
             *api.routes(),
-            *Metrics(summaries).routes(),
+            *Metrics(summaries, deliveries).routes(),
             Mount("/static", _Static(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1)],

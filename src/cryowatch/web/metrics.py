@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -19,8 +19,9 @@ _GOOD = ("ok", "busy")
 class Metrics:
     """The agent's own state, for machines."""
 
-    def __init__(self, summaries: Summaries) -> None:
+    def __init__(self, summaries: Summaries, deliveries: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
         self._summaries = summaries
+        self._deliveries = deliveries
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -29,12 +30,14 @@ class Metrics:
     def health(self, request: Request) -> Response:
         del request
         bad = [s["id"] for s in self._summaries.all() if s["state"]["state"] not in _GOOD]
-        return JSON({"status": "degraded" if bad else "ok", "sessions": bad, "version": __version__})
+        refused = [d["where"] for d in self._deliveries() if d["needs_person"]]
+        status = "degraded" if bad or refused else "ok"
+        return JSON({"status": status, "sessions": bad, "deliveries": refused, "version": __version__})
 
     def metrics(self, request: Request) -> Response:
         del request
         sessions = self._summaries.all()
-        text = "".join(_families(sessions))
+        text = "".join((*_families(sessions), *_delivered(self._deliveries())))
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
@@ -47,6 +50,19 @@ def _families(sessions: list[dict[str, Any]]) -> Iterable[str]:
     yield from _gauge(sessions, "newest_timestamp_seconds", "Time of the newest item.", _newest)
     yield from _gauge(sessions, "last_read_timestamp_seconds", "Time of the last good read.", _last_read)
     yield from _gauge(sessions, "readable", "1 where the source can be read.", _readable)
+
+
+def _delivered(deliveries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    for name, kind, text in (
+        ("behind", "gauge", "Changes of the store that are not delivered yet."),
+        ("accepted", "counter", "Points that the server took."),
+        ("rejected", "counter", "Points that the server will never take."),
+    ):
+        total = "_total" if kind == "counter" else ""
+        full = f"cryowatch_delivery_{name}{total}"
+        yield f"# HELP {full} {text}\n# TYPE {full} {kind}\n"
+        for delivery in deliveries:
+            yield f'{full}{{where="{_label(delivery["where"])}"}} {delivery[name]}\n'
 
 
 def _gauge(sessions: list[dict[str, Any]], name: str, text: str, value: Any) -> Iterable[str]:

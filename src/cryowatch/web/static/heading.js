@@ -1,5 +1,6 @@
 // The page's heading: how the session is, how old its newest item, and what is wrong with its source.
 
+import { showDeliveries } from "./deliveries.js";
 import { byId, el } from "./dom.js";
 import { age, clock, moment, status } from "./format.js";
 
@@ -21,6 +22,7 @@ export function showHeader(view) {
   pill.textContent = word;
   showAge(session);
   showState(session.state);
+  showDeliveries(session.deliveries);
   document.title = `${session.name} · ${view.definition.title} · cryowatch`;
 }
 

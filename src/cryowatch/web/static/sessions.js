@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { byId, el } from "./dom.js";
 import { listen } from "./events.js";
+import { showDeliveries } from "./deliveries.js";
 import { age, moment, number, quantity, status } from "./format.js";
 
 const cards = new Map();
@@ -19,6 +20,7 @@ async function refresh() {
     return;
   }
   byId("host").textContent = found.host;
+  showDeliveries(found.deliveries);
   byId("none").hidden = found.sessions.length > 0;
   const place = byId("sessions");
   const ordered = found.sessions.sort((a, b) => (b.newest.time ?? b.created ?? 0) - (a.newest.time ?? a.created ?? 0));
