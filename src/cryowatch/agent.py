@@ -248,10 +248,6 @@ class Agent:
         source = ScipionSource(project, time_zone=self._zone, host=self.host, clock=self._clock)
         return Watch(project, source, self._store, host=self.host, clock=self._clock)
 
-    @staticmethod
-    def _busy(state: str, troubles: Sequence[Trouble]) -> bool:
-        return state == SourceBusy.state or any(t.state == SourceBusy.state for t in troubles)
-
     def once(self, progress: Progress) -> list[Problem]:
         """Read everything there is and return what stood in the way."""
         self.discover()
@@ -263,7 +259,7 @@ class Agent:
         for delivery in self.deliveries:
             if not delivery.finish():
                 text = f"{delivery.state.problem}; {delivery.behind:,} changes are not delivered and will be sent later"
-                problems.append(Problem(where=delivery.follower, text=text))
+                problems.append(Problem(where=delivery.where, text=text))
         return problems
 
     def start(self) -> None:

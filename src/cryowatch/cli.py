@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Annotated
 import typer
 
 from cryowatch import __version__
+from cryowatch.commands import influx as influx_commands
+from cryowatch.commands import secrets as secrets_commands
+from cryowatch.commands import tls as tls_commands
 from cryowatch.errors import CryowatchError
 
 USAGE = 2
@@ -23,6 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(influx_commands.app)
+app.add_typer(secrets_commands.app)
+app.add_typer(tls_commands.app)
 
 
 class Format(StrEnum):
@@ -44,12 +51,20 @@ class Kind(StrEnum):
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of the store, on a local disk.", show_default="~/.local/share/cryowatch", metavar="DIR"),
+    typer.Option(
+        help="Folder of the store, on a local disk.",
+        show_default="~/.local/share/cryowatch",
+        metavar="DIR",
+        readable=False,
+    ),
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="Settings in TOML.", show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml", metavar="FILE"
+        help="Settings in TOML.",
+        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
+        metavar="FILE",
+        readable=False,
     ),
 ]
 
@@ -72,7 +87,10 @@ def _common(
 @app.command()
 def watch(
     paths: Annotated[
-        list[Path], typer.Argument(help="Scipion projects, or folders of them.", metavar="PATH…", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="Scipion projects, or folders of them.", metavar="PATH…", show_default=False, readable=False
+        ),
     ],
     once: Annotated[
         bool, typer.Option("--once", help="Read all there is, and exit: 0, or 1 with what is left.")
@@ -83,12 +101,21 @@ def watch(
         str | None,
         typer.Option(help="Address and port of the pages.", show_default="127.0.0.1:8420", metavar="HOST:PORT"),
     ] = None,
+    secrets: Annotated[
+        Path | None,
+        typer.Option(
+            help="Accounts in the format of Scipion's monitor; layout scipion.",
+            show_default="$EMFACILITIES_HOME/secrets.cfg, where that is",
+            metavar="FILE",
+            readable=False,
+        ),
+    ] = None,
     no_web: Annotated[bool, typer.Option("--no-web", help="Serve no pages.")] = False,
 ) -> None:
     """Watch projects: read them as they grow, and show them."""
     from cryowatch import watching  # noqa: PLC0415
 
-    settings = watching.settings(config, data_dir=data_dir, listen=listen)
+    settings = watching.settings(config, data_dir=data_dir, listen=listen, secrets=secrets)
     raise typer.Exit(watching.once(settings, paths) if once else watching.serve(settings, paths, web=not no_web))
 
 
@@ -119,7 +146,9 @@ def status(
     from cryowatch import reports, watching  # noqa: PLC0415
 
     settings = watching.settings(config, data_dir=data_dir)
-    raise typer.Exit(reports.status(settings.data_dir, as_json=json, out=sys.stdout))
+    code = reports.status(settings.data_dir, as_json=json, out=sys.stdout)
+    sys.stdout.flush()  # here, where Typer knows what to do about a closed pipe
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -135,15 +164,18 @@ def export(
 
     settings = watching.settings(config, data_dir=data_dir)
     reports.export(settings.data_dir, session, kind=kind.value, as_json=format is Format.JSON, out=sys.stdout)
+    sys.stdout.flush()
 
 
 def main() -> None:
-    """Run the command line; an error that somebody can do something about is one line, and exit code 2."""
+    """Run the command line; an error that somebody can do something about is one line, and exit code 2.
+
+    What it prints is UTF-8 whatever the locale: names of micrographs and folders may hold any character.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
         app()
     except CryowatchError as error:
         typer.secho(f"cryowatch: {error}", err=True, fg=typer.colors.RED)
         sys.exit(USAGE)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)

@@ -11,17 +11,18 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from cryowatch.errors import ConfigError
 
 PREFIX = "CRYOWATCH_"
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
 DEFAULT_DATA_DIR = Path("~/.local/share/cryowatch")
+_SECRETS = ("password", "token")
 
 
 def _zone(name: str) -> str:
@@ -40,8 +41,19 @@ def _address(text: str) -> str:
     return text
 
 
+def at_home(path: Path) -> Path:
+    """Return a path with its `~` filled in; raises `ConfigError` where nobody's home is called that."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ConfigError("there is no such home folder", where=path, remedy="Write the whole path") from None
+
+
 def _home(path: Path) -> Path:
-    return path.expanduser()
+    try:
+        return at_home(path)
+    except ConfigError as error:
+        raise ValueError(error.what) from None
 
 
 Directory = Annotated[Path, AfterValidator(_home)]
@@ -77,6 +89,52 @@ class Images(_Section):
     workers: int = Field(default=1, ge=1, le=16, description="Processes that render, at low priority.")
 
 
+def _url(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if "@" in rest:
+        raise ValueError("an account does not belong into the address; give username and password_file instead")
+    if text and (scheme not in ("http", "https") or not rest):
+        raise ValueError("it is not an address; write it like https://influx.example.org:8086")
+    return text.rstrip("/")
+
+
+class Influx(_Section):
+    """The InfluxDB that everything is also written to; none without a url."""
+
+    url: Annotated[str, AfterValidator(_url)] = Field(default="", description="Address of the server.")
+    database: str = Field(default="scipion", min_length=1, description="Its database.")
+    username: str = Field(default="", description="Account that may write.")
+    password: SecretStr | None = Field(default=None, description="Its password; better in a file.")
+    password_file: Directory | None = Field(default=None, description="File that holds the password.")
+    token: SecretStr | None = Field(default=None, description="Token, for 2.x and 3.x; better in a file.")
+    token_file: Directory | None = Field(default=None, description="File that holds the token.")
+    verify_tls: bool = Field(default=True, description="Whether the server's certificate is checked.")
+    ca_file: Directory | None = Field(default=None, description="Certificate of the CA that signed the server's.")
+    layout: Literal["cryowatch", "scipion"] = Field(default="cryowatch", description="How the points are arranged.")
+    retention: str = Field(default="12w", pattern=r"^(\d+[smhdw])+$|^inf$", description="How long `influx init` keeps.")
+    shift_hours: float = Field(default=0, ge=-48, le=48, description="Hours added to every time (layout scipion).")
+
+    def secret(self) -> tuple[str, str]:
+        """Return the password and the token, from their files where named; raises `ConfigError`."""
+        password = (
+            _contents(self.password_file, "influx.password_file") if self.password_file else _shown(self.password)
+        )
+        token = _contents(self.token_file, "influx.token_file") if self.token_file else _shown(self.token)
+        return password, token
+
+
+def _shown(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
+
+
+def _contents(path: Path, key: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise ConfigError(f"cannot be read: {reason}", where=path, remedy=f"It is named as {key}") from None
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -88,12 +146,13 @@ class Settings(BaseSettings):
         default="", description="Zone of the local times in Scipion's databases; empty: the machine's."
     )
     data_dir: Directory = Field(
-        default=DEFAULT_DATA_DIR.expanduser(), description="Where the store and the images are kept."
+        default=DEFAULT_DATA_DIR, validate_default=True, description="Where the store and the images are kept."
     )
     web: Web = Web()
     scipion: Scipion = Scipion()
     host: Host = Host()
     images: Images = Images()
+    influx: Influx = Influx()
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -118,21 +177,27 @@ def load(file: Path | None = None, *, environment: Mapping[str, str] | None = No
     """Return the settings; raises `ConfigError` naming the file or variable, the key, and how to mend it."""
     environment = os.environ if environment is None else environment
     named = file or (Path(environment[f"{PREFIX}CONFIG"]) if environment.get(f"{PREFIX}CONFIG") else None)
-    path = (named or DEFAULT_FILE).expanduser()
-    values = _read(path) if named is not None or path.is_file() else {}
+    path = at_home(named or DEFAULT_FILE)
+    values = _read(path, optional=named is None)
     for name in environment:
-        if name.startswith(PREFIX) and "__" in name:
+        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG":
             _check_variable(name)
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise _explained(error, path, values) from None
+        raise _explained(error, path, values, environment) from None
+    except SettingsError as error:
+        raise ConfigError(
+            f"the environment cannot be understood: {error}", remedy=f"Write one {PREFIX}SECTION__KEY for each key"
+        ) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, *, optional: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        if optional:
+            return {}
         raise ConfigError("there is no such file", where=path, remedy="Check --config and CRYOWATCH_CONFIG") from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
@@ -156,7 +221,12 @@ def _nearest(key: str, known: list[str]) -> str:
 
 
 def _check_variable(name: str) -> None:
-    section, _, key = name[len(PREFIX) :].lower().partition("__")
+    section, nested, key = name[len(PREFIX) :].lower().partition("__")
+    if not nested:
+        if section not in Settings.model_fields:
+            known = [f"{PREFIX}{k.upper()}" for k in _keys(Settings)]
+            raise ConfigError("is not a setting", where=name, remedy=_nearest(name, known))
+        return
     model = _section(section)
     if model is None:
         known = [f"{PREFIX}{s.upper()}__…" for s in Settings.model_fields if _section(s)]
@@ -166,18 +236,22 @@ def _check_variable(name: str) -> None:
         raise ConfigError("is not a setting", where=name, remedy=_nearest(name, known))
 
 
-def _explained(error: ValidationError, path: Path, values: Mapping[str, Any]) -> ConfigError:
+def _explained(
+    error: ValidationError, path: Path, values: Mapping[str, Any], environment: Mapping[str, str]
+) -> ConfigError:
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
     key = ".".join(place)
     inside: Any = values
     for part in place:
         inside = inside.get(part) if isinstance(inside, Mapping) else None
-    from_file = inside is not None
-    where = f"{path}: {key}" if from_file else f"{PREFIX}{'__'.join(place).upper()}"
+    variable = f"{PREFIX}{'__'.join(place).upper()}"
+    from_file = inside is not None and not environment.get(variable)
+    where = f"{path}: {key}" if from_file else variable
     if first["type"] == "extra_forbidden":
         model = _section(place[0]) if len(place) > 1 else None
         known = _keys(model) if model else _keys(Settings)
         return ConfigError("is not a setting", where=where, remedy=_nearest(place[-1], known))
     text = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{text[0].lower()}{text[1:]} (it is {first['input']!r})", where=where)
+    shown = "" if place[-1] in _SECRETS else f" (it is {first['input']!r})"
+    return ConfigError(f"{text[0].lower()}{text[1:]}{shown}", where=where)

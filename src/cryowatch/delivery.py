@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
-from cryowatch.sinks.batches import Layout, following, portions
-from cryowatch.sinks.influx import Receipt
+from cryowatch.sinks.batches import Layout, Receipt, following, portions
 from cryowatch.store import Store
 from cryowatch.store.changes import Changes
 
@@ -79,6 +78,11 @@ class Delivery:
         self._woken = threading.Event()
         self._stopped = False
         self.state = State(position=self._reader.position(self.follower))
+
+    @property
+    def where(self) -> str:
+        """Where it delivers to."""
+        return self._sink.where
 
     @property
     def behind(self) -> int:

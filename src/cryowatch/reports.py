@@ -10,12 +10,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
-from cryowatch.errors import StoreFailed
+from cryowatch.errors import StoreFailed, one_line
 from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, Run
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.writer import FILE_NAME
 
 _HEALTHY = ("ok", "busy")
+_ONE_LINE = 10_000
+"""Columns for what is no terminal, so that each session stays on its line."""
 
 MICROGRAPH_COLUMNS = (*(f.name for f in fields(Micrograph)), "defocus", "astigmatism", "ratio")
 RUN_COLUMNS = (
@@ -33,12 +35,18 @@ ALERT_COLUMNS = tuple(f.name for f in fields(Alert))
 def open_reader(data_dir: Path) -> Reader:
     """Return a reader of the store in a data directory; raises `StoreFailed` where there is none."""
     path = data_dir / FILE_NAME
-    if not path.is_file():
+    try:
+        path.stat()
+    except PermissionError:
+        raise StoreFailed(
+            "this user may not read it", where=data_dir, remedy="Run this as the user who watches, or check --data-dir"
+        ) from None
+    except OSError:
         raise StoreFailed(
             "nothing has been watched with this data directory yet",
             where=data_dir,
             remedy="Check --data-dir, or run cryowatch watch first",
-        )
+        ) from None
     return Reader(path)
 
 
@@ -87,20 +95,20 @@ def _print_status(found: list[dict[str, Any]], out: TextIO) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(file=out, highlight=False)
+    console = Console(file=out, highlight=False, emoji=False, width=None if out.isatty() else _ONE_LINE)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Session")
     table.add_column("Status")
     for stage in ("Movies", "Micrographs", "CTF"):
         table.add_column(stage, justify="right")
     table.add_column("Newest")
-    table.add_column("Needs a person")
+    table.add_column("Needs a person", overflow="fold")
     now = time.time_ns()
     for session in found:
         newest = "–" if session["newest"] is None else f"{_age(now - session['newest'])} ago"
-        needs = Text("; ".join(session["needs"]) or "–", style="red" if session["needs"] else "")
+        needs = Text(one_line("; ".join(session["needs"])) or "–", style="red" if session["needs"] else "")
         table.add_row(
-            Text(session["name"]),
+            Text(one_line(session["name"])),
             session["status"],
             *(f"{session[stage]:,}" for stage in ("movies", "micrographs", "ctf")),
             newest,
@@ -118,7 +126,8 @@ def _age(nanoseconds: int) -> str:
 def export(data_dir: Path, session: str, *, kind: str, as_json: bool, out: TextIO) -> None:
     """Print every record of one kind of a session, in the model's field names and stored units."""
     reader = open_reader(data_dir)
-    columns, rows = _records(reader, reader.session(session), kind)
+    name = session.encode(errors="backslashreplace").decode()
+    columns, rows = _records(reader, reader.session(name), kind)
     if as_json:
         _write_json(columns, rows, out)
     else:
@@ -129,9 +138,9 @@ def _records(reader: Reader, session: Row, kind: str) -> tuple[tuple[str, ...], 
     parameters = {"session": session["id"], "host": session["host"], "name": session["key"]}
     match kind:
         case "micrographs":
-            return MICROGRAPH_COLUMNS, _with_booleans(reader.every_micrograph(session["id"]))
+            return MICROGRAPH_COLUMNS, _with_booleans(reader.every_micrograph(session["id"]), "enabled")
         case "runs":
-            return RUN_COLUMNS, reader.rows(_RUNS, parameters)
+            return RUN_COLUMNS, _with_booleans(reader.rows(_RUNS, parameters), "output_stream_open")
         case "gain":
             return GAIN_COLUMNS, reader.rows("SELECT * FROM gain WHERE session_id = :session ORDER BY id", parameters)
         case "host":
@@ -157,16 +166,27 @@ SELECT rule, :name AS session, severity, since, until, value, "limit", text FROM
 WHERE session_id = :session ORDER BY since, id"""
 
 
-def _with_booleans(rows: Iterable[Row]) -> Iterator[Row]:
+def _with_booleans(rows: Iterable[Row], column: str) -> Iterator[Row]:
     for row in rows:
-        yield {**row, "enabled": bool(row["enabled"])}
+        yield {**row, column: None if row[column] is None else bool(row[column])}
 
 
 def _write_csv(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
     """Write RFC 4180 CSV; a text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(_Lines(out))
     writer.writerow(columns)
     writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+
+
+class _Lines:
+    """Ends each record in a line feed; the csv module itself would then leave carriage returns unquoted."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, record: str) -> int:
+        """Take a record as the csv module writes it."""
+        return self._out.write(record.removesuffix("\r\n") + "\n")
 
 
 def _cell(value: Any) -> Any:

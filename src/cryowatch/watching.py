@@ -21,27 +21,77 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cryowatch import __version__
-from cryowatch.agent import Agent, Problem
-from cryowatch.config import Settings, Web, load
-from cryowatch.errors import ConfigError, SourceError
+from cryowatch.agent import Agent
+from cryowatch.config import Influx, Settings, Web, at_home, load
+from cryowatch.delivery import Delivery
+from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.sources.discovery import find_projects
 from cryowatch.store import Store
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
 
 
-def settings(config: Path | None, *, data_dir: Path | None = None, listen: str | None = None) -> Settings:
+def settings(
+    config: Path | None, *, data_dir: Path | None = None, listen: str | None = None, secrets: Path | None = None
+) -> Settings:
     """Return the settings with what the command line says on top; raises `ConfigError`."""
     found = load(config)
     update: dict[str, Any] = {}
     if data_dir is not None:
-        update["data_dir"] = data_dir.expanduser()
+        update["data_dir"] = at_home(data_dir)
     if listen is not None:
         try:
             update["web"] = Web(listen=listen)
         except ValueError:
             raise ConfigError("is not an address and port", where=listen, remedy="Write 127.0.0.1:8420") from None
+    if secrets is not None or not found.influx.url:
+        update.update(_legacy(found, secrets))
     return found.model_copy(update=update)
+
+
+def _legacy(found: Settings, file: Path | None) -> dict[str, Any]:
+    """Return the settings that a secrets.cfg stands for; none where there is none."""
+    from cryowatch import secrets  # noqa: PLC0415
+
+    path = secrets.find(file, os.environ)
+    if path is None:
+        return {}
+    said = secrets.load(path).influx
+    influx = found.influx.model_copy(
+        update={
+            "url": said.url,
+            "database": said.database,
+            "username": said.username,
+            "password": said.password,
+            "verify_tls": said.verify_tls,
+            "layout": "scipion",
+            "shift_hours": said.time_delta.total_seconds() / 3600,
+        }
+    )
+    return {"influx": influx, "time_zone": found.time_zone or said.time_zone}
+
+
+def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
+    """Return the deliveries that the settings ask for; raises `ConfigError`."""
+    if not chosen.influx.url:
+        return []
+    from cryowatch.sinks import influx  # noqa: PLC0415
+    from cryowatch.sinks.layout_cryowatch import CryowatchLayout  # noqa: PLC0415
+    from cryowatch.sinks.layout_scipion import ScipionLayout  # noqa: PLC0415
+
+    told = chosen.influx
+    password, token = told.secret()
+    access = influx.Access(
+        url=told.url,
+        database=told.database,
+        username=told.username,
+        password=password,
+        token=token,
+        verify_tls=told.verify_tls,
+        ca_file=told.ca_file,
+    )
+    layout = ScipionLayout(shift_hours=told.shift_hours) if told.layout == "scipion" else CryowatchLayout()
+    return [Delivery(store, influx.Influx(access), layout)]
 
 
 @contextlib.contextmanager
@@ -61,6 +111,7 @@ def _agent(chosen: Settings, store: Store, paths: Sequence[Path]) -> Agent:
         host_interval=chosen.host.interval,
         keep_days=chosen.host.keep_days,
         zone=chosen.zone,
+        deliveries=_deliveries(chosen, store),
     )
 
 
@@ -68,39 +119,49 @@ def once(chosen: Settings, paths: Sequence[Path]) -> int:
     """Read all there is; returns 0, or 1 after printing what could not be read."""
     _log(logging.ERROR)
     with _store(chosen.data_dir) as store:
-        agent = _agent(chosen, store, paths)
+        agent = _agent(chosen, store, [at_home(path) for path in paths])
         started = time.monotonic()
         with _Bars() as bars:
             problems = agent.once(bars.show)
         for problem in problems:
-            console.print(problem.text, style="red", markup=False, soft_wrap=True)
-        sessions = len(agent.watches)
-        items = sum(bars.done.values())
-        if not sessions and not problems:
-            problems = [Problem(where="", text="no project found")]
-            folders = ", ".join(str(p) for p in paths)
-            console.print(f"{folders}: no Scipion project found there", style="red", markup=False, soft_wrap=True)
-        else:
-            noun = "project" if sessions == 1 else "projects"
-            console.print(f"{sessions} {noun}, {items:,} items, {time.monotonic() - started:.1f} s")
-    return 1 if problems else 0
+            named = problem.text.startswith(one_line(problem.where))
+            _complain(problem.text if named else f"{problem.where}: {problem.text}")
+        sessions = [watch.session for watch in agent.watches.values()]
+        if sessions:
+            reader = store.reader()
+            items = sum(output["count"] for session in sessions for output in reader.outputs(session))
+            said = f"{_counted(len(sessions), 'project')}, {_counted(items, 'item')}"
+            console.print(f"{said}, {time.monotonic() - started:.1f} s")
+        elif not problems:
+            folders = ", ".join(str(path) for path in agent.paths)
+            _complain(f"{folders}: no Scipion project is there. Give a folder that holds project.sqlite, or one above")
+    return 1 if problems or not sessions else 0
+
+
+def _complain(text: str) -> None:
+    console.print(one_line(text), style="red", markup=False, soft_wrap=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool = False) -> int:
     """Watch until interrupted; returns 0."""
     _log(logging.INFO)
+    paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with _store(chosen.data_dir) as store:
         agent = _agent(chosen, store, paths)
-        if web:
-            _serve_pages(chosen, store, agent, browser=browser)
-        else:
-            stop = threading.Event()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: stop.set())
-            agent.start()
-            console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
-            stop.wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            if web:
+                _serve_pages(chosen, store, agent, browser=browser)
+            else:
+                agent.start()
+                console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
+                threading.Event().wait()
         agent.stop()
     return 0
 
@@ -110,7 +171,7 @@ def _refuse_hopeless(paths: Sequence[Path]) -> None:
     errors: list[SourceError] = []
     for path in paths:
         try:
-            find_projects(path.expanduser().absolute())
+            find_projects(path.absolute())
         except SourceError as error:
             errors.append(error)
     if len(errors) == len(paths):
@@ -130,7 +191,13 @@ def _serve_pages(chosen: Settings, store: Store, agent: Agent, *, browser: bool)
         store.data_dir / "images", workers=chosen.images.workers, cache_bytes=chosen.images.cache_mb * 1_000_000
     )
     app = create_app(
-        reader=store.reader(), hub=hub, images=images, clock=time.time_ns, host=agent.host, last_read=agent.last_read
+        reader=store.reader(),
+        hub=hub,
+        images=images,
+        clock=time.time_ns,
+        host=agent.host,
+        last_read=agent.last_read,
+        deliveries=lambda: [delivery.described() for delivery in agent.deliveries],
     )
     agent.listen(hub.publish)
     agent.start()
@@ -142,8 +209,7 @@ def _serve_pages(chosen: Settings, store: Store, agent: Agent, *, browser: bool)
         if browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        Server(app, hub, started=started).run(sockets=[listener])
+    Server(app, hub, started=started).run(sockets=[listener])
 
 
 def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
@@ -170,8 +236,9 @@ def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
 
 
 def load_demo(data_dir: Path, port: int) -> Settings:
-    """Return the settings of a demo: its own data, its own port, a quick look at everything."""
-    return settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
+    """Return the settings of a demo: its own data, its own port, and nothing goes to anybody's InfluxDB."""
+    found = settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
+    return found.model_copy(update={"influx": Influx()})
 
 
 def _has_screen() -> bool:
@@ -193,7 +260,6 @@ class _Bars:
     """A progress bar for each project that takes longer to read; nothing where the output is no terminal."""
 
     def __init__(self) -> None:
-        self.done: dict[str, int] = {}
         self._bars: dict[str, Any] = {}
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -214,7 +280,6 @@ class _Bars:
 
     def show(self, name: str, done: int, total: int) -> None:
         """Move the bar of one project."""
-        self.done[name] = done
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name, total=total)
         self._progress.update(self._bars[name], completed=done, total=total)

@@ -20,8 +20,8 @@ import pytest
 from cryowatch.delivery import Delivery, rejected_file
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.model import DeviceSample, HostSample
-from cryowatch.sinks.batches import portions
-from cryowatch.sinks.influx import Access, Influx, Receipt
+from cryowatch.sinks.batches import Receipt, portions
+from cryowatch.sinks.influx import Access, Influx
 from cryowatch.sinks.layout_cryowatch import CryowatchLayout
 from cryowatch.store import Store
 from tests.influx.server import ADMIN, InfluxServer

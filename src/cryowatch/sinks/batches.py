@@ -28,6 +28,14 @@ class Slice:
     alerts: list[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How many lines a server took, and which it never will, with its reason."""
+
+    accepted: int
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
 class Layout(Protocol):
     """How records become lines: which measurements, tags and fields.  The same slice gives the same lines, always."""
 

@@ -25,17 +25,10 @@ import httpx2
 
 from cryowatch import __version__
 from cryowatch.errors import ConfigError, SinkAway, SinkRefused
+from cryowatch.sinks.batches import Receipt
 
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _LONGEST = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """How many lines the server took, and which it never will, with its reason."""
-
-    accepted: int
-    rejected: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,19 +26,27 @@ class Discovery:
 
 
 def find_projects(path: Path) -> Discovery:
-    """Return the projects at or below a path, each once; raises `SourceGone`, `SourceMalformed` or `SourceDenied`."""
+    """Return the projects at or below a path, each once; raises `SourceGone`, `SourceMalformed` or `SourceDenied`.
+
+    A path with `..` is resolved first: a session is known by its folder's name.
+    """
     try:
+        str(path).encode()
+        if ".." in path.parts:
+            path = Path(os.path.realpath(path))
         if (path / MARK).is_file():
             return Discovery(projects=(path,))
         if not path.is_dir():
             path.stat()
-            raise SourceMalformed("is a file, not a project or a folder of projects", where=path)
+            raise SourceMalformed("is a file", where=path, remedy="Give the project's folder, or the one above it")
         folders = _folders(path)
         inner = path / "projects"
         if inner in folders and not (inner / MARK).exists():
             folders += _folders(inner)
     except OSError as error:
         raise denied_or_gone(path, error) from error
+    except UnicodeEncodeError as error:
+        raise SourceMalformed("its name is not UTF-8", where=path, remedy="Rename the folder") from error
     except ValueError as error:
         raise SourceMalformed("is not the name of a folder", where=path) from error
     return _projects(folders)
@@ -46,7 +54,15 @@ def find_projects(path: Path) -> Discovery:
 
 def _folders(path: Path) -> list[Path]:
     with os.scandir(path) as entries:
-        return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir())
+        return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and _may_be_folder(e))
+
+
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    """Return False for what is none; of a link that cannot be followed the look for a project will tell."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
 
 
 def _projects(folders: list[Path]) -> Discovery:

@@ -1,0 +1,107 @@
+"""`cryowatch watch` as somebody would start it, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+SECONDS = 120.0
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return an environment in which nobody's own settings count."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRYOWATCH_")}
+    return {**kept, "HOME": str(home)}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """Return the command line of `cryowatch watch`."""
+    return [sys.executable, "-m", "cryowatch", "watch", *map(str, arguments)]
+
+
+def once(paths: Path, data: Path) -> tuple[float, float]:
+    """Read all there is into a store; returns seconds and the peak of resident memory in MB."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command(paths, "--once", "--data-dir", data), env=environment(data.parent), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    took = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(said)
+    return took, usage.ru_maxrss / 1e3
+
+
+def until(found: Callable[[], Any], *, every: float = 0.05, seconds: float = SECONDS) -> Any:
+    """Return what `found` returns as soon as that is true."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        if time.monotonic() > end:
+            raise SystemExit(f"not within {seconds:.0f} s")
+        time.sleep(every)
+    return value
+
+
+class Watching:
+    """A running agent with its pages; a context manager."""
+
+    def __init__(self, paths: Path, data: Path) -> None:
+        self.log = data.with_suffix(".log")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command(paths, "--data-dir", data, "--listen", "127.0.0.1:0"),
+                env=environment(data.parent),
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        self.address = until(self._address)
+        self._client = httpx2.Client(base_url=self.address, timeout=30, trust_env=False)
+
+    def _address(self) -> str | None:
+        if self.process.poll() is not None:
+            raise SystemExit(self.log.read_text())
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.log.read_text())
+        return found[0] if found else None
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return what the interface answers."""
+        return self._client.get(path, params=query).raise_for_status().json()
+
+    def wait_for(self, projects: int, ctfs: int) -> None:
+        """Wait until so many projects are read, with at least so many CTFs each."""
+
+        def read() -> bool:
+            sessions = self.get("/api/sessions")["sessions"]
+            return len(sessions) == projects and all(s["counts"]["ctf"] >= ctfs for s in sessions)
+
+        until(read, every=0.2)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the agent and its children."""
+        agent = psutil.Process(self.process.pid)
+        return [agent, *agent.children(recursive=True)]
+
+    def __enter__(self) -> Watching:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,66 @@
+"""What a benchmark prints: medians of rounds with their spread, ratios against a baseline, and the machine."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """The values of one quantity in all rounds."""
+
+    values: Sequence[float]
+    unit: str = "s"
+
+    @property
+    def median(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(self.values)
+
+    def __str__(self) -> str:
+        low, high, n = min(self.values), max(self.values), len(self.values)
+        spread = f" ({short(low)} to {short(high)} in {n})" if n > 1 else ""
+        return f"{short(self.median)} {self.unit}{spread}"
+
+
+def short(value: float) -> str:
+    """Return a number with three significant digits or all those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """Return the value below which a share (0..1) of the values lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def show(what: str, value: Rounds, *, goal: float | None = None) -> None:
+    """Print a quantity, and whether its median reaches its goal."""
+    reached = "" if goal is None else f"; goal {short(goal)} {value.unit}: {_word(value.median, goal)}"
+    print(f"  {what}: {value}{reached}")
+
+
+def _word(value: float, goal: float) -> str:
+    return "reached" if value <= goal else "MISSED"
+
+
+def ratio(value: Rounds, baseline: Rounds, what: str) -> None:
+    """Print how many times the baseline a quantity is."""
+    times = f"{short(value.median / baseline.median)} times" if baseline.median > 0 else "(no baseline)"
+    print(f"  {times} the {short(baseline.median)} {baseline.unit} of {what}")
+
+
+def machine() -> str:
+    """Return the machine and how busy it is, in words."""
+    load = " ".join(f"{x:.2f}" for x in os.getloadavg())
+    return f"{os.cpu_count()} CPUs, {psutil.virtual_memory().total / 2**30:.0f} GiB, load {load}"
+
+
+def title(text: str) -> None:
+    """Print what is measured, and the machine."""
+    print(f"{text}  [{machine()}]", flush=True)

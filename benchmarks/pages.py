@@ -1,0 +1,138 @@
+"""How soon the CTF page of 50,000 micrographs is drawn in a headless browser, and how soon a new one is.
+
+Baseline of the same run: the same page of a session of 100 micrographs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from measuring.agent import Watching, once, until
+from measuring.figures import Rounds, ratio, show, title
+from measuring.projects import ctfs, origin, spread, workplace, write
+from measuring.writer import Writer
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+GOAL_FIRST, GOAL_UPDATE = 1.5, 0.2
+SMALL = 100
+EVERY = 4.0
+
+# Notes, in ms of performance.now(): the first chart drawn, and of each update the event, the request for data, and the
+# frame after all of it is drawn. The page sets data-ready after every update; two frames later it has been painted.
+_INSTRUMENT = """
+window.measured = { first: null, events: [], updates: [] };
+let asked = null;
+const drawn = (tell) => requestAnimationFrame(() => requestAnimationFrame(() => tell(performance.now())));
+const listen = EventSource.prototype.addEventListener;
+EventSource.prototype.addEventListener = function (name, ...rest) {
+  if (name === "change") listen.call(this, name, () => measured.events.push(performance.now()));
+  return listen.call(this, name, ...rest);
+};
+const ask = window.fetch;
+window.fetch = (url, ...rest) => {
+  if (String(url).includes("/data/")) asked ??= performance.now();
+  return ask(url, ...rest);
+};
+new MutationObserver(() => {
+  if (document.body?.dataset.ready !== "yes") return;
+  if (measured.first === null) {
+    if (!document.querySelector('[data-panel="defocus-over-time"] canvas')) return;
+    measured.first = 0;
+    asked = null;
+    drawn((now) => { measured.first = now; });
+    return;
+  }
+  if (asked === null) return;
+  const update = { event: measured.events.shift() ?? null, asked };
+  measured.events = [];
+  asked = null;
+  drawn((now) => measured.updates.push({ ...update, drawn: now }));
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-ready"] });
+"""
+
+
+def first_chart(browser: Browser, address: str) -> tuple[Page, float]:
+    """Open a page in a browser context of its own; returns it and the seconds from navigation to the first chart."""
+    page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+    page.add_init_script(_INSTRUMENT)
+    page.goto(address, wait_until="commit")
+    return page, until(lambda: page.evaluate("measured.first"), every=0.1) / 1e3
+
+
+def update(page: Page, writer: Writer) -> tuple[float, float]:
+    """Add a micrograph; returns the seconds to its being drawn: from the change event, and from the request of data."""
+    page.evaluate("measured.updates.length = 0; measured.events.length = 0")
+    writer.append()
+
+    def drawn() -> dict[str, float] | None:
+        found: list[dict[str, float]] = page.evaluate("measured.updates.filter((u) => u.event !== null)")
+        return found[0] if found else None
+
+    found = until(drawn, every=0.05, seconds=30)
+    return (found["drawn"] - found["event"]) / 1e3, (found["drawn"] - found["asked"]) / 1e3
+
+
+def measure(browser: Browser, address: str, file: Path, *, rounds: int, updates: int) -> list[Rounds]:
+    """Return the seconds to the first chart, and of updates from the event and from the request."""
+    first = []
+    for number in range(rounds):
+        page, seconds = first_chart(browser, address)
+        first.append(seconds)
+        if number < rounds - 1:
+            page.context.close()
+    writer = Writer(file)
+    time.sleep(2)
+    told, asked = [], []
+    for _ in range(updates):
+        whole, work = update(page, writer)
+        told.append(whole)
+        asked.append(work)
+        time.sleep(1)
+    writer.close()
+    page.context.close()
+    return [Rounds(first), Rounds(told), Rounds(asked)]
+
+
+def main() -> None:
+    """Measure and print."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--micrographs", type=int, default=50_000)
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--updates", type=int, default=10)
+    a = p.parse_args()
+    if not Path(CHROMIUM).exists():
+        print(f"pages: not measured; there is no {CHROMIUM}")
+        return
+    with workplace() as folder:
+        for name, micrographs in (("large", a.micrographs), ("small", SMALL)):
+            spread(write(folder / "projects", name, micrographs, running=True), EVERY)
+        once(folder / "projects", folder / "data")
+        found = {}
+        with Watching(folder / "projects", folder / "data") as watching, sync_playwright() as playwright:
+            watching.wait_for(2, SMALL)
+            title(f"pages: the CTF page of {a.micrographs:,} micrographs, one every {EVERY:g} s; {origin()}")
+            sessions = {s["name"]: s["id"] for s in watching.get("/api/sessions")["sessions"]}
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
+            for name in ("small", "large"):
+                address = f"{watching.address}/s/{sessions[name]}/ctf"
+                file = ctfs(folder / "projects" / name)
+                found[name] = measure(browser, address, file, rounds=a.rounds, updates=a.updates)
+            browser.close()
+    texts = ("first chart, from navigation", "update, from the change event", "update, from asking for its data")
+    for what, goal, large, small in zip(
+        texts, (GOAL_FIRST, None, GOAL_UPDATE), found["large"], found["small"], strict=True
+    ):
+        show(what, large, goal=goal)
+        ratio(large, small, f"the same of {SMALL} micrographs")
+    print("  the page itself waits 0.4 s after an event, so that several are drawn together")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Settings come from the file, the environment wins, and a mistake is one line that says where and what is right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cryowatch.config import Settings, load
+from cryowatch.errors import ConfigError
+
+DEFAULT = ".config/cryowatch/cryowatch.toml"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty home folder; no variable of the machine's own counts."""
+    for name in os.environ:
+        if name.upper().startswith("CRYOWATCH_"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "settings.toml"
+
+
+def mistake(file: Path | None = None) -> str:
+    """Return the one line that loading ends with."""
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    line = str(raised.value)
+    assert "\n" not in line
+    return line
+
+
+def test_nothing_need_be_set(home: Path) -> None:
+    settings = load()
+    assert settings.data_dir == home / ".local/share/cryowatch"
+    assert (settings.web.listen, settings.time_zone, settings.zone) == ("127.0.0.1:8420", "", None)
+    assert (settings.scipion.interval, settings.host.interval, settings.host.keep_days) == (1.0, 10.0, 30)
+    assert (settings.images.cache_mb, settings.images.workers) == (2000, 1)
+
+
+def test_the_file_sets_every_key(file: Path) -> None:
+    file.write_text("""
+        time_zone = "Europe/Madrid"
+        data_dir = "/data/watch"
+        [web]
+        listen = "[::1]:9000"
+        [scipion]
+        interval = 2
+        [host]
+        interval = 5.5
+        keep_days = 7
+        [images]
+        cache_mb = 10
+        workers = 4
+    """)
+    settings = load(file)
+    expected = {
+        "time_zone": "Europe/Madrid",
+        "data_dir": Path("/data/watch"),
+        "web": {"listen": "[::1]:9000"},
+        "scipion": {"interval": 2.0},
+        "host": {"interval": 5.5, "keep_days": 7},
+        "images": {"cache_mb": 10, "workers": 4},
+    }
+    assert settings.model_dump(include=set(expected)) == expected
+    assert settings.zone == ZoneInfo("Europe/Madrid")
+
+
+def test_the_default_file_is_read_where_it_is_there(home: Path) -> None:
+    (home / DEFAULT).parent.mkdir(parents=True)
+    (home / DEFAULT).write_text("[web]\nlisten = '127.0.0.1:1234'\n")
+    assert load().web.listen == "127.0.0.1:1234"
+
+
+def test_a_variable_names_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("[scipion]\ninterval = 7\n")
+    monkeypatch.setenv("CRYOWATCH_CONFIG", str(file))
+    assert load().scipion.interval == 7
+
+
+def test_the_option_wins_over_the_variable(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("[scipion]\ninterval = 7\n")
+    monkeypatch.setenv("CRYOWATCH_CONFIG", str(tmp_path / "other.toml"))
+    assert load(file).scipion.interval == 7
+
+
+def test_the_environment_wins_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('data_dir = "/from/file"\n[host]\ninterval = 20\nkeep_days = 3\n')
+    monkeypatch.setenv("CRYOWATCH_DATA_DIR", "/from/environment")
+    monkeypatch.setenv("CRYOWATCH_HOST__INTERVAL", "15")
+    settings = load(file)
+    assert settings.data_dir == Path("/from/environment")
+    assert (settings.host.interval, settings.host.keep_days) == (15, 3)
+
+
+def test_an_empty_variable_counts_as_none(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("[host]\ninterval = 20\n")
+    monkeypatch.setenv("CRYOWATCH_HOST__INTERVAL", "")
+    monkeypatch.setenv("CRYOWATCH_CONFIG", "")
+    assert load(file).host.interval == 20
+    assert load().host.interval == 10
+
+
+def test_the_home_folder_is_filled_in(home: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "settings.toml").write_text('data_dir = "~/watch"\n')
+    assert load(Path("~/settings.toml")).data_dir == home / "watch"
+    monkeypatch.setenv("CRYOWATCH_DATA_DIR", "~/elsewhere")
+    assert load().data_dir == home / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[wbe]\nlisten = '127.0.0.1:1'\n", "wbe: is not a setting. Did you mean web?"),
+        ("timezone = 'UTC'\n", "timezone: is not a setting. Did you mean time_zone?"),
+        ("[scipion]\nintervall = 1\n", "scipion.intervall: is not a setting. Did you mean interval?"),
+        ("[images]\ncache = 100\n", "images.cache: is not a setting. Did you mean cache_mb?"),
+        ("[zzzz]\n", "zzzz: is not a setting. Known here: time_zone, data_dir, web, "),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_right_one(file: Path, text: str, line: str) -> None:
+    file.write_text(text)
+    assert mistake(file).startswith(f"{file}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "line"),
+    [
+        ("CRYOWATCH_WEB__LISEN", "is not a setting. Did you mean CRYOWATCH_WEB__LISTEN?"),
+        ("CRYOWATCH_WBE__LISTEN", "there is no section wbe. Known: CRYOWATCH_WEB__…, "),
+        ("CRYOWATCH_TIMEZONE", "is not a setting. Did you mean CRYOWATCH_TIME_ZONE?"),
+        ("CRYOWATCH_DATADIR", "is not a setting. Did you mean CRYOWATCH_DATA_DIR?"),
+    ],
+)
+def test_an_unknown_variable_names_the_nearest_right_one(
+    variable: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert mistake().startswith(f"{variable}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("[scipion]\ninterval = 'soon'\n", "scipion.interval", "'soon'"),
+        ("[scipion]\ninterval = 0\n", "scipion.interval", "0"),
+        ("[images]\nworkers = 99\n", "images.workers", "99"),
+        ("[images]\nworkers = 1.5\n", "images.workers", "1.5"),
+        ("data_dir = 3\n", "data_dir", "3"),
+        ("web = 8420\n", "web", "8420"),
+        ("[web]\nlisten = 8420\n", "web.listen", "8420"),
+        ("[web]\nlisten = '8420'\n", "web.listen", "'8420'"),
+        ("[web]\nlisten = 'localhost:99999'\n", "web.listen", "'localhost:99999'"),
+        ("time_zone = 'Madrid'\n", "time_zone", "'Madrid'"),
+        ("time_zone = '../../etc/passwd'\n", "time_zone", "'../../etc/passwd'"),
+        ("data_dir = '~no-such-user-here/x'\n", "data_dir", "'~no-such-user-here/x'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(file: Path, text: str, key: str, value: str) -> None:
+    file.write_text(text)
+    line = mistake(file)
+    assert line.startswith(f"{file}: {key}: ")
+    assert line.endswith(f"(it is {value})")
+
+
+def test_a_wrong_variable_is_blamed_and_not_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("[host]\ninterval = 20\n")
+    monkeypatch.setenv("CRYOWATCH_HOST__INTERVAL", "often")
+    assert mistake(file).startswith("CRYOWATCH_HOST__INTERVAL: ")
+
+
+def test_a_section_given_as_one_variable_says_how_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYOWATCH_WEB", "127.0.0.1:1")
+    assert "CRYOWATCH_SECTION__KEY" in mistake()
+
+
+def test_a_password_is_not_printed_even_where_it_is_wrong(file: Path) -> None:
+    for key in ("password", "token"):
+        file.write_text(f"[influx]\n{key} = 271828\n")
+        assert "271828" not in mistake(file)
+
+
+def test_an_unknown_time_zone_says_how_to_write_one(file: Path) -> None:
+    file.write_text("time_zone = 'Madrid'\n")
+    assert "write it like Europe/Madrid" in mistake(file)
+
+
+def test_a_file_that_is_named_must_be_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = f"{file}: there is no such file. Check --config and CRYOWATCH_CONFIG"
+    assert mistake(file) == expected
+    monkeypatch.setenv("CRYOWATCH_CONFIG", str(file))
+    assert mistake() == expected
+    assert mistake(Path("~no-such-user-here/x.toml")).startswith("~no-such-user-here/x.toml: there is no such home")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert mistake(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
+
+
+def test_bad_syntax_is_named_with_its_line(file: Path) -> None:
+    file.write_text("[web]\nlisten = 127.0.0.1:8420\n")
+    assert mistake(file).startswith(f"{file}: is not TOML: ")
+    assert "line 2" in mistake(file)
+    file.write_bytes(b"data_dir = '\xff'\n")
+    assert mistake(file).startswith(f"{file}: is not TOML: ")
+
+
+def test_a_home_that_is_no_folder_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/dev/null")
+    assert load().web == Settings().web

@@ -1,0 +1,284 @@
+"""What `status` and `export` print is what the store holds: whole, unchanged, and with nothing where there is none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cryowatch.errors import NotFoundError, StoreFailed
+from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind
+from cryowatch.reports import export, status
+from cryowatch.store import Store
+from cryowatch.store.writer import FILE_NAME
+from tests.records import SECOND, START, micrograph, output, reading, run, session, span
+
+NAMES = [
+    "plain.mrc", "a b.mrc", "'single' \"double\".mrc", "<b>&amp;</b>.mrc", "comma,semicolon;.mrc", "😀 é 日本.mrc",
+    "x" * 200, " spaces ", "two\nlines", "carriage\rreturn", "both\r\n", "tab\there", "back\\slash",
+    "%s {0} :bug: [red]",
+]  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def written(store: Store, name: str = "alpha", *, kind: str = "micrographs", as_json: bool = False) -> str:
+    out = io.StringIO()
+    export(store.data_dir, name, kind=kind, as_json=as_json, out=out)
+    return out.getvalue()
+
+
+def table(store: Store, **options: Any) -> list[dict[str, str]]:
+    """Return an export in CSV as a program reads it."""
+    return list(csv.DictReader(io.StringIO(written(store, **options), newline=""), strict=True))
+
+
+def said(store: Store) -> tuple[int, str]:
+    out = io.StringIO()
+    code = status(store.data_dir, as_json=False, out=out)
+    return code, out.getvalue()
+
+
+def state(store: Store) -> tuple[int, dict[str, Any]]:
+    out = io.StringIO()
+    code = status(store.data_dir, as_json=True, out=out)
+    return code, json.loads(out.getvalue())
+
+
+def test_names_come_out_as_they_went_in(store: Store) -> None:
+    known = store.register(session())
+    items = [micrograph(number, name=name) for number, name in enumerate(NAMES, 1)]
+    store.commit(known.session, reading(span(items)), now=START)
+    assert [row["name"] for row in table(store)] == NAMES
+    assert [row["name"] for row in json.loads(written(store, as_json=True))] == NAMES
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), max_size=5))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_survives(store: Store, names: list[str]) -> None:
+    known = store.register(session())
+    items = [micrograph(number, name=name) for number, name in enumerate(names, 1)]
+    store.commit(known.session, reading(span(items)), now=START)
+    assert [row["name"] for row in json.loads(written(store, as_json=True))] == names
+    formulas = ("=", "+", "-", "@", "\t", "\r")
+    assert [row["name"] for row in table(store)] == [f"'{n}" if n.startswith(formulas) else n for n in names]
+
+
+def test_a_spreadsheet_runs_no_formula(store: Store) -> None:
+    known = store.register(session())
+    names = ["=cmd()", "+1", "-1+2", "@SUM(A1)", "fine=1"]
+    items = [micrograph(number, name=name) for number, name in enumerate(names, 1)]
+    store.commit(known.session, reading(span(items)), now=START)
+    assert [row["name"] for row in table(store)] == ["'=cmd()", "'+1", "'-1+2", "'@SUM(A1)", "fine=1"]
+    assert [row["name"] for row in json.loads(written(store, as_json=True))] == names
+
+
+def test_numbers_are_exact_negative_ones_too_and_none_is_empty(store: Store) -> None:
+    known = store.register(session())
+    values = {"defocus_u": 23435.1540714769, "defocus_v": 23408.1521223958, "defocus_angle": -44.30000000000001}
+    first = micrograph(1, **values, resolution=None)
+    second = micrograph(2, defocus_u=None, defocus_v=None, defocus_angle=None, enabled=False)
+    store.commit(known.session, reading(span([first, second])), now=START)
+    one, two = table(store)
+    assert {field: float(one[field]) for field in values} == values
+    assert (float(one["defocus"]), float(one["astigmatism"])) == (first.defocus, first.astigmatism)
+    assert float(one["ratio"]) == first.ratio
+    assert (one["resolution"], one["phase_shift"], one["shift_plot_path"]) == ("", "", "")
+    assert (one["enabled"], two["enabled"]) == ("true", "false")
+    assert {two[f] for f in (*values, "defocus", "astigmatism", "ratio")} == {""}
+    one, two = json.loads(written(store, as_json=True))
+    assert {field: one[field] for field in values} == values
+    assert one["resolution"] is None
+    assert (one["enabled"], two["enabled"]) == (True, False)
+    assert (one["time"], one["item"]) == (first.time, 1)
+    assert {two[f] for f in (*values, "defocus", "astigmatism", "ratio")} == {None}
+
+
+def test_a_micrograph_comes_once_from_its_latest_stage(store: Store) -> None:
+    known = store.register(session())
+    runs = (run("2", class_name="ProtImportMovies"), run())
+    outputs = (output("2", "outputMovies", class_name="SetOfMovies", kind=OutputKind.MOVIES), output())
+    movies = [micrograph(number, run="2", output="outputMovies", name=f"{number}") for number in (1, 2, 3)]
+    spans = (span(movies, run="2", output="outputMovies"), span([micrograph(1, name="2")]))
+    store.commit(known.session, reading(*spans, runs=runs, outputs=outputs), now=START)
+    assert [(row["name"], row["output"]) for row in table(store)] == [
+        ("2", "outputCTF"),
+        ("1", "outputMovies"),
+        ("3", "outputMovies"),
+    ]
+
+
+def test_every_kind_has_its_columns_even_where_it_holds_nothing(store: Store) -> None:
+    store.register(session())
+    for kind, first in {"micrographs": "run", "runs": "run", "gain": "run", "host": "host", "alerts": "rule"}.items():
+        lines = written(store, kind=kind).splitlines()
+        assert len(lines) == 1
+        assert lines[0].split(",")[0] == first
+        assert json.loads(written(store, kind=kind, as_json=True)) == []
+
+
+def test_runs_come_with_their_outputs(store: Store) -> None:
+    known = store.register(session())
+    runs = (run("2", label="import", error="a\nb\r50%\r100%", status="failed"), run("135", ended=START + 5))
+    outputs = (output("135", size=7), output("135", "other", kind=OutputKind.OTHER, stream_open=None))
+    store.commit(known.session, reading(runs=runs, outputs=outputs), now=START)
+    rows = table(store, kind="runs")
+    assert [(r["run"], r["label"], r["output_name"]) for r in rows] == [
+        ("2", "import", ""),
+        ("135", "ctffind 4", "outputCTF"),
+        ("135", "ctffind 4", "other"),
+    ]
+    assert rows[0]["error"] == "a\nb\r50%\r100%"
+    assert [r["output_stream_open"] for r in rows] == ["", "true", ""]
+    assert (rows[1]["output_size"], rows[1]["ended"], rows[0]["ended"]) == ("7", str(START + 5), "")
+    assert [r["output_stream_open"] for r in json.loads(written(store, kind="runs", as_json=True))] == [
+        None,
+        True,
+        None,
+    ]
+
+
+def test_gain_alerts_and_the_hosts_load_come_out(store: Store) -> None:
+    known = store.register(session())
+    gain = GainResidual(run="135", item=1, movie="m.tiff", time=START, stddev=0.5, ratio1=None, ratio2=1.25)
+    store.commit(known.session, reading(gains=(gain,)), now=START)
+    devices = (
+        DeviceSample(kind="filesystem", device="/data", used=12.5, free=1e9),
+        DeviceSample(kind="network", device="eth0", sent=1.0, received=2.0),
+    )
+    store.add_host_sample(HostSample(host="gpu1", time=START, cpu=None, memory=50.0, devices=devices))
+    store.add_host_sample(HostSample(host="gpu1", time=START + SECOND, cpu=3.5))
+    store.add_host_sample(HostSample(host="elsewhere", time=START))
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute(
+            'INSERT INTO alert (rule, session_id, severity, since, value, "limit", text, seq) VALUES (?,?,?,?,?,?,?,?)',
+            ("defocus", known.session, "warning", START, 5.0, 4.0, "too far", 1),
+        )
+    (row,) = table(store, kind="gain")
+    assert row == {
+        "run": "135", "item": "1", "movie": "m.tiff", "time": str(START), "stddev": "0.5", "ratio1": "",
+        "ratio2": "1.25",
+    }  # fmt: skip
+    (row,) = json.loads(written(store, kind="alerts", as_json=True))
+    assert row == {
+        "rule": "defocus", "session": "alpha", "severity": "warning", "since": START, "until": None, "value": 5.0,
+        "limit": 4.0, "text": "too far",
+    }  # fmt: skip
+    rows = table(store, kind="host")
+    assert [(r["host"], r["cpu"], r["memory"], r["device_kind"], r["device_used"], r["device_sent"]) for r in rows] == [
+        ("gpu1", "", "50.0", "filesystem", "12.5", ""),
+        ("gpu1", "", "50.0", "network", "", "1.0"),
+        ("gpu1", "3.5", "", "", "", ""),
+    ]
+
+
+def test_a_session_is_found_by_key_path_and_name(store: Store) -> None:
+    known = store.register(session("/projects/ä ö"))
+    store.commit(known.session, reading(span([micrograph(1)])), now=START)
+    expected = written(store, known.key)
+    assert expected.count("\n") == 2
+    assert written(store, "/projects/ä ö") == written(store, "ä ö") == expected
+
+
+def test_an_unknown_session_names_those_there_are(store: Store) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        written(store, "beta")
+    assert str(raised.value) == "there is no session beta. No session is known yet"
+    store.register(session())
+    for name, shown in (("beta", "beta"), ("b\udcff", "b\\udcff"), ("b\nc", "b\\nc")):
+        with pytest.raises(NotFoundError) as raised:
+            written(store, name)
+        assert str(raised.value) == f"there is no session {shown}. Known: alpha"
+
+
+def test_a_name_of_two_sessions_asks_which(store: Store) -> None:
+    first = store.register(session("/a/ä"))
+    second = store.register(session("/b/ä"))
+    with pytest.raises(NotFoundError) as raised:
+        written(store, "ä")
+    assert str(raised.value) == f"more than one session is called ä. Say which: {second.key}, {first.key}"
+
+
+def test_a_folder_without_a_store_says_what_to_do(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nope", tmp_path / "file" / "below"):
+        with pytest.raises(StoreFailed) as raised:
+            status(folder, as_json=False, out=io.StringIO())
+        assert str(raised.value) == (
+            f"{folder}: nothing has been watched with this data directory yet."
+            " Check --data-dir, or run cryowatch watch first"
+        )
+    assert list(tmp_path.iterdir()) == [], "and makes none"
+
+
+def test_a_damaged_store_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"no database, and long enough not to be taken for an empty one" * 50)
+    with pytest.raises(StoreFailed) as raised:
+        status(tmp_path, as_json=True, out=io.StringIO())
+    assert str(raised.value).startswith(f"{tmp_path / FILE_NAME}: cannot be read: ")
+
+
+def test_a_healthy_session_has_its_counts(store: Store) -> None:
+    assert said(store) == (0, "No session is known yet.\n")
+    known = store.register(session())
+    values = reading(span([micrograph(1), micrograph(2)]), session=session())
+    store.commit(known.session, values, now=START)
+    store.note(known.session, state="ok", text="", troubles=(), last_read=START)
+    code, found = state(store)
+    assert (code, found["healthy"]) == (0, True)
+    assert found["sessions"] == [
+        {
+            "session": "alpha", "name": "alpha", "path": "/projects/alpha", "status": "running", "state": "ok",
+            "last_read": START, "newest": START + 8 * SECOND, "movies": 0, "micrographs": 0, "ctf": 2, "needs": [],
+        }
+    ]  # fmt: skip
+    code, text = said(store)
+    assert code == 0
+    assert text.splitlines()[1].split()[:5] == ["alpha", "running", "0", "0", "2"]
+
+
+def test_a_failed_run_needs_a_person(store: Store) -> None:
+    known = store.register(session())
+    runs = (run("2", label="import", status="failed", error="no such file"), run("135", status="failed"))
+    store.commit(known.session, reading(runs=runs, outputs=()), now=START)
+    code, found = state(store)
+    assert (code, found["healthy"]) == (1, False)
+    assert found["sessions"][0]["needs"] == ["run 2 (import) failed: no such file", "run 135 (ctffind 4) failed"]
+    code, text = said(store)
+    assert code == 1
+    assert "run 2 (import) failed: no such file; run 135 (ctffind 4) failed" in text
+
+
+@pytest.mark.parametrize(("kind", "code"), [("gone", 1), ("denied", 1), ("malformed", 1), ("busy", 0), ("ok", 0)])
+def test_a_project_that_cannot_be_read_needs_a_person(store: Store, kind: str, code: int) -> None:
+    known = store.register(session())
+    store.note(known.session, state=kind, text="project.sqlite: why", troubles=(), last_read=None)
+    assert (said(store)[0], state(store)[0]) == (code, code)
+    assert ("project.sqlite: why" in said(store)[1]) == bool(code)
+
+
+def test_each_session_is_one_line_where_nobody_watches(store: Store) -> None:
+    names = ["/p/" + "x" * 200, "/p/a [red]b :bug: <i>", "/p/two\nlines", "/p/😀"]
+    for name in names:
+        known = store.register(session(name))
+        text = f"{name}: is damaged. " + "What was read before is kept. " * 5
+        store.note(known.session, state="malformed", text=text, troubles=(), last_read=None)
+    code, printed = said(store)
+    lines = printed.splitlines()
+    assert (code, len(lines)) == (1, 1 + len(names))
+    shown = [line.split("  ")[0] for line in lines[1:]]
+    assert sorted(shown) == sorted(["x" * 200, "a [red]b :bug: <i>", "two\\nlines", "😀"])
+    assert all(line.rstrip().endswith("kept.") for line in lines[1:])
