@@ -23,13 +23,15 @@ from cryowatch.dashboards.layouts import (
     Layout,
     column,
     quoted,
-    rows,
-    values,
+    rows_of,
+    values_of,
 )
 from cryowatch.dashboards.query import quantity
 
 RECENT = 50
 MOST_IMAGES = 1000
+GALLERY_FIELDS = ("defocus", "resolution", "astigmatism")
+"""Beside the images of a gallery that names no fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def _named(panel: Panel, layout: Layout, field: str) -> str:
 def _points(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     fields = known_fields(panel, layout)
     return tuple(
-        InfluxQuery(text=f"SELECT {_named(panel, layout, f)} {values(layout, panel.record, f)}") for f in fields
+        InfluxQuery(text=f"SELECT {_named(panel, layout, f)} {values_of(layout, panel.record, f)}") for f in fields
     )
 
 
@@ -92,7 +94,7 @@ def _scatter(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     x, y = (column(layout, f) for f in panel.fields)
     columns = ", ".join(_named(panel, layout, f) for f in panel.fields)
     there = f"({x} >= 0 OR {x} < 0) AND ({y} >= 0 OR {y} < 0)"
-    return (InfluxQuery(text=f"SELECT {columns} {rows(layout, panel.record)} AND {there}", format="table"),)
+    return (InfluxQuery(text=f"SELECT {columns} {rows_of(layout, panel.record)} AND {there}", format="table"),)
 
 
 def _within(panel: Panel, layout: Layout) -> str:
@@ -102,7 +104,7 @@ def _within(panel: Panel, layout: Layout) -> str:
         raise ValueError(f"the panel {panel.id} needs bins")
     shown = _shown(panel, layout, field)
     inside = f"{shown} >= {_number(bins.start)} AND {shown} < {_number(bins.stop)}"
-    return f"{values(layout, panel.record, field)} AND {inside}"
+    return f"{values_of(layout, panel.record, field)} AND {inside}"
 
 
 def _heat_map(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
@@ -111,9 +113,9 @@ def _heat_map(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 
 def _histogram(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     field = panel.fields[0]
-    column, rows = _shown(panel, layout, field), values(layout, panel.record, field)
-    recent = f'SELECT {column} AS "Last {RECENT}" {rows} ORDER BY time DESC LIMIT {RECENT}'
-    return (InfluxQuery(text=f'SELECT {column} AS "All" {_within(panel, layout)}'), InfluxQuery(text=recent))
+    shown, rows = _shown(panel, layout, field), values_of(layout, panel.record, field)
+    recent = f'SELECT {shown} AS "Last {RECENT}" {rows} ORDER BY time DESC LIMIT {RECENT}'
+    return (InfluxQuery(text=f'SELECT {shown} AS "All" {_within(panel, layout)}'), InfluxQuery(text=recent))
 
 
 def _bound(limit: Limit) -> tuple[str, str]:
@@ -130,9 +132,9 @@ def _share(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     low, high = _bound(limit)
     shown = _shown(panel, layout, field)
     terms = [f"{shown} >= {low}" if low else "", f"{shown} <= {high}" if high else ""]
-    inside = " AND ".join([values(layout, panel.record, field), *filter(None, terms)])
+    inside = " AND ".join([values_of(layout, panel.record, field), *filter(None, terms)])
     of = '"ctfID"' if field == "resolution" else column(layout, field)
-    every = rows(layout, panel.record) if field == "resolution" else values(layout, panel.record, field)
+    every = rows_of(layout, panel.record) if field == "resolution" else values_of(layout, panel.record, field)
     text = (
         f'SELECT sum("inside") / count("of") AS {quoted(quantity(panel, field).label)}'
         f' FROM (SELECT {column(layout, field)} * 0.0 + 1 AS "inside" {inside}),'
@@ -145,7 +147,7 @@ def _medians(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     return tuple(
         InfluxQuery(
             text=f"SELECT median({column(layout, f)}) * {_number(quantity(panel, f).scale)}"
-            f" AS {quoted(quantity(panel, f).label)} {values(layout, panel.record, f)}",
+            f" AS {quoted(quantity(panel, f).label)} {values_of(layout, panel.record, f)}",
             format="table",
         )
         for f in known_fields(panel, layout)
@@ -166,7 +168,7 @@ def _compare(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
         columns += [f"median({name}) * {_number(scale)} AS {quoted(label)}", f"{spread} AS {quoted(f'± {label}')}"]
     queries = []
     for end in ("", f" ORDER BY time DESC LIMIT {RECENT}"):
-        parts = [f"(SELECT {column(layout, f)} {values(layout, panel.record, f)}{end})" for f in fields]
+        parts = [f"(SELECT {column(layout, f)} {values_of(layout, panel.record, f)}{end})" for f in fields]
         order = " ORDER BY time DESC" if end else ""
         text = f"SELECT {', '.join(columns)} FROM {', '.join(parts)}{order}"
         queries.append(InfluxQuery(text=text, format="table"))
@@ -176,9 +178,8 @@ def _compare(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 def _latest(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """The newest row, so that its values belong together."""
     columns = ", ".join(_named(panel, layout, f) for f in known_fields(panel, layout))
-    return (
-        InfluxQuery(text=f"SELECT {columns} {rows(layout, panel.record)} ORDER BY time DESC LIMIT 1", format="table"),
-    )
+    rows = rows_of(layout, panel.record)
+    return (InfluxQuery(text=f"SELECT {columns} {rows} ORDER BY time DESC LIMIT 1", format="table"),)
 
 
 def _host_lines(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
@@ -188,34 +189,34 @@ def _host_lines(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
         return ()
     if panel.record == "device":
         return tuple(
-            InfluxQuery(text=f"SELECT mean(/{DEVICES[panel.device, f]}/) {rows(layout, panel.record)} {step}")
+            InfluxQuery(text=f"SELECT mean(/{DEVICES[panel.device, f]}/) {rows_of(layout, panel.record)} {step}")
             for f in fields
         )
     means = ", ".join(f"mean({_shown(panel, layout, f)}) AS {quoted(quantity(panel, f).label)}" for f in fields)
-    return (InfluxQuery(text=f"SELECT {means} {rows(layout, panel.record)} {step}"),)
+    return (InfluxQuery(text=f"SELECT {means} {rows_of(layout, panel.record)} {step}"),)
 
 
-def _progress(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+def _progress(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     if layout is Layout.SCIPION:
-        rows = rows(layout, "micrograph", UNTIL)
+        rows = rows_of(layout, "micrograph", UNTIL)
         return (InfluxQuery(text=f'SELECT count("ctfID") AS "CTF estimates" {rows}'),)
     stages = '"output" =~ /(?i)movies|micrographs|ctf/'
-    rows = rows(layout, "run", UNTIL)
+    rows = rows_of(layout, "run", UNTIL)
     text = f'SELECT last("size") AS "Items" {rows} AND {stages} GROUP BY "run", "output"'
     return (InfluxQuery(text=text, alias="$tag_output ($tag_run)"),)
 
 
-def _rate(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+def _rate(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """Items per hour: every estimate is a point, and so is every micrograph of the step before."""
     step = "GROUP BY time($__interval) fill(0)"
     hourly = "* 3600000 / $__interval_ms"
-    rows = rows(layout, "micrograph")
+    rows = rows_of(layout, "micrograph")
     estimates = f'count("ctfID") {hourly} AS "CTF estimates"'
     if layout is Layout.SCIPION:
         return (InfluxQuery(text=f"SELECT {estimates} {rows} {step}"),)
     micrographs = f'(count("name") - count("ctfID")) {hourly} AS "Micrographs"'
     movies = (
-        f'SELECT non_negative_derivative(last("size"), 1h) AS "Movies" {rows(layout, "run")}'
+        f'SELECT non_negative_derivative(last("size"), 1h) AS "Movies" {rows_of(layout, "run")}'
         ' AND "output" =~ /(?i)movies/ GROUP BY time($__interval), "run", "output" fill(none)'
     )
     return (
@@ -231,17 +232,15 @@ def _session(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     acquisition = "voltage" in panel.fields
     if layout is Layout.SCIPION:
         section, value = ("acquisition", "valueNum") if acquisition else ("properties", "valueStr")
-        text = (
-            f'SELECT "metric" AS "Property", "{value}" AS "Value" FROM {PROJECT}'
-            f" WHERE \"section\" = '{section}' AND {UNTIL} ORDER BY time DESC"
-        )
+        rows = rows_of(layout, section, UNTIL)
+        text = f'SELECT "metric" AS "Property", "{value}" AS "Value" {rows} ORDER BY time DESC'
         return (InfluxQuery(text=text, format="table"),)
     columns = []
     for field in panel.fields:
         source = _STATE.get(field) or quoted(FIELDS[layout].get(field, ""))
         if source != '""':
             columns.append(f"{source} AS {quoted(session_label(panel, field))}")
-    text = f"SELECT {', '.join(columns)} {rows(layout, panel.record, UNTIL)} ORDER BY time DESC LIMIT 1"
+    text = f"SELECT {', '.join(columns)} {rows_of(layout, panel.record, UNTIL)} ORDER BY time DESC LIMIT 1"
     return (InfluxQuery(text=text, format="table"),)
 
 
@@ -253,13 +252,11 @@ def session_label(panel: Panel, field: str) -> str:
 
 def _runs(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """The newest state of every output of every run; its time is when it last changed."""
+    rows = rows_of(layout, panel.record, UNTIL)
     if layout is Layout.SCIPION:
-        text = (
-            f'SELECT "protocolName" AS "Run", "output" AS "Output", "size" AS "Items" FROM {PROJECT}'
-            f" WHERE \"section\" = 'summary' AND {UNTIL} ORDER BY time DESC"
-        )
-        return (InfluxQuery(text=text, format="table"),)
-    newest = f'SELECT last("status") AS "status", "label", "size" {rows(layout, panel.record, UNTIL)} GROUP BY "run", "output"'
+        columns = '"protocolName" AS "Run", "output" AS "Output", "size" AS "Items"'
+        return (InfluxQuery(text=f"SELECT {columns} {rows} ORDER BY time DESC", format="table"),)
+    newest = f'SELECT last("status") AS "status", "label", "size" {rows} GROUP BY "run", "output"'
     columns = '"run" AS "Id", "label" AS "Run", "status" AS "Status", "output" AS "Output", "size" AS "Items"'
     return (InfluxQuery(text=f"SELECT {columns} FROM ({newest})", format="table"),)
 
@@ -268,17 +265,20 @@ def _gain_table(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     columns = [_named(panel, layout, f) for f in known_fields(panel, layout)]
     if layout is Layout.SCIPION:
         columns.insert(0, '"idx" AS "Line"')
-    rows = rows(layout, panel.record)
+    rows = rows_of(layout, panel.record)
     text = f"SELECT {', '.join(columns)} {rows} ORDER BY time DESC LIMIT {panel.rows or 100}"
     return (InfluxQuery(text=text, format="table"),)
 
 
 def _alerts(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    """Alerts of the project, and those of its host that are of no project; none in the layout `scipion`."""
+    """Alerts of the project, and those of its host that are of no project; none in the layout `scipion`.
+
+    An empty name would match what has no project.
+    """
     if layout is Layout.SCIPION:
         return ()
     columns = '"severity" AS "Severity", "text" AS "Text", "active" AS "State", "value" AS "Value", "limit" AS "Limit"'
-    whose = f'("project" =~ {PROJECT} OR ("project" = \'\' AND "host" =~ {HOST}))'
+    whose = f'(("project" =~ {PROJECT} AND "project" != \'\') OR ("project" = \'\' AND "host" =~ {HOST}))'
     text = f'SELECT {columns} FROM "alert" WHERE {whose} AND {UNTIL} ORDER BY time DESC LIMIT {panel.rows or 20}'
     return (InfluxQuery(text=text, format="table"),)
 
@@ -286,16 +286,13 @@ def _alerts(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 def _gallery(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """The images with their numbers, newest first; in the layout `scipion` they are HTML links around the image."""
     if layout is Layout.SCIPION:
-        paths, rows = (
-            ("micPath", "psdPath", "shiftPlotPath"),
-            rows(layout, panel.record) + ' AND "transferImage" = true',
-        )
-        first = '"ctfID" AS "Id"'
+        paths, first = ("micPath", "psdPath", "shiftPlotPath"), '"ctfID" AS "Id"'
+        rows = f'{rows_of(layout, "image")} AND "transferImage" = true'
     else:
-        paths, rows = ("micUrl", "psdUrl", "shiftUrl"), rows(layout, "image")
-        first = '"name" AS "Name"'
+        paths, first = ("micUrl", "psdUrl", "shiftUrl"), '"name" AS "Name"'
+        rows = rows_of(layout, "image")
     images = [f'"{path}" AS "{title}"' for path, title in zip(paths, IMAGES, strict=True)]
-    fields = known_fields(panel, layout) or ["defocus", "resolution", "astigmatism"]
+    fields = known_fields(panel, layout) or GALLERY_FIELDS
     columns = ", ".join([*images, first, *(_named(panel, layout, f) for f in fields)])
     text = f"SELECT {columns} {rows} ORDER BY time DESC LIMIT {panel.rows or MOST_IMAGES}"
     return (InfluxQuery(text=text, format="table"),)

@@ -117,7 +117,7 @@ def column(layout: Layout, field: str) -> str:
     return quoted(FIELDS[layout][field])
 
 
-def rows(layout: Layout, record: str, time: str = DURING) -> str:
+def rows_of(layout: Layout, record: str, time: str = DURING) -> str:
     """Return FROM and WHERE of the rows of a record within the chosen project, or of the chosen host."""
     if layout is Layout.SCIPION:
         return f"FROM {PROJECT} WHERE \"section\" = '{_SECTIONS[record]}' AND {time}"
@@ -126,7 +126,7 @@ def rows(layout: Layout, record: str, time: str = DURING) -> str:
     return f'FROM {quoted(record)} WHERE "project" =~ {PROJECT} AND {time}'
 
 
-def values(layout: Layout, record: str, field: str) -> str:
+def values_of(layout: Layout, record: str, field: str) -> str:
     """Return FROM and WHERE of the rows in which a field has a value."""
-    found = rows(layout, record)
+    found = rows_of(layout, record)
     return f"{found} AND {column(layout, field)} > 0" if layout is Layout.SCIPION and field in _POSITIVE else found

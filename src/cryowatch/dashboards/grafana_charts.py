@@ -1,0 +1,235 @@
+"""How Grafana draws numbers: stat panels, time series, histograms, heat maps and scatter plots."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models import common, heatmap, histogram, stat, timeseries, xychart
+
+from cryowatch.dashboards.definition import Aggregate, Panel
+from cryowatch.dashboards.grafana_fields import (
+    BAD,
+    GOOD,
+    NEUTRAL,
+    SERIES,
+    WARN,
+    Drawing,
+    Property,
+    colour_mode,
+    colour_steps,
+    limit_colours,
+    model,
+    override,
+    shown_as,
+    unit,
+    without_time,
+)
+from cryowatch.dashboards.influxql import RECENT, known_fields
+from cryowatch.dashboards.layouts import Layout
+from cryowatch.dashboards.query import quantity
+
+XY_CHART_VERSION = "11.1.0"
+_DEVICE_NAMES = {
+    ("filesystem", "used"): ("mean_used:(.*)", "$1"),
+    ("disk", "read"): ("mean_disk_read", "Read"),
+    ("disk", "written"): ("mean_disk_write", "Written"),
+    ("network", "sent"): ("mean_(.*)_send", "$1 sent"),
+    ("network", "received"): ("mean_(.*)_recv", "$1 received"),
+    ("gpu", "use"): ("mean_gpuUse_(.*)", "GPU $1 use"),
+    ("gpu", "memory"): ("mean_gpuMem_(.*)", "GPU $1 memory"),
+    ("gpu", "temperature"): ("mean_gpuTem_(.*)", "GPU $1 temperature"),
+}
+_DEVICE_SERIES = {"used": "/.*/", "read": "/^Read$/", "written": "/^Written$/", "temperature": "/ temperature$/",
+                  "sent": "/ sent$/", "received": "/ received$/", "use": "/ use$/", "memory": "/ memory$/"}  # fmt: skip
+
+
+def _legend() -> common.VizLegendOptions:
+    return common.VizLegendOptions(
+        display_mode=common.LegendDisplayMode.LIST,
+        placement=common.LegendPlacement.BOTTOM,
+        show_legend=True,
+        calcs=[],
+    )
+
+
+def _tooltip(mode: common.TooltipDisplayMode) -> common.VizTooltipOptions:
+    return common.VizTooltipOptions(mode=mode, sort=common.SortOrder.NONE)
+
+
+def draw_stat(panel: Panel, layout: Layout) -> Drawing:
+    """Return one number for each field, coloured by its limits."""
+    share = panel.aggregate is Aggregate.SHARE
+    options = stat.Options(
+        color_mode=common.BigValueColorMode.VALUE,
+        graph_mode=common.BigValueGraphMode.NONE,
+        justify_mode=common.BigValueJustifyMode.AUTO,
+        text_mode=common.BigValueTextMode.VALUE_AND_NAME,
+        orientation=common.VizOrientation.AUTO,
+        reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"], fields="", values=False),
+    )
+    overrides = []
+    plain = colour_steps((None, NEUTRAL))
+    for name in () if share else known_fields(panel, layout):
+        judged: list[Property] = [
+            ("thresholds", limit_colours(panel, name) or plain),
+            ("color", colour_mode("thresholds")),
+        ]
+        overrides.append(override(quantity(panel, name).label, [*shown_as(panel, name), *judged]))
+    return Drawing(
+        plugin="stat",
+        options=options.to_json(),
+        defaults=model.FieldConfig(
+            unit="percentunit" if share else "none",
+            decimals=1 if share else 0,
+            min_val=0 if share else None,
+            max_val=1 if share else None,
+            thresholds=colour_steps((None, BAD), (0.75, WARN), (0.9, GOOD)) if share else plain,
+            color=colour_mode("thresholds"),
+        ),
+        overrides=overrides,
+    )
+
+
+def _custom(panel: Panel) -> common.GraphFieldConfig:
+    judged = len(panel.limits) == 1
+    dashed = common.GraphThresholdsStyleMode.DASHED if judged else common.GraphThresholdsStyleMode.OFF
+    style = {
+        "points": common.GraphFieldConfig(
+            draw_style=common.GraphDrawStyle.POINTS, point_size=4, show_points=common.VisibilityMode.ALWAYS
+        ),
+        "lines": common.GraphFieldConfig(
+            draw_style=common.GraphDrawStyle.LINE, line_width=1, show_points=common.VisibilityMode.NEVER
+        ),
+        "bars": common.GraphFieldConfig(
+            draw_style=common.GraphDrawStyle.BARS, fill_opacity=70, show_points=common.VisibilityMode.NEVER
+        ),
+    }[panel.style]
+    style.thresholds_style = common.GraphThresholdsStyleConfig(mode=dashed)
+    return style
+
+
+def draw_time_series(panel: Panel, layout: Layout) -> Drawing:
+    """Return points, lines or bars over time, with dashed lines at the limits of a single field."""
+    fields = known_fields(panel, layout)
+    percent = bool(fields) and all(quantity(panel, f).shown_unit == "%" for f in fields)
+    overrides, renames = [], []
+    for place, name in enumerate(fields):
+        if panel.record == "device":
+            pattern, label = _DEVICE_NAMES[panel.device, name]
+            options = {"regex": pattern, "renamePattern": label}
+            renames.append(model.DataTransformerConfig(id_val="renameByRegex", options=options))
+            colour = colour_mode("shades", SERIES[place])
+            overrides.append(override(_DEVICE_SERIES[name], [*shown_as(panel, name), ("color", colour)], regex=True))
+        else:
+            colour = colour_mode("fixed", SERIES[place])
+            overrides.append(override(quantity(panel, name).label, [*shown_as(panel, name), ("color", colour)]))
+    if panel.aggregate is Aggregate.RATE:
+        for place, pattern in enumerate(("/^Movies/", "/^Micrographs$/", "/^CTF estimates$/")):
+            overrides.append(override(pattern, [("color", colour_mode("fixed", SERIES[place]))], regex=True))
+    first = quantity(panel, fields[0]) if fields else None
+    return Drawing(
+        plugin="timeseries",
+        options=timeseries.Options(legend=_legend(), tooltip=_tooltip(common.TooltipDisplayMode.MULTI)).to_json(),
+        defaults=model.FieldConfig(
+            unit=unit(first.shown_unit) if first else "suffix:per hour",
+            decimals=first.decimals if first else 0,
+            min_val=0 if percent or panel.style == "bars" else None,
+            max_val=100 if percent else None,
+            thresholds=(limit_colours(panel, panel.limits[0].field) if len(panel.limits) == 1 else None)
+            or colour_steps((None, NEUTRAL)),
+            color=colour_mode("palette-classic"),
+            custom=_custom(panel),
+        ),
+        overrides=overrides,
+        transformations=renames,
+        interval={"bars": "10m", "lines": "10s"}.get(panel.style),
+    )
+
+
+def draw_histogram(panel: Panel, layout: Layout) -> Drawing:
+    """Return two histograms: of all values, and of the last ones."""
+    del layout
+    name, bins = panel.fields[0], panel.bins
+    known = quantity(panel, name)
+    options = histogram.Options(
+        legend=_legend(), tooltip=_tooltip(common.TooltipDisplayMode.MULTI), combine=False, bucket_count=None
+    ).to_json()
+    if bins is not None:  # the SDK holds bins for whole numbers, Grafana does not
+        options |= {"bucketSize": bins.step, "bucketOffset": bins.start % bins.step}
+    return Drawing(
+        plugin="histogram",
+        options=options,
+        defaults=model.FieldConfig(
+            unit=unit(known.shown_unit),
+            decimals=known.decimals,
+            color=colour_mode("palette-classic"),
+            custom=histogram.FieldConfig(fill_opacity=60),
+        ),
+        overrides=[
+            override("All", [("color", colour_mode("fixed", SERIES[0]))]),
+            override(f"Last {RECENT}", [("color", colour_mode("fixed", SERIES[1]))]),
+        ],
+    )
+
+
+def draw_heat_map(panel: Panel, layout: Layout) -> Drawing:
+    """Return how many values lie where, over time."""
+    del layout
+    known, bins = quantity(panel, panel.fields[0]), panel.bins
+    buckets = common.HeatmapCalculationBucketConfig
+    step = f"{bins.step:g}" if bins is not None else ""
+    options = heatmap.Options(
+        calculate=True,
+        calculation=common.HeatmapCalculationOptions(
+            x_buckets=buckets(mode=common.HeatmapCalculationMode.COUNT, value="40"),
+            y_buckets=buckets(mode=common.HeatmapCalculationMode.SIZE, value=step),
+        ),
+        color=heatmap.HeatmapColorOptions(
+            mode=heatmap.HeatmapColorMode.SCHEME,
+            scheme="Cividis",
+            fill=SERIES[0],
+            scale=heatmap.HeatmapColorScale.EXPONENTIAL,
+            exponent=0.5,
+            steps=64,
+        ),
+        y_axis=heatmap.YAxisConfig(unit=unit(known.shown_unit), axis_placement=common.AxisPlacement.LEFT),
+        tooltip=heatmap.HeatmapTooltip(mode=common.TooltipDisplayMode.SINGLE, y_histogram=False),
+        legend=heatmap.HeatmapLegend(show=True),
+    )
+    return Drawing(
+        plugin="heatmap",
+        options=options.to_json(),
+        defaults=model.FieldConfig(unit=unit(known.shown_unit), decimals=known.decimals, custom=heatmap.FieldConfig()),
+    )
+
+
+def draw_scatter(panel: Panel, layout: Layout) -> Drawing:
+    """Named axes for Grafana 11.1 and newer; Grafana 10 takes the first two numbers, the same ones without the time."""
+    x, y = (quantity(panel, f).label for f in panel.fields)
+
+    def named(label: str) -> xychart.MatcherConfig:
+        return xychart.MatcherConfig(id_val="byName", options=label)
+
+    first = xychart.MatcherConfig(id_val="byIndex", options=0)
+    series = xychart.XYSeriesConfig(
+        frame=xychart.XychartXYSeriesConfigFrame(matcher=first),
+        x=xychart.XychartXYSeriesConfigX(matcher=named(x)),
+        y=xychart.XychartXYSeriesConfigY(matcher=named(y)),
+    )
+    options = xychart.Options(
+        mapping=xychart.SeriesMapping.MANUAL,
+        series=[series],
+        legend=_legend(),
+        tooltip=_tooltip(common.TooltipDisplayMode.SINGLE),
+    ).to_json()
+    return Drawing(
+        plugin="xychart",
+        options=options | {"seriesMapping": "auto", "dims": {"frame": 0}},
+        defaults=model.FieldConfig(
+            color=colour_mode("fixed", SERIES[0]),
+            custom=xychart.FieldConfig(
+                show=xychart.XYShowMode.POINTS, point_size=xychart.XychartFieldConfigPointSize(fixed=4)
+            ),
+        ),
+        overrides=[override(quantity(panel, f).label, shown_as(panel, f)) for f in known_fields(panel, layout)],
+        transformations=[without_time()],
+        version=XY_CHART_VERSION,
+    )

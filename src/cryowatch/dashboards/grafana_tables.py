@@ -1,0 +1,141 @@
+"""How Grafana draws tables, and the gallery as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from grafana_foundation_sdk.models import common, table
+
+from cryowatch.dashboards.definition import Aggregate, Panel
+from cryowatch.dashboards.grafana_fields import (
+    BAD,
+    GOOD,
+    NEUTRAL,
+    WARN,
+    Drawing,
+    Property,
+    colour_mode,
+    colour_steps,
+    limit_colours,
+    model,
+    override,
+    shown_as,
+    without_time,
+)
+from cryowatch.dashboards.influxql import GALLERY_FIELDS, known_fields
+from cryowatch.dashboards.layouts import IMAGES, Layout
+from cryowatch.dashboards.query import quantity
+
+IMAGE_IN_LINK = r"""/^[\s\S]*<img[^>]*\ssrc=["']?([^"'\s>]+)[\s\S]*$/"""
+"""An HTML link around an image, as the layout `scipion` has it; JavaScript's syntax."""
+IN_BOLD = r"/^<b>([\s\S]*)<\/b>$/"
+
+
+def _mapped(pattern: str) -> list[object]:
+    """Return the mapping of a text to its part in brackets."""
+    return [{"type": "regex", "options": {"pattern": pattern, "result": {"text": "$1", "index": 0}}}]
+
+
+def _words(**words: tuple[str, str]) -> list[object]:
+    """Return the mapping of words to a text and a colour."""
+    mapped = {
+        word: {"text": text, "color": colour, "index": place}
+        for place, (word, (text, colour)) in enumerate(words.items())
+    }
+    return [{"type": "value", "options": mapped}]
+
+
+_COLOURED: Property = ("custom.cellOptions", {"type": "color-text"})
+_STATES = _words(
+    running=("running", NEUTRAL), finished=("finished", GOOD), failed=("failed", BAD), aborted=("aborted", WARN)
+)
+_SEVERITIES = _words(critical=("critical", BAD), warning=("warning", WARN), info=("info", NEUTRAL))
+_ACTIVE = _words(true=("began", BAD), false=("over", GOOD))
+
+
+def draw_table(panel: Panel, layout: Layout) -> Drawing:
+    """Alerts, properties, runs, comparisons, or rows as they are."""
+    if panel.record == "alert":
+        overrides = [
+            override("Time", [("displayName", "When"), ("custom.width", 180)]),
+            override("Severity", [("mappings", _SEVERITIES), _COLOURED, ("custom.width", 110)]),
+            override("State", [("mappings", _ACTIVE), _COLOURED, ("custom.width", 90)]),
+        ]
+        return _table(overrides)
+    if panel.record == "session":
+        return _session(layout)
+    if panel.record == "run":
+        return _runs(layout)
+    fields = known_fields(panel, layout)
+    if panel.aggregate is Aggregate.COMPARE:
+        overrides = [*_numbers(panel, fields), override("Number", [("unit", "none"), ("decimals", 0)])]
+        overrides += [override(f"± {quantity(panel, f).label}", shown_as(panel, f)) for f in fields]
+        return _table(overrides, [model.DataTransformerConfig(id_val="merge", options={}), without_time()])
+    overrides = _numbers(panel, [f for f in fields if quantity(panel, f).decimals is not None])
+    return _table(overrides, pages=bool(panel.rows and panel.rows > 50))
+
+
+def _session(layout: Layout) -> Drawing:
+    """A line for each property; one row of columns is turned by Grafana."""
+    if layout is Layout.SCIPION:
+        return _table([override("Property", [("mappings", _mapped(IN_BOLD))])], [without_time()], header=False)
+    turned = model.DataTransformerConfig(id_val="reduce", options={"reducers": ["lastNotNull"]})
+    return _table([], [turned], header=False)
+
+
+def _runs(layout: Layout) -> Drawing:
+    if layout is Layout.SCIPION:
+        return _table([override("Run", [("mappings", _mapped(IN_BOLD))])], [without_time()])
+    overrides = [
+        override("Time", [("displayName", "Newest"), ("unit", "dateTimeFromNow")]),
+        override("Status", [("mappings", _STATES), _COLOURED]),
+        override("Items", [("unit", "none"), ("decimals", 0)]),
+    ]
+    return _table(overrides)
+
+
+def _numbers(panel: Panel, names: Sequence[str]) -> list[Any]:
+    """Return the overrides of columns of numbers, coloured by their limits."""
+    overrides = []
+    for name in names:
+        steps = limit_colours(panel, name)
+        judged: list[Property] = [("thresholds", steps), ("color", colour_mode("thresholds")), _COLOURED]
+        overrides.append(override(quantity(panel, name).label, [*shown_as(panel, name), *(judged if steps else [])]))
+    return overrides
+
+
+def draw_gallery(panel: Panel, layout: Layout) -> Drawing:
+    """Image cells; an HTML link around an image is mapped to the image's address, so that no HTML has to be let in."""
+    mappings: list[Property] = [("mappings", _mapped(IMAGE_IN_LINK))] if layout is Layout.SCIPION else []
+    link = {"title": "Open the image", "url": "${__value.text}", "targetBlank": True}
+    image: list[Property] = [("custom.cellOptions", {"type": "image"}), ("custom.width", 140), ("links", [link])]
+    fields = [f for f in known_fields(panel, layout) or GALLERY_FIELDS if f != "time"]
+    return _table(
+        [*(override(name, [*image, *mappings]) for name in IMAGES), *_numbers(panel, fields)], pages=panel.rows != 1
+    )
+
+
+def _table(
+    overrides: Sequence[Any],
+    transformations: Sequence[model.DataTransformerConfig] = (),
+    *,
+    header: bool = True,
+    pages: bool = False,
+) -> Drawing:
+    options = table.Options(
+        show_header=header,
+        cell_height=common.TableCellHeight.LG if pages else common.TableCellHeight.SM,
+        footer=common.TableFooterOptions(show=False, reducer=["sum"], count_rows=False, enable_pagination=pages),
+    )
+    return Drawing(
+        plugin="table",
+        options=options.to_json(),
+        defaults=model.FieldConfig(
+            color=colour_mode("fixed", NEUTRAL),
+            thresholds=colour_steps((None, NEUTRAL)),
+            custom=table.FieldConfig(align=common.FieldTextAlignment.AUTO, inspect=False),
+        ),
+        overrides=overrides,
+        transformations=transformations,
+    )

@@ -1,0 +1,320 @@
+"""Every query of every panel and variable, on a real InfluxDB, for names that some quoting trips over."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from cryowatch.dashboards import STANDARD, find
+from cryowatch.dashboards.grafana import compile_grafana
+from cryowatch.dashboards.influxql import compile_influxql
+from cryowatch.dashboards.layouts import Layout
+from tests.grafana.expansion import expand
+from tests.grafana.points import (
+    COUNT,
+    LONG_AGO,
+    PROJECTS,
+    SECOND,
+    START,
+    STOP,
+    cryowatch_lines,
+    gains,
+    host,
+    micrographs,
+    motion,
+    samples,
+    scipion_lines,
+)
+from tests.influx.server import INFLUXD, InfluxServer
+
+pytestmark = pytest.mark.skipif(not INFLUXD.exists(), reason="no influxd on this machine")
+
+LIMITS = {"defocus_max": "2.0", "resolution_max": "5.5", "astigmatism_max": "30"}
+EITHER = pytest.mark.parametrize("layout", Layout)
+EACH = pytest.mark.parametrize("project", PROJECTS, ids=["plain", "hostile", "pattern"])
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    server = InfluxServer(tmp_path_factory.mktemp("influx"), auth=False)
+    for layout, lines in ((Layout.CRYOWATCH, cryowatch_lines()), (Layout.SCIPION, scipion_lines())):
+        server.query(f"CREATE DATABASE {layout}")
+        answer = httpx2.post(f"{server.url}/write?db={layout}", content="\n".join(lines).encode())
+        assert answer.status_code == 204, answer.text
+    yield server
+    server.stop()
+
+
+class Asking:
+    """Asks as a dashboard of one project does."""
+
+    def __init__(self, influx: InfluxServer, layout: Layout, project: str) -> None:
+        self.influx = influx
+        self.layout = layout
+        self.variables = {"project": project, "host": host(project) if project in PROJECTS else "", **LIMITS}
+
+    def run(self, query: str, *, interval: int = 60) -> Rows:
+        text = expand(query, self.variables, start=START, stop=STOP, interval=interval)
+        return self.influx.rows(text, database=self.layout)
+
+    def panel(self, dashboard: str, panel: str, *, interval: int = 60) -> list[Rows]:
+        queries = compile_influxql(find(dashboard).panel(panel), self.layout)
+        return [self.run(query.text, interval=interval) for query in queries]
+
+    def column(self, dashboard: str, panel: str, name: str, place: int = 0) -> list[Any]:
+        return [row[name] for row in self.panel(dashboard, panel)[place]]
+
+
+@pytest.fixture
+def asking(influx: InfluxServer, layout: Layout, project: str) -> Asking:
+    return Asking(influx, layout, project)
+
+
+def known(values: list[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+@EITHER
+@EACH
+@pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
+def test_every_query_of_every_panel_has_rows(asking: Asking, dashboard: Any) -> None:
+    compiled = compile_grafana(dashboard, asking.layout, open_list=True)
+    for panel in compiled["panels"]:
+        for target in panel["targets"]:
+            assert asking.run(target["query"]), (panel["title"], target["query"])
+    for variable in compiled["templating"]["list"]:
+        if variable["type"] == "query":
+            assert asking.run(variable["query"]), variable["name"]
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "project",
+    ["", "20S", "20S-proteasomes", "20S.proteasome", ".+", "Project list hidden", "x'; DROP DATABASE scipion"],
+)
+@pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
+def test_a_name_that_is_no_project_shows_nothing(
+    influx: InfluxServer, layout: Layout, project: str, dashboard: Any
+) -> None:
+    asking = Asking(influx, layout, project)
+    for panel in compile_grafana(dashboard, layout)["panels"]:
+        for target in panel["targets"]:
+            assert not asking.run(target["query"]), target["query"]
+
+
+@EITHER
+def test_only_an_open_list_knows_names(influx: InfluxServer, layout: Layout) -> None:
+    for dashboard in STANDARD:
+        closed = compile_grafana(dashboard, layout)["templating"]["list"]
+        assert not [v for v in closed if v["type"] == "query" and "${project:regex}" not in v["query"]]
+    variables = compile_grafana(STANDARD[0], layout, open_list=True)["templating"]["list"]
+    query = next(v["query"] for v in variables if v["name"] == "project")
+    found = influx.rows(query, database=layout)
+    assert {row.get("value") or row["name"] for row in found} == set(PROJECTS)
+
+
+@EACH
+def test_the_hosts_are_those_of_the_project(influx: InfluxServer, project: str) -> None:
+    variables = compile_grafana(find("system"), Layout.CRYOWATCH)["templating"]["list"]
+    query = next(v["query"] for v in variables if v["name"] == "host")
+    assert [row["value"] for row in Asking(influx, Layout.CRYOWATCH, project).run(query)] == [host(project)]
+
+
+@EITHER
+@EACH
+@pytest.mark.parametrize(
+    ("panel", "label", "values"),
+    [
+        ("defocus-over-time", "Defocus", lambda m: m.defocus * 1e-4),
+        ("resolution-over-time", "Resolution", lambda m: m.resolution),
+        ("astigmatism-over-time", "Astigmatism", lambda m: m.astigmatism * 0.1),
+        ("phase-shift-over-time", "Phase shift", lambda m: m.phase),
+        ("fit-quality-over-time", "Fit quality", lambda m: 0.1 + m.item / 1000),
+        ("ratio-over-time", "U / V", lambda m: m.u / m.v),
+        ("defocus-map", "Defocus", lambda m: m.defocus * 1e-4),
+        ("resolution-map", "Resolution", lambda m: m.resolution),
+        ("defocus-histogram", "All", lambda m: m.defocus * 1e-4),
+        ("resolution-histogram", "All", lambda m: m.resolution),
+        ("astigmatism-histogram", "All", lambda m: m.astigmatism * 0.1),
+    ],
+)
+def test_points_are_those_of_the_project_in_shown_units(
+    asking: Asking, project: str, panel: str, label: str, values: Any
+) -> None:
+    expected = [(m.time, values(m)) for m in micrographs(project) if values(m) is not None]
+    found = [(row["time"], row[label]) for row in asking.panel("ctf", panel)[0]]
+    assert [time for time, _ in found] == [time for time, _ in expected]
+    assert [value for _, value in found] == pytest.approx([value for _, value in expected])
+
+
+@EITHER
+@EACH
+def test_a_histogram_sets_the_last_fifty_off(asking: Asking, project: str) -> None:
+    last = [m.defocus * 1e-4 for m in micrographs(project)][-50:]
+    assert asking.column("ctf", "defocus-histogram", "Last 50", 1) == pytest.approx(last[::-1])
+
+
+@EITHER
+@EACH
+def test_shares_follow_the_variables(asking: Asking, project: str) -> None:
+    every = micrographs(project)
+
+    def share(good: list[bool]) -> Any:
+        return [pytest.approx(sum(good) / len(good))]
+
+    within = share([0.1 <= m.defocus * 1e-4 <= 2.0 for m in every])
+    assert asking.column("ctf", "defocus-share", "Defocus") == within
+    fits = share([m.resolution is not None and m.resolution <= 5.5 for m in every])
+    assert asking.column("ctf", "resolution-share", "Resolution") == fits
+    assert asking.column("ctf", "astigmatism-share", "Astigmatism") == share([m.astigmatism * 0.1 <= 30 for m in every])
+
+
+@EITHER
+@EACH
+def test_a_share_of_none_is_zero_and_of_all_is_one(asking: Asking, project: str) -> None:
+    asking.variables |= {"defocus_max": "0.2", "resolution_max": "0.5"}
+    assert asking.column("ctf", "defocus-share", "Defocus") == [0]
+    assert asking.column("ctf", "resolution-share", "Resolution") == [0]
+    asking.variables["defocus_max"] = "20"
+    assert asking.column("ctf", "defocus-share", "Defocus") == [1]
+
+
+@EITHER
+@EACH
+def test_medians_are_of_values_alone(asking: Asking, project: str) -> None:
+    every = micrographs(project)
+    found = [
+        next(v for k, v in rows[0].items() if k not in ("time", "measurement"))
+        for rows in asking.panel("summary", "quality")
+    ]
+    expected = [
+        statistics.median(m.defocus for m in every) * 1e-4,
+        statistics.median(known([m.resolution for m in every])),
+        statistics.median(m.astigmatism for m in every) * 0.1,
+    ]
+    if asking.layout is Layout.CRYOWATCH:
+        expected.append(statistics.median(total for _, total in motion(project)))
+    assert found == pytest.approx(expected)
+
+
+@EITHER
+@EACH
+def test_the_last_fifty_stand_beside_all(asking: Asking, project: str) -> None:
+    every = micrographs(project)
+    for rows, part in zip(asking.panel("ctf", "compare"), (every, every[-50:]), strict=True):
+        assert rows[0]["Number"] == len(part)
+        assert rows[0]["Defocus"] == pytest.approx(statistics.median(m.defocus for m in part) * 1e-4)
+        assert 0 < rows[0]["± Defocus"] < 2
+    resolutions = known([m.resolution for m in every])
+    found = [rows[0]["Resolution"] for rows in asking.panel("ctf", "compare")]
+    assert found == pytest.approx([statistics.median(resolutions), statistics.median(resolutions[-50:])])
+
+
+@EACH
+def test_astigmatism_lies_over_its_angle(influx: InfluxServer, project: str) -> None:
+    rows = Asking(influx, Layout.CRYOWATCH, project).panel("ctf", "astigmatism-by-angle")[0]
+    expected = [(m.item * 2.5, pytest.approx(m.astigmatism * 0.1)) for m in micrographs(project)]
+    assert [(row["Defocus angle"], row["Astigmatism"]) for row in rows] == expected
+
+
+@EACH
+def test_motion_is_shown_before_there_is_a_ctf(influx: InfluxServer, project: str) -> None:
+    asking = Asking(influx, Layout.CRYOWATCH, project)
+    assert asking.column("ctf", "motion-over-time", "Motion") == [total for _, total in motion(project)]
+    assert asking.column("ctf", "motion-over-time", "Late motion", 2) == [total - 1 for _, total in motion(project)]
+
+
+@EITHER
+@EACH
+def test_gain_residuals(asking: Asking, project: str) -> None:
+    newest = gains(project)[-1]
+    (row,) = asking.panel("gain", "gain-latest")[0]
+    assert (row["Standard deviation"], row["p97.5 / p2.5"], row["max / p97.5"]) == pytest.approx(newest[1:])
+    assert asking.column("gain", "gain-stddev", "Standard deviation") == pytest.approx([g[1] for g in gains(project)])
+    assert asking.column("gain", "gain-table", "max / p97.5") == pytest.approx([g[3] for g in gains(project)][::-1])
+
+
+@EITHER
+@EACH
+def test_load_of_the_host(asking: Asking, project: str) -> None:
+    cpu = [value for _, value in samples(PROJECTS.index(project))]
+    (newest,) = asking.panel("system", "host-latest")[0]
+    assert (newest["CPU"], newest["Memory"]) == (cpu[-1], cpu[-1] + 20)
+    (lines,) = asking.panel("system", "host-load", interval=10)
+    assert [row["CPU"] for row in lines] == cpu
+    sent, received = asking.panel("system", "network-rates", interval=10)
+    assert [row["mean_eth0_send"] for row in sent] == [value + 2 for value in cpu]
+    assert [row["mean_eth0_recv"] for row in received] == [value + 3 for value in cpu]
+    read, written = asking.panel("system", "disk-rates", interval=10)
+    assert [row["mean_disk_read"] for row in read] == [value + 4 for value in cpu]
+    assert [row["mean_disk_write"] for row in written] == [value + 5 for value in cpu]
+    use, memory = asking.panel("system", "gpu-use", interval=10)
+    assert [(row["mean_gpuUse_0"], row["mean_gpuUse_1"]) for row in use] == [(value + 30, 7) for value in cpu]
+    assert {row["mean_gpuMem_0"] for row in memory} == {5}
+    if asking.layout is Layout.CRYOWATCH:
+        (used,) = asking.panel("system", "disk-space", interval=10)
+        assert [row["mean_used:/data"] for row in used] == [value + 1 for value in cpu]
+
+
+@EITHER
+@EACH
+def test_items_per_hour(asking: Asking, project: str) -> None:
+    rows = asking.panel("summary", "throughput", interval=600)[0]
+    assert sum(row["CTF estimates"] for row in rows) / 6 == pytest.approx(COUNT)
+    assert any(row["CTF estimates"] == 0 for row in rows)
+    if asking.layout is Layout.CRYOWATCH:
+        assert sum(row["Micrographs"] for row in rows) / 6 == pytest.approx(COUNT)
+
+
+@EACH
+def test_states_from_before_the_window_and_none_from_after(influx: InfluxServer, project: str) -> None:
+    k = PROJECTS.index(project)
+    asking = Asking(influx, Layout.CRYOWATCH, project)
+    (session,) = asking.panel("summary", "properties")[0]
+    assert (session["Session"], session["Status"], session["Host"], session["Software"]) == (
+        project, "finished", host(project), f"3.{k}",
+    )  # fmt: skip
+    (acquisition,) = asking.panel("summary", "acquisition")[0]
+    assert (acquisition["Voltage (kV)"], acquisition["Pixel size (Å/px)"]) == (300, 1 + k / 10)
+    runs = {row["Id"]: row for row in asking.panel("summary", "runs")[0]}
+    assert {i: (r["Run"], r["Status"], r["Output"], r["Items"]) for i, r in runs.items()} == {
+        "12": (f"ctf {k}", "finished", "outputCTF", COUNT + k),
+        "2": ("import", "running", "outputMovies", 100 * (COUNT + k)),
+        "30": ("picking", "failed", "", None),
+    }
+    assert runs["30"]["time"] == LONG_AGO * SECOND
+    items = {row["output"]: row["Items"] for row in asking.panel("summary", "progress")[0]}
+    assert items == {"outputCTF": COUNT + k, "outputMovies": 100 * (COUNT + k)}
+    assert asking.column("summary", "alerts", "Text") == [f"disk of {k}", f"of {k}"]
+    assert asking.column("summary", "alerts", "Severity") == ["critical", "warning"]
+    assert asking.column("summary", "alerts", "State") == [True, True]
+
+
+@EACH
+def test_tables_of_the_layout_scipion(influx: InfluxServer, project: str) -> None:
+    k = PROJECTS.index(project)
+    asking = Asking(influx, Layout.SCIPION, project)
+    properties = {row["Property"]: row["Value"] for row in asking.panel("summary", "properties")[0]}
+    assert properties == {"<b>Duration</b>": f"1 h {k}", "<b>Status</b>": f"RUNNING {k}"}
+    assert asking.column("summary", "acquisition", "Value") == [300 + k]
+    assert asking.column("summary", "runs", "Run") == [f"<b>ctf {k} (12)</b>", ""]
+    assert asking.column("summary", "runs", "Items") == ["", str(COUNT + k)]
+    assert asking.column("summary", "progress", "CTF estimates") == [COUNT]
+
+
+@EITHER
+@EACH
+def test_a_gallery_shows_images_newest_first(asking: Asking, project: str) -> None:
+    every = micrographs(project)[::-1]
+    rows = asking.panel("gallery", "gallery")[0]
+    assert len(rows) == COUNT
+    assert [row["Defocus"] for row in rows] == pytest.approx([m.defocus * 1e-4 for m in every])
+    assert all(m.name in row["Power spectrum"] for m, row in zip(every, rows, strict=True))
+    assert [row["Resolution"] for row in rows] == [m.resolution for m in every]
+    (newest,) = asking.panel("summary", "newest")[0]
+    assert every[0].name in newest["Micrograph"]
