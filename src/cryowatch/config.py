@@ -22,7 +22,7 @@ from cryowatch.errors import ConfigError
 PREFIX = "CRYOWATCH_"
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
 DEFAULT_DATA_DIR = Path("~/.local/share/cryowatch")
-_SECRETS = ("password", "token")
+_SECRETS = ("password", "token", "url")
 
 
 def _zone(name: str) -> str:

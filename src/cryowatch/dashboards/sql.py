@@ -12,7 +12,7 @@ from typing import Any
 
 from cryowatch.dashboards import payload, stages
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
-from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Scope, quantity, window
+from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, quantity, window
 
 MOST_POINTS = 50_000
 STRETCH = 100
@@ -87,17 +87,17 @@ def _histogram(panel: Panel, scope: Scope) -> Query:
     sql = f"""
         WITH found AS (SELECT {shown} AS x, time, item {rows} AND {field} IS NOT NULL),
         recent AS (SELECT x FROM found ORDER BY time DESC, item DESC LIMIT {RECENT})
-        SELECT 0, CAST((x - :first) / :step AS INTEGER), count(*), NULL, NULL, NULL FROM found
+        SELECT 0, CAST((x - :first) / :step AS INTEGER), count(*), NULL FROM found
             WHERE x >= :first AND x < :last GROUP BY 2
         UNION ALL
-        SELECT 1, CAST((x - :first) / :step AS INTEGER), count(*), NULL, NULL, NULL FROM recent
+        SELECT 1, CAST((x - :first) / :step AS INTEGER), count(*), NULL FROM recent
             WHERE x >= :first AND x < :last GROUP BY 2
         UNION ALL
-        SELECT 2, NULL, count(*), quantile(x, 0.25), quantile(x, 0.5), quantile(x, 0.75) FROM found"""
+        SELECT 2, NULL, count(*), quartiles(x) FROM found"""
     return Query(
         sql=sql,
         parameters={**parameters, "first": bins.start, "last": bins.stop, "step": bins.step},
-        shape=lambda found: payload.histogram(quantity(panel, field), bins, RECENT, found),
+        shape=lambda found: payload.histogram(quantity(panel, field), bins, RECENT, _spread(found, 3)),
     )
 
 
@@ -153,14 +153,20 @@ def _statistics(panel: Panel, scope: Scope, rows: str, fields: Sequence[str]) ->
     for place, field in enumerate(fields):
         within, values = _judged(panel, scope, field)
         parameters.update(values)
-        shown = _shown(panel, field)
+        quartiles = f"quartiles({_shown(panel, field)})" if panel.aggregate is not Aggregate.SHARE else "NULL"
         of = "count(coalesce(defocus_u, resolution))" if field == "resolution" else f"count({field})"
         inside = f"count(CASE WHEN {within} THEN 1 END)" if within else "NULL"
-        selects.append(
-            f"SELECT {place}, count({field}), quantile({shown}, 0.25), quantile({shown}, 0.5),"
-            f" quantile({shown}, 0.75), {inside}, {of} {rows}"
-        )
+        selects.append(f"SELECT {place}, count({field}), {quartiles}, {inside}, {of} {rows}")
     return " UNION ALL ".join(selects), parameters
+
+
+def _spread(rows: Rows, place: int) -> Rows:
+    """Return rows with the text of `quartiles` at a place as three numbers."""
+    spread = []
+    for row in rows:
+        quartiles = [None] * 3 if row[place] is None else [float(q) for q in row[place].split()]
+        spread.append((*row[:place], *quartiles, *row[place + 1 :]))
+    return spread
 
 
 def _statistic_stat(panel: Panel, scope: Scope) -> Query:
@@ -169,7 +175,9 @@ def _statistic_stat(panel: Panel, scope: Scope) -> Query:
     known = [quantity(panel, f) for f in panel.fields]
     judged = [bool(_judged(panel, scope, f)[0]) for f in panel.fields]
     shape = payload.shares if panel.aggregate is Aggregate.SHARE else payload.medians
-    return Query(sql=sql, parameters={**parameters, **limits}, shape=lambda found: shape(known, judged, found))
+    return Query(
+        sql=sql, parameters={**parameters, **limits}, shape=lambda found: shape(known, judged, _spread(found, 2))
+    )
 
 
 def _latest_stat(panel: Panel, scope: Scope) -> Query:
@@ -198,7 +206,7 @@ def _compare(panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=f"{first} UNION ALL {second}",
         parameters={**parameters, **limits},
-        shape=lambda found: payload.comparison(known, RECENT, found),
+        shape=lambda found: payload.comparison(known, RECENT, _spread(found, 2)),
     )
 
 

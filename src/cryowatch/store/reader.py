@@ -238,6 +238,7 @@ class Reader:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA cache_size = -8000")
             connection.create_aggregate("quantile", 2, _Quantile)  # type: ignore[arg-type]
+            connection.create_aggregate("quartiles", 1, _Quartiles)  # type: ignore[arg-type]
             self._threads.connection = connection
         return connection
 
@@ -256,6 +257,21 @@ class _Quantile:
 
     def finalize(self) -> float | None:
         return quantile(sorted(self._values), self._q)
+
+
+class _Quartiles:
+    """SQL aggregate `quartiles(x)`: lower quartile, median and upper quartile as text, between spaces; NULL of nothing.
+
+    A row costs one call of `list.append` and no more: this is what 50,000 rows wait for.
+    """
+
+    def __init__(self) -> None:
+        self._values: list[float | None] = []
+        self.step = self._values.append
+
+    def finalize(self) -> str | None:
+        ordered = sorted(value for value in self._values if value is not None)
+        return " ".join(repr(quantile(ordered, q)) for q in (0.25, 0.5, 0.75)) if ordered else None
 
 
 def quantile(ordered: Sequence[float], q: float) -> float | None:

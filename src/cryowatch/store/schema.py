@@ -199,6 +199,8 @@ CREATE TABLE run_state (
     seq INTEGER PRIMARY KEY,
     FOREIGN KEY (session_id, run) REFERENCES run (session_id, run) ON DELETE CASCADE
 );
+DROP INDEX micrograph_time;
+CREATE INDEX micrograph_time ON micrograph (output_id, time, item);
 CREATE INDEX run_state_run ON run_state (session_id, run, seq);
 CREATE INDEX output_size_seq ON output_size (seq);
 CREATE INDEX host_sample_seq ON host_sample (seq);

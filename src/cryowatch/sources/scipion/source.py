@@ -29,7 +29,7 @@ from cryowatch.sources.scipion.database import Stamp, reading, stamp
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
 from cryowatch.sources.scipion.sets import ItemSet, has_tables
 
-MOST_ITEMS = 10_000
+MOST_ITEMS = 2_000
 SWEEP_NS = 60 * 10**9
 _VERSION = 1
 _ORDER = (OutputKind.CTF, OutputKind.MICROGRAPHS, OutputKind.MOVIES)

@@ -23,6 +23,7 @@ export class Points {
     });
     this.rows = new Map();
     this.columns = null;
+    this.drawn = "";
   }
 
   dispose() {
@@ -34,17 +35,32 @@ export class Points {
     const found = this.overTime ? data.series.map((s) => s.values) : [data.x.values, data.y.values];
     if (!data.partial) {
       this.rows.clear();
+      this.columns = [];
       this.meta = this.overTime ? data.series : [data.x, data.y];
       this.hiddenPoints = data.total - data.shown;
     } else if (!data.id.length) {
       return;
     }
-    for (let i = 0; i < data.id.length; i += 1) this.rows.set(data.id[i], [data.time[i], ...found.map((values) => values[i])]);
-    this.columns = [...this.rows].map(([id, row]) => [id, ...row]).sort((a, b) => a[1] - b[1]);
-    this.draw();
+    for (let i = 0; i < data.id.length; i += 1) this.add([data.id[i], data.time[i], ...found.map((values) => values[i])]);
+    this.draw(true);
   }
 
-  draw() {
+  // Rows stay in order of time; nearly all come at the end.
+  add(row) {
+    const old = this.rows.get(row[0]);
+    if (old && old[1] === row[1]) {
+      old.splice(0, old.length, ...row);
+      return;
+    }
+    if (old) this.columns.splice(this.columns.indexOf(old), 1);
+    this.rows.set(row[0], row);
+    const last = this.columns[this.columns.length - 1];
+    if (!last || last[1] <= row[1]) this.columns.push(row);
+    else this.columns.splice(place(this.columns, row[1] + 1), 0, row);
+  }
+
+  // Where only points came, ECharts gets those and the end of the axis, not everything anew.
+  draw(pointsAlone = false) {
     if (!this.columns) return;
     const c = colours();
     const limits = this.described.limits.map((limit) => this.view.bounds(limit));
@@ -52,13 +68,22 @@ export class Points {
     const large = count > 4000;
     const size = large ? 3 : count > 800 ? 4 : 5;
     const series = this.overTime ? this.timeSeries(c, limits, large, size) : this.scatter(c, limits, large, size);
+    const shape = `${series.map((s) => s.name)} ${large} ${size} ${JSON.stringify(limits)}`;
+    const same = pointsAlone && this.drawn === shape;
+    this.drawn = shape;
     const extent = count ? this.columns[count - 1][1] - this.columns[0][1] : 0;
     const [x] = this.meta;
+    if (same) {
+      const axis = this.overTime ? { xAxis: timeAxis(c, this.view, extent, this.columns[0]?.[1]) } : {};
+      this.chart.chart.setOption({ ...axis, series: series.map(({ data }) => ({ data })) });
+      this.note(this.summary());
+      return;
+    }
     this.chart.set({
       toolbox: this.overTime ? zoomTool : undefined,
       legend: this.overTime && this.meta.length > 1 ? { top: 0, right: 8, icon: "circle", itemWidth: 8, itemHeight: 8, textStyle: { color: c.muted } } : undefined,
       grid: { left: 8, right: 24, top: this.overTime && this.meta.length > 1 ? 28 : 16, bottom: this.overTime ? 8 : 24, containLabel: true },
-      xAxis: this.overTime ? timeAxis(c, this.view, extent)
+      xAxis: this.overTime ? timeAxis(c, this.view, extent, this.columns[0]?.[1])
         : valueAxis(c, { name: `${x.label} (${x.unit})`, nameLocation: "middle", nameGap: 24, nameTextStyle: { color: c.muted } }),
       yAxis: valueAxis(c),
       series,
@@ -76,11 +101,11 @@ export class Points {
       for (const row of this.columns) {
         const value = row[k + 2];
         if (value === null) continue;
-        (isOutside(value, limit) ? outside : inside).push([row[1], value]);
+        (isOutside(value, limit) ? outside : inside).push(row[1], value);
       }
       const shared = { type: "scatter", large, largeThreshold: 0, progressive: 0, symbolSize: size, silent: true };
-      series.push({ ...shared, name: meta.label, data: inside, itemStyle: { color: c.series[k], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", meta.unit, meta.decimals) : undefined });
-      if (outside.length) series.push({ ...shared, name: meta.label, data: outside, symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } });
+      series.push({ ...shared, name: meta.label, data: Float64Array.from(inside), itemStyle: { color: c.series[k], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", meta.unit, meta.decimals) : undefined });
+      if (limit) series.push({ ...shared, name: meta.label, data: Float64Array.from(outside), symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } });
     });
     return series;
   }
@@ -88,12 +113,12 @@ export class Points {
   scatter(c, limits, large, size) {
     const limit = limits.find((l) => l.field === this.described.fields[1].name);
     const split = [[], []];
-    for (const row of this.columns) split[isOutside(row[3], limit) ? 1 : 0].push([row[2], row[3]]);
+    for (const row of this.columns) split[isOutside(row[3], limit) ? 1 : 0].push(row[2], row[3]);
     const shared = { type: "scatter", large, largeThreshold: 0, progressive: 0, symbolSize: size, silent: true };
     const [x, y] = this.meta;
     return [
-      { ...shared, name: x.label, data: split[0], itemStyle: { color: c.series[0], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", y.unit, y.decimals) : undefined },
-      { ...shared, data: split[1], symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } },
+      { ...shared, name: x.label, data: Float64Array.from(split[0]), itemStyle: { color: c.series[0], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", y.unit, y.decimals) : undefined },
+      { ...shared, name: "outside", data: Float64Array.from(split[1]), symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } },
     ];
   }
 

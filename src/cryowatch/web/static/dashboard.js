@@ -16,14 +16,26 @@ const panels = new Map();
 let generation = null;
 let pending = null;
 let working = false;
+let rested = 0;
 
-const observer = new IntersectionObserver((entries) => {
+// After panels that are computed anew each time, a pause of so many times as long as they took.
+const REST = 8;
+
+// Panels within a screen's reach are loaded once; those in sight are kept up to date.
+const near = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     const panel = panels.get(entry.target.dataset.panel);
     panel.near = entry.isIntersecting;
-    if (panel.near && panel.stale) schedule(0);
+    if (panel.near && panel.head === null) schedule(0);
   }
 }, { rootMargin: "400px 0px" });
+const sight = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const panel = panels.get(entry.target.dataset.panel);
+    panel.inSight = entry.isIntersecting;
+    if (panel.inSight && panel.stale) schedule(0);
+  }
+});
 
 async function start() {
   const definition = await get(sessionPath(session, "dashboards", dashboard), view.variables());
@@ -32,7 +44,8 @@ async function start() {
     const panel = new Panel(described, view);
     panels.set(described.id, panel);
     place.append(panel.node);
-    observer.observe(panel.node);
+    near.observe(panel.node);
+    sight.observe(panel.node);
   }
   await showSession();
   new Toolbar(view, byId("toolbar"));
@@ -49,12 +62,12 @@ async function showSession() {
 
 function reload() {
   generation = null;
-  for (const panel of panels.values()) panel.stale = true;
+  rested = 0;
+  for (const panel of panels.values()) panel.forget();
   changed();
 }
 
 function changed(change) {
-  if (change && generation !== null && change.generation !== generation) generation = null;
   for (const panel of panels.values()) panel.stale = true;
   if (!document.hidden) schedule(change ? 400 : 0);
 }
@@ -67,39 +80,48 @@ function schedule(wait) {
   }, wait);
 }
 
-// Panels near the window are asked for first, and those with the same position together.
-async function update() {
-  const wanted = [...panels.values()].filter((p) => p.near && p.stale);
-  if (!wanted.length) return;
-  working = true;
-  try {
-    const whole = generation === null;
-    const groups = Map.groupBy ? Map.groupBy(wanted, (p) => (whole ? null : p.head)) : grouped(wanted, (p) => (whole ? null : p.head));
-    const session_ = showSession();
-    for (const [after, members] of groups) {
-      const query = { ...view.query(), panels: members.map((p) => p.id).join(","), after };
-      const answer = await get(sessionPath(session, "data", dashboard), query);
-      if (!whole && answer.generation !== generation) {
-        generation = null;
-        break;
-      }
-      generation = answer.generation;
-      for (const panel of members) panel.show(answer.panels[panel.id], answer.head);
-    }
-    await session_;
-    waiting();
-  } catch (error) {
-    for (const panel of wanted) if (panel.head === null) panel.fail(error.message);
-  }
-  working = false;
-  document.body.dataset.ready = "yes";
-  if ([...panels.values()].some((p) => p.near && p.stale && !p.failed)) schedule(600);
+// What is asked for next: points that are already drawn, as only new ones travel; then those in sight that are not; then
+// what is computed anew each time, at a pace; then what may soon be in sight. A panel that hid itself may have data now.
+function next() {
+  const stale = [...panels.values()].filter((p) => p.stale && !p.failed);
+  const inSight = stale.filter((p) => p.inSight || p.node.hidden);
+  const points = inSight.filter((p) => p.incremental && !p.node.hidden);
+  const others = inSight.filter((p) => !points.includes(p));
+  const due = Date.now() >= rested || others.some((p) => p.head === null);
+  const groups = [
+    points.filter((p) => p.head !== null),
+    points.filter((p) => p.head === null),
+    due ? others : [],
+    stale.filter((p) => p.near && p.head === null).slice(0, 4),
+  ];
+  return groups.find((group) => group.length) ?? [];
 }
 
-function grouped(items, key) {
-  const groups = new Map();
-  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
-  return groups;
+async function update() {
+  working = true;
+  try {
+    for (let wanted = next(); wanted.length; wanted = next()) {
+      const partial = generation !== null && wanted.every((p) => p.incremental && p.head !== null && !p.node.hidden);
+      const after = partial ? Math.min(...wanted.map((p) => p.head)) : null;
+      const began = performance.now();
+      const answer = await get(sessionPath(session, "data", dashboard), { ...view.query(), panels: wanted.map((p) => p.id).join(","), after });
+      if (generation !== null && answer.generation !== generation) {
+        generation = null;
+        for (const panel of panels.values()) panel.forget();
+        continue;
+      }
+      generation = answer.generation;
+      for (const panel of wanted) panel.show(answer.panels[panel.id], answer.head);
+      document.body.dataset.ready = "yes";
+      if (!wanted.every((p) => p.incremental)) rested = Date.now() + REST * (performance.now() - began);
+    }
+    await showSession();
+    waiting();
+  } catch (error) {
+    for (const panel of next()) if (panel.head === null) panel.fail(error.message);
+  }
+  working = false;
+  if ([...panels.values()].some((p) => p.stale && (p.inSight || p.node.hidden))) schedule(Math.max(600, rested - Date.now()));
 }
 
 const WAITING = {

@@ -40,6 +40,8 @@ export class Panel {
     this.head = null;
     this.stale = true;
     this.near = false;
+    this.inSight = false;
+    this.incremental = described.record === "micrograph" && (described.kind === "scatter" || (described.kind === "timeseries" && described.style === "points"));
     this.failed = false;
     this.drawn = null;
     this.note = el("span", { class: "note" });
@@ -82,6 +84,12 @@ export class Panel {
     const needed = this.node.querySelector("header").offsetHeight + this.body.querySelector("table").offsetHeight + 16;
     const rows = Math.ceil((needed + Number.parseFloat(style.rowGap)) / (ROW + Number.parseFloat(style.rowGap)));
     this.node.style.setProperty("--height", this.described.width < 12 ? this.described.height : Math.min(this.described.height, rows));
+  }
+
+  // Asked for whole again; what is shown stays until then.
+  forget() {
+    this.stale = true;
+    this.head = null;
   }
 
   fail(text) {
