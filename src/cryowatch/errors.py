@@ -19,7 +19,7 @@
     ├── SinkError              what the store holds cannot be delivered now; nothing is dropped
     │   ├── SinkAway               the server is away or busy: try again soon
     │   └── SinkRefused            it refuses: a person has to see to it
-    ├── ServerError            InfluxDB cannot be reached, refuses, or is not of the kind that was expected
+    ├── ServerError            InfluxDB or Grafana cannot be reached, refuses, or is not of the kind that was expected
     └── ImageError             an image cannot be shown
         ├── ImageMissing           no such file
         ├── ImageIncomplete        shorter than its header says: perhaps still being written
@@ -127,7 +127,7 @@ class SinkRefused(SinkError):
 
 
 class ServerError(CryowatchError):
-    """InfluxDB cannot be reached, refuses, or is not of the kind that was expected."""
+    """InfluxDB or Grafana cannot be reached, refuses, or is not of the kind that was expected."""
 
 
 class ImageError(CryowatchError):

@@ -1,0 +1,224 @@
+"""The dashboards into a running Grafana 10 to 13, over its HTTP API, with a service account's token.
+
+Only what is ours is overwritten: a dashboard whose newest version was saved by cryowatch, which says so in the
+version's message.  One that a person saved, or that somebody else made at the same address, is left alone unless
+`overwrite`.  A dashboard that is the same already gets no new version.  Between looking and writing nobody else's
+change is lost: the version that was looked at goes along, and Grafana refuses where it has moved on.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import httpx2
+
+from cryowatch import __version__
+from cryowatch.errors import ConfigError, ServerError, one_line
+from cryowatch.grafana.provision import FOLDER, DataSource
+
+TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
+MESSAGE = f"cryowatch {__version__}"
+
+_REMEDIES = {
+    400: "Grafana does not take it; is it Grafana 10 or newer?",
+    401: "Check the token: is it whole, of this Grafana, and not expired?",
+    403: "The service account needs the role Editor, and Admin for the data source",
+    404: "Is --url the address of a Grafana, with its path if it has one?",
+    409: "Something of this name is there already, with another uid: rename or remove it in Grafana",
+    412: "Somebody saved it meanwhile, or its title is taken in the folder: look at it in Grafana, then push again",
+    413: "A server before Grafana limits the size of requests: raise its limit",
+    422: "Grafana does not take it; is it Grafana 10 or newer?",
+    429: "Grafana is busy: try again later",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was pushed, and what became of it; `kept` needs a person."""
+
+    what: str
+    state: Literal["made", "changed", "same", "kept", "note"]
+    reason: str = ""
+
+
+class Grafana:
+    """Grafana's HTTP API as one service account; the token is never shown, and redirects are not followed with it."""
+
+    def __init__(self, url: str, token: str, *, ca_file: Path | None = None) -> None:
+        """Raise `ConfigError` for an address, a token or a certificate file that is none."""
+        self._url = _address(url)
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise ConfigError("is not a service account's token", where="--token-file")
+        try:
+            context = ssl.create_default_context(cafile=ca_file)
+        except OSError as error:
+            what = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+            raise ConfigError(what, where=ca_file, remedy="--ca-file is the authority's certificate") from None
+        self._client = httpx2.Client(
+            base_url=self._url,
+            headers={"Authorization": f"Bearer {token}", "User-Agent": f"cryowatch/{__version__}"},
+            verify=context,
+            timeout=TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether nobody between can read the token."""
+        return self._url.scheme == "https"
+
+    def get(self, path: str) -> Any | None:
+        """Return what is there, None for 404; raises `ServerError`."""
+        return self._ask("GET", path, absent=True)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Create or change; raises `ServerError`."""
+        return self._ask("POST", path, body)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Replace; raises `ServerError`."""
+        return self._ask("PUT", path, body)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, absent: bool = False) -> Any:
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx2.TransportError as error:
+            raise self._unreached(error) from None
+        if absent and answer.status_code == 404 and _said(answer):
+            return None
+        if answer.is_redirect:
+            where = one_line(answer.headers.get("location", "elsewhere"))
+            raise ServerError(f"sends elsewhere, to {where}", where=self._url, remedy="Give that address as --url")
+        if not answer.is_success:
+            raise self._refused(answer, path)
+        try:
+            return answer.json()
+        except ValueError:
+            raise ServerError("does not answer as a Grafana", where=self._url, remedy=_REMEDIES[404]) from None
+
+    def _refused(self, answer: httpx2.Response, path: str) -> ServerError:
+        status = answer.status_code
+        said = _said(answer) or answer.reason_phrase or "no reason given"
+        remedy = _REMEDIES.get(status, "Look at Grafana's log" if status >= 500 else None)
+        return ServerError(f"answers {status} ({said.rstrip('.')})", where=self._url.join(path), remedy=remedy)
+
+    def _unreached(self, error: httpx2.TransportError) -> ServerError:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                what = f"shows a certificate that cannot be verified: {cause.verify_message}"
+                return ServerError(what, where=self._url, remedy="Name its authority's certificate with --ca-file")
+            if isinstance(cause, ssl.SSLError):
+                return ServerError("speaks no TLS that fits", where=self._url, remedy="Is it http, not https?")
+            cause = cause.__cause__ or cause.__context__
+        return ServerError(f"cannot be reached: {str(error) or type(error).__name__}", where=self._url)
+
+
+def _address(url: str) -> httpx2.URL:
+    try:
+        found = httpx2.URL(url.rstrip("/") + "/")
+    except httpx2.InvalidURL:
+        found = httpx2.URL("")
+    host = found.host
+    if found.scheme not in ("http", "https") or not host or "%" in host or found.userinfo or found.query:
+        remedy = "Write it like https://grafana.example.org:3000"
+        raise ConfigError("is not Grafana's address", where="--url", remedy=remedy)
+    return found
+
+
+def _said(answer: httpx2.Response) -> str:
+    """Return Grafana's message of an error; "" where it is not Grafana that answered."""
+    try:
+        found = answer.json()
+    except ValueError:
+        return ""
+    return str(found.get("message") or "") if isinstance(found, dict) else ""
+
+
+def push(
+    grafana: Grafana,
+    compiled: Sequence[Mapping[str, Any]],
+    *,
+    source: DataSource | None = None,
+    overwrite: bool = False,
+) -> Iterator[Step]:
+    """Push the folder, the data source where one is given, and the dashboards; raises `ServerError` at the first wrong.
+
+    What came before stays, and pushing again goes on from there.
+    """
+    if not grafana.encrypted:
+        yield Step("token", "note", "http sends it for everybody between to read: see `cryowatch tls create`")
+    yield _folder(grafana)
+    if source is not None:
+        yield _data_source(grafana, source)
+    for dashboard in compiled:
+        yield _dashboard(grafana, dashboard, overwrite=overwrite)
+
+
+def _folder(grafana: Grafana) -> Step:
+    what = f"folder {FOLDER}"
+    if grafana.get(f"api/folders/{FOLDER}") is not None:
+        return Step(what, "same")
+    grafana.post("api/folders", {"uid": FOLDER, "title": FOLDER})
+    return Step(what, "made")
+
+
+def _data_source(grafana: Grafana, source: DataSource) -> Step:
+    """Make or set the data source of our uid; Grafana never tells its password, so it is set each time."""
+    settings = source.settings()
+    what = f"data source {settings['name']}"
+    found = grafana.get(f"api/datasources/uid/{settings['uid']}")
+    if found is None:
+        grafana.post("api/datasources", settings)
+        return Step(what, "made")
+    if found.get("readOnly"):
+        return Step(what, "kept", "it is provisioned from Grafana's own files")
+    grafana.put(f"api/datasources/uid/{settings['uid']}", {**settings, "isDefault": bool(found.get("isDefault"))})
+    return Step(what, "changed")
+
+
+def _dashboard(grafana: Grafana, dashboard: Mapping[str, Any], *, overwrite: bool) -> Step:
+    what = f"dashboard {dashboard['title']}"
+    found = grafana.get(f"api/dashboards/uid/{dashboard['uid']}")
+    if found is None:
+        grafana.post("api/dashboards/db", _saved(dashboard, version=0))
+        return Step(what, "made")
+    there, meta = found["dashboard"], found.get("meta", {})
+    if meta.get("provisioned"):
+        return Step(what, "kept", "it is provisioned from Grafana's own files")
+    if _plain(there) == _plain(dashboard) and meta.get("folderUid") == FOLDER:
+        return Step(what, "same")
+    if not overwrite and not _ours(grafana, str(dashboard["uid"])):
+        return Step(what, "kept", "a person saved it, or it is somebody else's: --overwrite replaces it")
+    grafana.post("api/dashboards/db", _saved(dashboard, version=int(there.get("version", 0))))
+    return Step(what, "changed")
+
+
+def _saved(dashboard: Mapping[str, Any], *, version: int) -> dict[str, Any]:
+    body = {**dashboard, "id": None, "version": version}
+    return {"dashboard": body, "folderUid": FOLDER, "overwrite": False, "message": MESSAGE}
+
+
+def _plain(dashboard: Mapping[str, Any]) -> str:
+    """Return a dashboard without what Grafana adds."""
+    return json.dumps({k: v for k, v in dashboard.items() if k not in ("id", "version")}, sort_keys=True)
+
+
+def _ours(grafana: Grafana, uid: str) -> bool:
+    """Return whether the newest version says that cryowatch saved it; Grafana 12 wraps the list of versions."""
+    found = grafana.get(f"api/dashboards/uid/{uid}/versions?limit=1")
+    versions = found.get("versions") if isinstance(found, dict) else found
+    newest = versions[0] if versions else {}
+    return str(newest.get("message") or "").startswith("cryowatch ")
