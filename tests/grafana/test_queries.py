@@ -29,10 +29,11 @@ from tests.grafana.points import (
     samples,
     scipion_lines,
 )
-from tests.influx.server import INFLUXD, InfluxServer
+from tests.influx.server import ADMIN, INFLUXD, InfluxServer
 
 pytestmark = pytest.mark.skipif(not INFLUXD.exists(), reason="no influxd on this machine")
 
+READER = ("scipion_reader", "only for tests")
 LIMITS = {"defocus_max": "2.0", "resolution_max": "5.5", "astigmatism_max": "30"}
 EITHER = pytest.mark.parametrize("layout", Layout)
 EACH = pytest.mark.parametrize("project", PROJECTS, ids=["plain", "hostile", "pattern"])
@@ -41,10 +42,12 @@ Rows = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
-    server = InfluxServer(tmp_path_factory.mktemp("influx"), auth=False)
+    server = InfluxServer(tmp_path_factory.mktemp("influx"))
+    server.query(f"CREATE USER {READER[0]} WITH PASSWORD '{READER[1]}'")
     for layout, lines in ((Layout.CRYOWATCH, cryowatch_lines()), (Layout.SCIPION, scipion_lines())):
         server.query(f"CREATE DATABASE {layout}")
-        answer = httpx2.post(f"{server.url}/write?db={layout}", content="\n".join(lines).encode())
+        server.query(f"GRANT READ ON {layout} TO {READER[0]}")
+        answer = httpx2.post(f"{server.url}/write?db={layout}", content="\n".join(lines).encode(), auth=ADMIN)
         assert answer.status_code == 204, answer.text
     yield server
     server.stop()
@@ -60,7 +63,7 @@ class Asking:
 
     def run(self, query: str, *, interval: int = 60) -> Rows:
         text = expand(query, self.variables, start=START, stop=STOP, interval=interval)
-        return self.influx.rows(text, database=self.layout)
+        return self.influx.rows(text, database=self.layout, auth=READER)
 
     def panel(self, dashboard: str, panel: str, *, interval: int = 60) -> list[Rows]:
         queries = compile_influxql(find(dashboard).panel(panel), self.layout)
@@ -114,7 +117,7 @@ def test_only_an_open_list_knows_names(influx: InfluxServer, layout: Layout) -> 
         assert not [v for v in closed if v["type"] == "query" and "${project:regex}" not in v["query"]]
     variables = compile_grafana(STANDARD[0], layout, open_list=True)["templating"]["list"]
     query = next(v["query"] for v in variables if v["name"] == "project")
-    found = influx.rows(query, database=layout)
+    found = influx.rows(query, database=layout, auth=READER)
     assert {row.get("value") or row["name"] for row in found} == set(PROJECTS)
 
 

@@ -80,7 +80,7 @@ def _session(layout: Layout) -> Drawing:
     """A line for each property; one row of columns is turned by Grafana."""
     if layout is Layout.SCIPION:
         return _table([override("Property", [("mappings", _mapped(IN_BOLD))])], [without_time()], header=False)
-    turned = model.DataTransformerConfig(id_val="reduce", options={"reducers": ["lastNotNull"]})
+    turned = model.DataTransformerConfig(id_val="reduce", options={"mode": "seriesToRows", "reducers": ["lastNotNull"]})
     return _table([], [turned], header=False)
 
 

@@ -146,7 +146,7 @@ def _data_source(source: DataSource) -> str:
             lines += [f"      {name}: {json.dumps(inner, ensure_ascii=False)}" for name, inner in value.items()]
         else:
             lines.append(f"{start}{key}: {json.dumps(value, ensure_ascii=False)}")
-    return "\n".join([*lines, "    isDefault: true", "    editable: false", ""])
+    return "\n".join([*lines, "    editable: false", ""])
 
 
 _PROVIDER = f"""\
