@@ -46,7 +46,10 @@ STRANGERS = {("sources", "images"), ("images", "sources"), ("sinks", "sources"),
 """Who must not import whom although the layers would let them."""
 
 PIXELS = {"numpy", "mrcfile", "PIL", "tifffile"}
-HEAVY = PIXELS | {"starlette", "uvicorn", "jinja2", "pydantic", "pydantic_settings", "sqlite3", "psutil", "orjson", "httpx2", "cryptography", "grafana_foundation_sdk"}
+HEAVY = PIXELS | {
+    "starlette", "uvicorn", "jinja2", "pydantic", "pydantic_settings", "sqlite3", "psutil", "orjson", "httpx2",
+    "cryptography", "grafana_foundation_sdk",
+}  # fmt: skip
 
 
 def part_of(module: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from cryowatch.errors import ConfigError
@@ -89,6 +89,13 @@ class Images(_Section):
     workers: int = Field(default=1, ge=1, le=16, description="Processes that render, at low priority.")
 
 
+class Facility(_Section):
+    """Who runs this, as the pages show it."""
+
+    name: str = Field(default="", max_length=80, description="Name of the facility.")
+    logo: Directory | None = Field(default=None, description="Its logo: an SVG, PNG or JPEG file.")
+
+
 def _url(text: str) -> str:
     scheme, _, rest = text.partition("://")
     if "@" in rest:
@@ -153,6 +160,20 @@ class Settings(BaseSettings):
     host: Host = Host()
     images: Images = Images()
     influx: Influx = Influx()
+    facility: Facility = Facility()
+    limits: dict[str, float] = Field(default={}, description="What the limits that readers can move are at first.")
+    dashboards: dict[str, Any] = Field(default={}, description="Changes of the dashboards, and own ones.")
+    _file: Path = PrivateAttr(default=DEFAULT_FILE)
+
+    @property
+    def file(self) -> Path:
+        """The file that the settings come from, or would."""
+        return self._file
+
+    def read_from(self, file: Path) -> Settings:
+        """Return these settings, knowing their file."""
+        self._file = file
+        return self
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -183,7 +204,7 @@ def load(file: Path | None = None, *, environment: Mapping[str, str] | None = No
         if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG":
             _check_variable(name)
     try:
-        return Settings(**values)
+        return Settings(**values).read_from(path)
     except ValidationError as error:
         raise _explained(error, path, values, environment) from None
     except SettingsError as error:

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cryowatch import __version__
 from cryowatch.agent import Agent
 from cryowatch.config import Influx, Settings, Web, at_home, load
+from cryowatch.dashboards import Dashboard
 from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.sources.discovery import find_projects
@@ -92,6 +93,24 @@ def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
     )
     layout = ScipionLayout(shift_hours=told.shift_hours) if told.layout == "scipion" else CryowatchLayout()
     return [Delivery(store, influx.Influx(access), layout)]
+
+
+def _dashboards(chosen: Settings) -> Sequence[Dashboard]:
+    """Return the dashboards as the facility wants them; raises `ConfigError`."""
+    from cryowatch.dashboards.custom import customised  # noqa: PLC0415
+
+    return customised(chosen.dashboards, chosen.limits, file=chosen.file)
+
+
+def _logo(chosen: Settings) -> Path | None:
+    """Return the facility's logo; raises `ConfigError` where it is none."""
+    from cryowatch.web.pages import LOGO_KINDS  # noqa: PLC0415
+
+    logo = chosen.facility.logo
+    if logo is not None and (logo.suffix.lower() not in LOGO_KINDS or not logo.is_file()):
+        kinds = ", ".join(LOGO_KINDS)
+        raise ConfigError(f"must be a file that is there and ends in {kinds}", where=f"{chosen.file}: facility.logo")
+    return logo
 
 
 @contextlib.contextmanager
@@ -198,6 +217,9 @@ def _serve_pages(chosen: Settings, store: Store, agent: Agent, *, browser: bool)
         host=agent.host,
         last_read=agent.last_read,
         deliveries=lambda: [delivery.described() for delivery in agent.deliveries],
+        dashboards=_dashboards(chosen),
+        facility=chosen.facility.name,
+        logo=_logo(chosen),
     )
     agent.listen(hub.publish)
     agent.start()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cryowatch.dashboards import payload
+from cryowatch.dashboards import find, payload
 from cryowatch.dashboards.definition import Bins
 from cryowatch.model import (
     Alert,
@@ -22,6 +22,9 @@ from cryowatch.model import (
 HOUR = 3_600 * 10**9
 MINUTE_MS = 60_000
 STEP = 2 * MINUTE_MS
+
+
+RUN_FIELDS = find("summary").panel("runs").fields
 
 
 def known(record: type, *fields: str) -> list[Quantity]:
@@ -257,10 +260,10 @@ def test_tables_give_times_in_milliseconds_and_missing_ones_as_none() -> None:
 def test_runs_have_a_column_of_errors_only_where_there_is_one() -> None:
     fine = ("2", "import", "ProtImportMovies", "finished", 0, 9 * 10**9, "", "outputMovies", "SetOfMovies", 5, 0, 10**6)
     failed = ("67", "", "ProtMotionCorr", "failed", None, None, "no GPU", None, None, None, None, None)
-    data = payload.runs([fine])
+    data = payload.runs(RUN_FIELDS, [fine])
     assert data["columns"][-1]["label"] == "Took"
     assert data["rows"] == [["import", "ProtImportMovies", "finished", "outputMovies", 5, 0, 1, 0, 9000]]
-    data = payload.runs([fine, failed])
+    data = payload.runs(RUN_FIELDS, [fine, failed])
     assert data["columns"][-1]["label"] == "Error"
     assert data["rows"][0][-1] is None
     assert data["rows"][1] == [

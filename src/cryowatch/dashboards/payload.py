@@ -319,22 +319,25 @@ def table(fields: Sequence[str], known: Sequence[Quantity], rows: Rows) -> Data:
     return {"columns": columns, "rows": cells, "total": len(cells)}
 
 
-_RUN_COLUMNS = (
-    ("Run", "text"),
-    ("Protocol", "text"),
-    ("Status", "status"),
-    ("Output", "text"),
-    ("Items", "count"),
-    ("Last hour", "count"),
-    ("Newest", "age"),
-    ("Started", "time"),
-    ("Took", "duration"),
-    ("Error", "text"),
-)
+_RUN_COLUMNS = {
+    "label": ("Run", "text"),
+    "class_name": ("Protocol", "text"),
+    "status": ("Status", "status"),
+    "output": ("Output", "text"),
+    "size": ("Items", "count"),
+    "last_hour": ("Last hour", "count"),
+    "newest": ("Newest", "age"),
+    "started": ("Started", "time"),
+    "took": ("Took", "duration"),
+    "error": ("Error", "text"),
+}
 
 
-def runs(rows: Rows) -> Data:
-    """Rows of (id, label, class, status, start, end, error, output, its class, size, in the last hour, newest)."""
+def runs(fields: Sequence[str], rows: Rows) -> Data:
+    """The columns of these fields.
+
+    Rows of (id, label, class, status, start, end, error, output, its class, size, in the last hour, newest).
+    """
     if not rows:
         return EMPTY
     cells = []
@@ -343,6 +346,10 @@ def runs(rows: Rows) -> Data:
         times = [None if t is None else t // _MILLISECOND for t in (newest, started)]
         cells.append([label or class_name, class_name, status, output, size, last_hour, *times, took, error or None])
     with_error = any(row[-1] for row in cells)
-    shown = len(_RUN_COLUMNS) - (not with_error)
-    columns = [{"label": label, "unit": "", "decimals": None, "format": f} for label, f in _RUN_COLUMNS[:shown]]
-    return {"columns": columns, "rows": [row[:shown] for row in cells], "total": len(cells)}
+    places = {field: place for place, field in enumerate(_RUN_COLUMNS)}
+    shown = [field for field in fields if field in places and (field != "error" or with_error)]
+    columns = [
+        {"label": _RUN_COLUMNS[field][0], "unit": "", "decimals": None, "format": _RUN_COLUMNS[field][1]}
+        for field in shown
+    ]
+    return {"columns": columns, "rows": [[row[places[f]] for f in shown] for row in cells], "total": len(cells)}

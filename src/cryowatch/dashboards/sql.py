@@ -21,6 +21,8 @@ RECENT = 50
 
 def compile_panel(panel: Panel, scope: Scope) -> Query:
     """Return the query of a panel; raises ValueError for a definition that cannot be drawn."""
+    if panel.kind is PanelKind.TEXT:
+        return Query(sql="SELECT 1", parameters={}, shape=lambda _: {"text": panel.text})
     compiler = _COMPILERS.get((panel.record, panel.kind))
     if compiler is None:
         raise ValueError(f"the panel {panel.id} asks for a {panel.kind} of {panel.record}, which cannot be drawn")

@@ -59,7 +59,7 @@ def rate(_panel: Panel, scope: Scope) -> Query:
     )
 
 
-def runs(_panel: Panel, scope: Scope) -> Query:
+def runs(panel: Panel, scope: Scope) -> Query:
     """One row a run and output: id, label, class, status, start, end, error, output, class, size, rate, newest."""
     sql = f"""
         SELECT run.run, run.label, run.class_name, run.status, run.started, run.ended, run.error,
@@ -73,4 +73,8 @@ def runs(_panel: Panel, scope: Scope) -> Query:
                         (SELECT max(time) FROM output_size WHERE output_id = output.id))
         FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
         WHERE run.session_id = :session ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
-    return Query(sql=sql, parameters={"session": scope.session, "now": scope.now}, shape=payload.runs)
+    return Query(
+        sql=sql,
+        parameters={"session": scope.session, "now": scope.now},
+        shape=lambda found: payload.runs(panel.fields, found),
+    )

@@ -105,7 +105,9 @@ SUMMARY = Dashboard(
         ),
         Panel(
             id="runs", title="Runs", kind=PanelKind.TABLE, record="run", width=12, height=4,
-            fields=("label", "status", "output", "size", "last_hour", "newest", "started", "error"),
+            fields=(
+                "label", "class_name", "status", "output", "size", "last_hour", "newest", "started", "took", "error",
+            ),
             text="Every run of the project with what it has produced.",
         ),
         _OVER_TIME["defocus"],

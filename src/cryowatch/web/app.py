@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -50,6 +51,8 @@ def create_app(
     last_read: Callable[[int], int | None],
     dashboards: Sequence[Dashboard] = STANDARD,
     deliveries: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+    facility: str = "",
+    logo: Path | None = None,
 ) -> Starlette:
     """Return the application.
 
@@ -66,7 +69,7 @@ def create_app(
         clock=clock,
         deliveries=deliveries,
     )
-    pages = Pages(reader, dashboards)
+    pages = Pages(reader, dashboards, facility=facility, logo=logo)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -9,20 +9,25 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from cryowatch import __version__
 from cryowatch.dashboards import Dashboard, find
+from cryowatch.errors import NotFoundError
 from cryowatch.store.reader import Reader
 
 STATIC = Path(__file__).parent / "static"
+LOGO_KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 class Pages:
     """Renders the templates."""
 
-    def __init__(self, reader: Reader, dashboards: Sequence[Dashboard]) -> None:
+    def __init__(
+        self, reader: Reader, dashboards: Sequence[Dashboard], *, facility: str = "", logo: Path | None = None
+    ) -> None:
+        self._logo = logo
         self._reader = reader
         self._dashboards = dashboards
         self._versions: dict[str, tuple[int, str]] = {}
@@ -34,12 +39,15 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals["version"] = __version__
+        self._templates.globals["facility"] = facility
+        self._templates.globals["logo"] = f"/logo?{logo.stat().st_mtime_ns}" if logo is not None else ""
         self._templates.globals["static"] = self._static
 
     def routes(self) -> list[Route]:
         """Return the routes of the pages."""
         return [
             Route("/", self.sessions),
+            Route("/logo", self.logo),
             Route("/s/{session}", self.session),
             Route("/s/{session}/{dashboard}", self.dashboard),
         ]
@@ -47,6 +55,12 @@ class Pages:
     def sessions(self, request: Request) -> Response:
         del request
         return self._page("sessions.html", {})
+
+    def logo(self, request: Request) -> Response:
+        del request
+        if self._logo is None or not self._logo.is_file():
+            raise NotFoundError("this facility has no logo", remedy="Set facility.logo")
+        return FileResponse(self._logo, media_type=LOGO_KINDS[self._logo.suffix.lower()])
 
     def session(self, request: Request) -> Response:
         session = self._reader.session(request.path_params["session"])

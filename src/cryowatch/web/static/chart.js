@@ -91,7 +91,7 @@ export function timeLabel(time, extent) {
   const date = new Date(time);
   const midnight = date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0;
   if (midnight && extent > DAY / 4) return `${date.getDate()} ${date.toLocaleString("en", { month: "short" })}`;
-  return extent < 240000 ? `${clock(time)}:${String(date.getSeconds()).padStart(2, "0")}` : clock(time);
+  return extent < 480000 ? `${clock(time)}:${String(date.getSeconds()).padStart(2, "0")}` : clock(time);
 }
 
 export function valueAxis(c, more = {}) {

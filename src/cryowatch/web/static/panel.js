@@ -8,6 +8,7 @@ import { Gallery } from "./gallery.js";
 import { Newest } from "./newest.js";
 import { Stats } from "./stats.js";
 import { Table } from "./table.js";
+import { Text } from "./text.js";
 
 function drawer(described) {
   switch (described.kind) {
@@ -17,6 +18,7 @@ function drawer(described) {
     case "heatmap": return Bins;
     case "scatter": return Points;
     case "timeseries": return described.style === "points" ? Points : Lines;
+    case "text": return Text;
     case "gallery": return described.width === 12 ? Gallery : Newest;
     default: return Table;
   }
