@@ -16,6 +16,7 @@ from cryowatch.store.reader import Reader, Row
 from cryowatch.store.writer import FILE_NAME
 
 _HEALTHY = ("ok", "busy")
+_DAY = 86_400 * 10**9
 _ONE_LINE = 10_000
 """Columns for what is no terminal, so that each session stays on its line."""
 
@@ -54,14 +55,19 @@ def status(data_dir: Path, *, as_json: bool, out: TextIO) -> int:
     """Print how every session is; returns 0 where all is well, 1 where something needs a person."""
     reader = open_reader(data_dir)
     found = [_session_status(reader, row) for row in reader.sessions()]
-    needing = [s for s in found if s["needs"]]
+    deliveries = [_delivery_status(row) for row in reader.followers(since=time.time_ns() - _DAY)]
+    needing = [s for s in (*found, *deliveries) if s["needs"]]
     if as_json:
-        json.dump({"healthy": not needing, "sessions": found}, out, indent=2)
+        json.dump({"healthy": not needing, "sessions": found, "deliveries": deliveries}, out, indent=2)
         out.write("\n")
     elif not found:
         out.write("No session is known yet.\n")
     else:
         _print_status(found, out)
+        for delivery in deliveries:
+            out.write(
+                one_line(f"{delivery['where']}: {'; '.join(delivery['needs']) or 'well'}; ") + _left(delivery) + "\n"
+            )
     return 1 if needing else 0
 
 
@@ -88,6 +94,21 @@ def _session_status(reader: Reader, row: Row) -> dict[str, Any]:
         **counts,
         "needs": needs,
     }
+
+
+def _delivery_status(row: Row) -> dict[str, Any]:
+    return {
+        "where": row["follower"],
+        "behind": row["behind"],
+        "refused": row["rejected"],
+        "seen": row["seen"],
+        "needs": [row["problem"]] if row["problem"] else [],
+    }
+
+
+def _left(delivery: Mapping[str, Any]) -> str:
+    refused = f", {delivery['refused']:,} points were refused" if delivery["refused"] else ""
+    return f"{delivery['behind']:,} changes behind{refused}"
 
 
 def _print_status(found: list[dict[str, Any]], out: TextIO) -> None:
