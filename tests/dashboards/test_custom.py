@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from cryowatch.dashboards import STANDARD, Dashboard, PanelKind, Scope, compile_panel
 from cryowatch.dashboards.custom import customised
+from cryowatch.dashboards.grafana import compile_grafana, dump
+from cryowatch.dashboards.layouts import Layout
 from cryowatch.errors import ConfigError
 
 FILE = Path("/etc/cryowatch/cryowatch.toml")
@@ -89,8 +92,13 @@ def test_a_facility_has_dashboards_of_its_own() -> None:
 def test_every_kind_of_panel_can_be_added(kind: str) -> None:
     fields = '["resolution", "defocus"]' if kind == "scatter" else '["resolution"]'
     bins = "bins = [2, 20, 0.5]" if kind in ("histogram", "heatmap") else ""
-    found = made(f'[[dashboards.ctf.panels]]\nid = "mine"\nkind = "{kind}"\nfields = {fields}\n{bins}\n')
+    found = made(
+        f'[[dashboards.ctf.panels]]\nid = "mine"\nkind = "{kind}"\ntitle = "Mine"\nfields = {fields}\n{bins}\n'
+    )
     assert ids(found["ctf"])[-1] == "mine"
+    for layout in Layout:
+        grafana = compile_grafana(found["ctf"], layout, dashboards=tuple(found.values()))
+        assert "Mine" in [panel["title"] for panel in json.loads(dump(grafana))["panels"]]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,13 @@ class InfluxServer:
     """One influxd with its data in a folder; `stop` and `start` keep the data, `kill` pulls the plug."""
 
     def __init__(
-        self, folder: Path, *, auth: bool = True, certificate: Path | None = None, key: Path | None = None
+        self,
+        folder: Path,
+        *,
+        auth: bool = True,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        administrator: bool = True,
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -72,6 +78,7 @@ class InfluxServer:
             )
         )
         self._auth = auth
+        self._administrator = auth and administrator
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -90,7 +97,7 @@ class InfluxServer:
                 assert self._process.poll() is None, (self.folder / "influxd.log").read_text()[-2000:]
                 assert time.monotonic() < end
                 time.sleep(0.05)
-        if self._auth:
+        if self._administrator:
             user, password = ADMIN
             statement = f"CREATE USER {user} WITH PASSWORD '{password}' WITH ALL PRIVILEGES"
             self.client.post("/query", data={"q": statement})

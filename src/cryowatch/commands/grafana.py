@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ import typer
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
+    from cryowatch.dashboards import Dashboard
     from cryowatch.grafana.provision import Written
 
 TOKEN_VARIABLE = "GRAFANA_TOKEN"  # noqa: S105  the variable's name
@@ -30,6 +31,15 @@ class LayoutName(StrEnum):
 
 LayoutOption = Annotated[LayoutName, typer.Option("--layout", help="How the data lie in InfluxDB: influx.layout.")]
 OpenList = Annotated[bool, typer.Option("--open-list", help="Let everybody choose from the names of all projects.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Settings in TOML: limits, panels and dashboards of the facility.",
+        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
+        metavar="FILE",
+        readable=False,
+    ),
+]
 Database = Annotated[str, typer.Option(help="InfluxDB's database.", metavar="NAME")]
 User = Annotated[str, typer.Option(help="InfluxDB's account for Grafana: one that may read only.", metavar="USER")]
 
@@ -44,12 +54,13 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the five files.", metavar="DIR", show_default=False)],
     layout: LayoutOption = LayoutName.CRYOWATCH,
     open_list: OpenList = False,
+    config: Config = None,
 ) -> None:
     """Write the five dashboards as JSON, to be imported by hand."""
     from cryowatch.dashboards.layouts import Layout  # noqa: PLC0415
     from cryowatch.grafana import provision as writing  # noqa: PLC0415
 
-    _say(writing.export(out.expanduser(), Layout(layout), open_list=open_list))
+    _say(writing.export(out.expanduser(), Layout(layout), open_list=open_list, dashboards=_dashboards(config)))
     typer.echo("\nIn Grafana: Dashboards, New, Import, one file after the other.")
 
 
@@ -58,6 +69,7 @@ def provision(
     out: Annotated[Path, typer.Option(help="The folder to write.", metavar="DIR", show_default=False)],
     layout: LayoutOption = LayoutName.CRYOWATCH,
     open_list: OpenList = False,
+    config: Config = None,
     influx_url: Annotated[
         str, typer.Option(help="InfluxDB's address, as Grafana reaches it.", metavar="URL")
     ] = "https://influxdb:8086",
@@ -89,7 +101,9 @@ def provision(
         password=f"${password_variable}" if password_variable else f"$__file{{{password_file}}}",
         ca=f"$__file{{{influx_ca_file}}}" if influx_ca_file else "",
     )
-    _say(writing.provision(out.expanduser(), Layout(layout), source, open_list=open_list))
+    _say(
+        writing.provision(out.expanduser(), Layout(layout), source, open_list=open_list, dashboards=_dashboards(config))
+    )
 
 
 @app.command()
@@ -109,6 +123,7 @@ def push(
     ] = None,
     layout: LayoutOption = LayoutName.CRYOWATCH,
     open_list: OpenList = False,
+    config: Config = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Also replace dashboards that a person saved in Grafana.")
     ] = False,
@@ -136,7 +151,6 @@ def push(
 
     Only what cryowatch saved is replaced.
     """
-    from cryowatch.dashboards import STANDARD  # noqa: PLC0415
     from cryowatch.dashboards.grafana import compile_grafana  # noqa: PLC0415
     from cryowatch.dashboards.layouts import Layout  # noqa: PLC0415
     from cryowatch.grafana import push as pushing  # noqa: PLC0415
@@ -151,13 +165,26 @@ def push(
             password=_secret(password_file, PASSWORD_VARIABLE, "--password-file"),
             ca=_read(influx_ca_file) if influx_ca_file else "",
         )
-    compiled = [compile_grafana(d, Layout(layout), open_list=open_list, choose_source=False) for d in STANDARD]
+    dashboards = _dashboards(config)
+    compiled = [
+        compile_grafana(d, Layout(layout), open_list=open_list, choose_source=False, dashboards=dashboards)
+        for d in dashboards
+    ]
     kept = False
     with pushing.Grafana(url, _secret(token_file, TOKEN_VARIABLE, "--token-file"), ca_file=ca_file) as grafana:
         for step in pushing.push(grafana, compiled, source=source, overwrite=overwrite):
             kept |= step.state == "kept"
             typer.echo(f"{step.state:<8}{step.what}" + (f": {step.reason}" if step.reason else ""))
     raise typer.Exit(1 if kept else 0)
+
+
+def _dashboards(config: Path | None) -> Sequence[Dashboard]:
+    """Return the dashboards as the facility wants them."""
+    from cryowatch.config import load  # noqa: PLC0415
+    from cryowatch.dashboards.custom import customised  # noqa: PLC0415
+
+    settings = load(config)
+    return customised(settings.dashboards, settings.limits, file=settings.file)
 
 
 def _say(files: Iterable[Written]) -> None:

@@ -21,7 +21,7 @@ from grafana_foundation_sdk.models import common
 from cryowatch.dashboards.definition import Dashboard, Panel, PanelKind, Variable
 from cryowatch.dashboards.grafana_charts import draw_heat_map, draw_histogram, draw_scatter, draw_stat, draw_time_series
 from cryowatch.dashboards.grafana_fields import Drawing, model
-from cryowatch.dashboards.grafana_tables import draw_gallery, draw_table
+from cryowatch.dashboards.grafana_tables import draw_gallery, draw_table, draw_text
 from cryowatch.dashboards.influxql import InfluxQuery, compile_influxql
 from cryowatch.dashboards.layouts import Layout, host_names, project_names
 from cryowatch.dashboards.standard import STANDARD
@@ -52,6 +52,7 @@ _DRAWERS: Mapping[PanelKind, Callable[[Panel, Layout], Drawing]] = {
     PanelKind.SCATTER: draw_scatter,
     PanelKind.TABLE: draw_table,
     PanelKind.GALLERY: draw_gallery,
+    PanelKind.TEXT: draw_text,
 }
 
 
@@ -128,8 +129,9 @@ def _span(seconds: int) -> str:
 
 
 def _panels(dashboard: Dashboard, layout: Layout) -> list[model.Panel]:
-    compiled = [(panel, compile_influxql(panel, layout)) for panel in dashboard.panels]
-    drawn = [(panel, queries) for panel, queries in compiled if queries]
+    text = PanelKind.TEXT
+    compiled = [(p, () if p.kind is text else compile_influxql(p, layout)) for p in dashboard.panels]
+    drawn = [(panel, queries) for panel, queries in compiled if queries or panel.kind is text]
     places = arrange([(panel.width * SCALE, panel.height * SCALE) for panel, _ in drawn])
     return [
         _panel(number, panel, queries, layout, place)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from grafana_foundation_sdk.models import common, table
+from grafana_foundation_sdk.models import common, table, text
 
 from cryowatch.dashboards.definition import Aggregate, Panel
 from cryowatch.dashboards.grafana_fields import (
@@ -29,6 +30,7 @@ from cryowatch.dashboards.query import quantity
 
 IMAGE_IN_LINK = r"""/^[\s\S]*<img[^>]*\ssrc=["']?([^"'\s>]+)[\s\S]*$/"""
 """An HTML link around an image, as the layout `scipion` has it; JavaScript's syntax."""
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#+\-!<>|]")
 IN_BOLD = r"/^<b>([\s\S]*)<\/b>$/"
 
 
@@ -113,6 +115,16 @@ def draw_gallery(panel: Panel, layout: Layout) -> Drawing:
     fields = [f for f in known_fields(panel, layout) or GALLERY_FIELDS if f != "time"]
     return _table(
         [*(override(name, [*image, *mappings]) for name in IMAGES), *_numbers(panel, fields)], pages=panel.rows != 1
+    )
+
+
+def draw_text(panel: Panel, layout: Layout) -> Drawing:
+    """Words that a facility put there, as plain paragraphs."""
+    del layout
+    return Drawing(
+        plugin="text",
+        options=text.Options(mode=text.TextMode.MARKDOWN, content=_MARKDOWN.sub(r"\\\g<0>", panel.text)).to_json(),
+        defaults=model.FieldConfig(),
     )
 
 
