@@ -204,7 +204,7 @@ def test_one_bad_path_does_not_hide_the_good_one(shell: Shell) -> None:
 AS_NOBODY = """
 import os, sys
 import _strptime, rich.progress, rich.table
-from cryowatch import cli, reports, watching
+from cryowatch import cli, reports, secrets, watching
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 cli.main()
 """

@@ -62,7 +62,7 @@ def missing() -> str:
 
 def first_pass(project: Path, folder: Path) -> float:
     """Return the seconds of the reference's first pass over a project, without images."""
-    with _influxd(folder / "influx") as port:
+    with influxd(folder / "influx") as port:
         secrets = folder / "secrets"
         secrets.mkdir()
         key = base64.b64encode(str(secrets / "no.key").encode()).decode()
@@ -77,7 +77,8 @@ def first_pass(project: Path, folder: Path) -> float:
 
 
 @contextmanager
-def _influxd(folder: Path) -> Iterator[int]:
+def influxd(folder: Path) -> Iterator[int]:
+    """Run an InfluxDB without accounts, with the database `scipion`; gives its port."""
     folder.mkdir()
     port, rpc = _free_port(), _free_port()
     settings = folder / "influxd.conf"

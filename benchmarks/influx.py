@@ -1,0 +1,142 @@
+"""How long 20,000 waiting micrographs take to a real InfluxDB, what an outage takes to replay, how fast lines are made.
+
+Baselines of the same run: the same without InfluxDB, one bulk write of the same lines, and with --reference the
+reference's first pass over the same project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from pathlib import Path
+
+import httpx2
+from measuring import reference
+from measuring.agent import once
+from measuring.figures import Rounds, ratio, show, title
+from measuring.projects import origin, workplace, write
+
+from cryowatch.delivery import Delivery
+from cryowatch.sinks.batches import Slice, following
+from cryowatch.sinks.influx import Access, Influx
+from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.store import Store
+from cryowatch.store.changes import Changes
+
+
+def settings(folder: Path, port: int) -> None:
+    """Write a configuration where the agent looks for one."""
+    file = folder / ".config" / "cryowatch" / "cryowatch.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'[influx]\nurl = "http://127.0.0.1:{port}"\n')
+
+
+def ask(port: int, query: str) -> list[dict[str, object]]:
+    """Return the series of a query."""
+    answer = httpx2.post(
+        f"http://127.0.0.1:{port}/query", data={"q": query, "db": "scipion"}, trust_env=False, timeout=60
+    )
+    series: list[dict[str, object]] = answer.json()["results"][0].get("series", [])
+    return series
+
+
+def lines_of(data: Path) -> tuple[list[str], float]:
+    """Return all lines of a store, and how many a second are made of rows at hand."""
+    store = Store(data)
+    changes, layout = Changes(store.reader()), Timed()
+    lines: list[str] = []
+    position = 0
+    while batch := following(changes, layout, position):
+        lines += batch.lines
+        position = batch.upto
+    store.close()
+    return lines, len(lines) / layout.seconds
+
+
+class Timed(CryowatchLayout):
+    """The layout, with the seconds that making lines took."""
+
+    seconds = 0.0
+
+    def lines(self, found: Slice, changes: Changes) -> list[str]:
+        """Return the lines of a slice."""
+        began = time.perf_counter()
+        made = list(super().lines(found, changes))
+        self.seconds += time.perf_counter() - began
+        return made
+
+
+def bulk(port: int, lines: list[str]) -> float:
+    """Return the seconds of writing lines in portions of 5,000 with nothing else to do."""
+    began = time.perf_counter()
+    with httpx2.Client(trust_env=False, timeout=60) as client:
+        for place in range(0, len(lines), 5_000):
+            body = "\n".join(lines[place : place + 5_000]).encode()
+            client.post(f"http://127.0.0.1:{port}/write", params={"db": "scipion"}, content=body).raise_for_status()
+    return time.perf_counter() - began
+
+
+def replay(data: Path, port: int, times: int) -> tuple[int, float, float]:
+    """Deliver a store several times over, as after outages; returns points, seconds and growth of memory in MB."""
+    store = Store(data)
+    sink = Influx(Access(url=f"http://127.0.0.1:{port}", database="scipion"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    points = 0
+    began = time.perf_counter()
+    for _ in range(times):
+        delivery = Delivery(store, sink, CryowatchLayout())
+        store.advance(delivery.follower, 0)
+        delivery = Delivery(store, sink, CryowatchLayout())
+        if not delivery.finish():
+            raise SystemExit(delivery.state.problem)
+        points += delivery.state.accepted
+    took = time.perf_counter() - began
+    sink.close()
+    store.close()
+    return points, took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3 - before
+
+
+def main() -> None:
+    """Measure and print."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--micrographs", type=int, default=20_000)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--points", type=int, default=500_000, help="points of the outage")
+    p.add_argument("--reference", action="store_true", help="time the reference too: a minute or more")
+    a = p.parse_args()
+    if lacking := reference.missing():
+        print(f"influx: not measured; not here: {lacking}")
+        return
+    with workplace() as folder, reference.influxd(folder / "server") as port:
+        project = write(folder, "session", a.micrographs)
+        title(f"influx: {a.micrographs:,} micrographs waiting, through to InfluxDB; {origin()}")
+        alone, through = [], []
+        for number in range(a.rounds):
+            alone.append(once(project, folder / f"alone-{number}" / "data")[0])
+            home = folder / f"through-{number}"
+            settings(home, port)
+            through.append(once(project, home / "data")[0])
+        ours = Rounds(through)
+        show("watch --once, with everything accepted by the server", ours)
+        ratio(ours, Rounds(alone), "the same without InfluxDB")
+        data = folder / "through-0" / "data"
+        lines, speed = lines_of(data)
+        print(
+            f"  lines made of rows at hand: {speed:,.0f} a second; goal 100,000: {'reached' if speed >= 1e5 else 'MISSED'}"
+        )
+        ratio(ours, Rounds([bulk(port, lines)]), "one bulk write of the same lines")
+        series = len(ask(port, "SHOW SERIES")[0]["values"])  # type: ignore[arg-type]
+        print(f"  series in the database: {series}; goal 10: {'reached' if series <= 10 else 'MISSED'}")
+        points, took, grown = replay(data, port, max(1, a.points // len(lines)))
+        show(f"{points:,} points after an outage", Rounds([took]), goal=120.0)
+        show("memory that it took more", Rounds([max(0.0, grown)], "MB"))
+        if a.reference:
+            theirs = Rounds([reference.first_pass(project, folder)])
+            ratio(ours, theirs, "the reference's first pass")
+        else:
+            print("  the reference was not timed; --reference does")
+
+
+if __name__ == "__main__":
+    main()
