@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from cryowatch.agent import Agent
+from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.demo.session import DemoSession, timetable
 from cryowatch.images import ImageServer
 from cryowatch.store import Store
@@ -47,7 +48,7 @@ def demo_project(folder: Path, micrographs: int) -> Path:
 class Served:
     """Projects that are watched and served at an address."""
 
-    def __init__(self, paths: Sequence[Path], data: Path, listen: str) -> None:
+    def __init__(self, paths: Sequence[Path], data: Path, listen: str, dashboards: Sequence[Dashboard]) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
         self.hub = Hub({"version": "test", "started": 1})
@@ -59,6 +60,7 @@ class Served:
             clock=time.time_ns,
             host="gpu1",
             last_read=self.agent.last_read,
+            dashboards=dashboards,
         )
         self.agent.listen(self.hub.publish)
         listener = bind(listen)
@@ -86,9 +88,11 @@ class Served:
 
 
 @contextmanager
-def serving(paths: Sequence[Path], data: Path, *, listen: str = "127.0.0.1:0") -> Iterator[Served]:
+def serving(
+    paths: Sequence[Path], data: Path, *, listen: str = "127.0.0.1:0", dashboards: Sequence[Dashboard] = STANDARD
+) -> Iterator[Served]:
     """Watch and serve projects; they have been read once when this begins."""
-    served = Served(paths, data, listen)
+    served = Served(paths, data, listen, dashboards)
     try:
         until(lambda: served.agent.looked and all(w.last_read for w in list(served.agent.watches.values())))
         yield served

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cryowatch.dashboards.custom import customised
 from tests.projects import CTFS, MICROGRAPHS, append, change, genuine
 from tests.web.serving import Served, demo_project, serving, until
 
@@ -323,3 +324,21 @@ def test_the_hosts_load_is_on_the_system_page(finished: Served) -> None:
     labels = [line["label"] for line in panels["host-load"]["series"]]
     assert labels[:2] == ["CPU", "Memory"]
     assert all(0 <= v <= 100 for line in panels["host-load"]["series"] for v in line["values"] if v is not None)
+
+
+def test_a_facilitys_own_dashboard_is_a_page_like_the_others(project: Path, tmp_path: Path) -> None:
+    panels = [
+        {"id": "note", "kind": "text", "title": "Note", "text": "Ask the operator on duty."},
+        {"id": "resolution", "kind": "histogram", "fields": ["resolution"], "bins": [2, 12, 0.5]},
+    ]
+    told = {"ice": {"title": "Ice", "panels": panels}, "ctf": {"drop": ["compare"]}}
+    dashboards = customised(told, {"defocus_max": 3}, file=tmp_path / "cryowatch.toml")
+    with serving([project], tmp_path / "data", dashboards=dashboards) as served:
+        assert "Ice" in served.client.get("/s/small/ice").text
+        assert [p["id"] for p in served.get("/api/sessions/small/dashboards/ice")["panels"]] == ["note", "resolution"]
+        data = served.get("/api/sessions/small/data/ice")["panels"]
+        assert data["note"] == {"text": "Ask the operator on duty."}
+        assert sum(data["resolution"]["counts"]) == 8
+        ctf = served.get("/api/sessions/small/dashboards/ctf")
+        assert "compare" not in [p["id"] for p in ctf["panels"]]
+        assert ctf["variables"][0]["value"] == 3

@@ -232,7 +232,7 @@ def definition(dashboard: Dashboard, chosen: Mapping[str, float]) -> dict[str, A
 
 
 def _panel(panel: Panel, chosen: Mapping[str, float]) -> dict[str, Any]:
-    known = quantities(RECORDS[panel.record])
+    known = quantities(RECORDS[panel.record]) if panel.record else {}
     limits = []
     for limit in panel.limits:
         low, high = limit.bounds(chosen)

@@ -52,6 +52,7 @@ async function start() {
   view.addEventListener("change", reload);
   listen(session, { changed, renewed: reload });
   openFromAddress(view);
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   tick(view);
 }
 
