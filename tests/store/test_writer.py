@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from cryowatch.model import DeviceSample, HostSample, OutputKind
 from cryowatch.reading import Reading, Trouble
 from cryowatch.store import Store
 from cryowatch.store import lock as lock_module
+from cryowatch.store.changes import Changes
 from cryowatch.store.lock import file_system
 from cryowatch.store.schema import MIGRATIONS, migrate
 from cryowatch.store.writer import FILE_NAME
@@ -262,4 +264,27 @@ def test_any_sequence_of_spans_ends_equal_to_the_source(
         found = [micrograph(n, defocus_u=float(value)) for n in inside]
         store.commit(known.session, reading(span(found, after=after, upto=upto)), now=START)
     assert [(row[0], row[2]) for row in items(store)] == sorted(truth.items())
+    store.close()
+
+
+def test_a_store_of_the_first_version_is_upgraded_with_its_history(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as old:
+        migrate(old, where=tmp_path, migrations=MIGRATIONS[:1])
+        old.execute(
+            "INSERT INTO session (id, key, path, name, source, host, created, status, voltage, seq)"
+            " VALUES (1, 'alpha', '/projects/alpha', 'alpha', 'scipion', 'gpu1', 5, 'running', 300.0, 3)"
+        )
+        old.execute("INSERT INTO run VALUES (1, 1, '135', 'ctffind', 'C', 'finished', 7, 9, '', '', 2)")
+        old.execute("INSERT INTO position VALUES ('someone', 2)")
+        old.execute("UPDATE counter SET seq = 3")
+    store = Store(tmp_path)
+    changes = Changes(store.reader())
+    assert [(r["status"], r["voltage"], r["time"]) for r in changes.sessions(0, 3)] == [("running", 300.0, 5)]
+    assert [(r["run"], r["status"], r["time"], r["output"]) for r in changes.runs(0, 3)] == [
+        ("135", "finished", 9, None)
+    ]
+    assert store.reader().position("someone") == 2
+    known = store.register(session("/projects/alpha"))
+    store.commit(known.session, reading(span([micrograph(1)])), now=START)
+    assert [row["item"] for row in changes.micrographs(0, changes.head(), limit=10)] == [1]
     store.close()
