@@ -6,6 +6,18 @@ import { open } from "./enlarge.js";
 import { age, quantity } from "./format.js";
 import { KINDS, picture } from "./picture.js";
 
+const PATIENCE = 4000;
+
+// The last pictures stay until the next ones are there, or cannot be.
+function settled(pictures) {
+  const images = pictures.flatMap((node) => [...node.querySelectorAll("img")]);
+  const ends = images.map((image) => new Promise((end) => {
+    image.addEventListener("load", end);
+    image.addEventListener("error", end);
+  }));
+  return Promise.race([Promise.all(ends), new Promise((end) => { setTimeout(end, PATIENCE); })]);
+}
+
 export class Newest {
   constructor(described, view, body, note) {
     this.view = view;
@@ -32,8 +44,11 @@ export class Newest {
     ].filter(Boolean);
     const show = () => open(this.view, newest.id);
     const button = (kind, label, size) => el("button", { class: "frame", type: "button", onclick: show, "aria-label": `Enlarge: ${label}` }, picture(newest.images[kind], label, size, { eager: true }));
+    const pictures = KINDS.map(([kind, label]) => button(kind, label, 512));
+    if (this.place.childElementCount) await settled(pictures);
+    if (this.shown !== key) return;
     this.place.replaceChildren(
-      ...KINDS.map(([kind, label]) => button(kind, label, 512)),
+      ...pictures,
       el("div", { class: "words" }, el("b", { text: newest.name, title: newest.name }), numbers.join(" · ") || this.view.withoutCtf(newest)));
   }
 }
