@@ -6,9 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -44,16 +46,30 @@ def test_documents_name_exactly_the_commands_there_are(document: str) -> None:
     assert set(re.findall(r"`cryowatch ([a-z]+)\b", text)) == commands()
 
 
+def every_command(group: Any, name: str = "cryowatch") -> Iterator[tuple[str, Any]]:
+    """Yield the commands, also those in groups, with their whole names."""
+    for part, command in group.commands.items():
+        yield f"{name} {part}", command
+        if hasattr(command, "commands"):
+            yield from every_command(command, f"{name} {part}")
+
+
 def test_every_option_of_a_command_is_documented() -> None:
     text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
     missing = [
         f"{name} {option}"
-        for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+        for name, command in every_command(typer.main.get_command(app))
         for parameter in command.params
         for option in parameter.opts
         if option.startswith("--") and option != "--help" and option not in text
     ]
     assert not missing
+
+
+def test_every_command_of_a_group_is_documented() -> None:
+    text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    names = [name for name, _ in every_command(typer.main.get_command(app))]
+    assert not [name for name in names if f"`{name}" not in text]
 
 
 def test_every_setting_is_documented() -> None:
