@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
@@ -82,11 +83,41 @@ class Host(_Section):
     keep_days: int = Field(default=30, ge=1, le=3650, description="Days for which samples are kept.")
 
 
+def _target(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("file", "sftp") or not parts.path.strip("/") or parts.query or parts.fragment):
+        raise ValueError("it is no place to publish to; write sftp://user@host/folder or file:///folder")
+    if parts.password is not None:
+        raise ValueError("a password does not belong into the address; give password_file instead")
+    if parts.scheme == "sftp" and not parts.hostname:
+        raise ValueError("it names no host; write sftp://user@host/folder")
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        raise ValueError("a folder here has three slashes; write file:///folder")
+    return text.rstrip("/")
+
+
 class Images(_Section):
-    """Rendering thumbnails."""
+    """Rendering thumbnails, and publishing them."""
 
     cache_mb: int = Field(default=2000, ge=10, description="Megabytes on disk for rendered images.")
     workers: int = Field(default=1, ge=1, le=16, description="Processes that render, at low priority.")
+    ahead: bool = Field(default=True, description="Whether new micrographs are rendered before anybody asks.")
+    publish: Annotated[str, AfterValidator(_target)] = Field(
+        default="", description="Where images are copied to: sftp://user@host/folder or file:///folder."
+    )
+    key_file: Directory | None = Field(default=None, description="Private key for sftp; else the agent's, or ~/.ssh's.")
+    password: SecretStr | None = Field(default=None, description="Password for sftp, or the key's; better in a file.")
+    password_file: Directory | None = Field(default=None, description="File that holds that password.")
+    known_hosts: Directory = Field(
+        default=Path("~/.ssh/known_hosts"), validate_default=True, description="Host keys that are trusted."
+    )
+    url_prefix: str = Field(
+        default="/public/img/scipionbox", description="Address under which Grafana's readers find what is published."
+    )
+
+    def secret(self) -> str:
+        """Return the password, from its file where named; raises `ConfigError`."""
+        return _contents(self.password_file, "images.password_file") if self.password_file else _shown(self.password)
 
 
 class Facility(_Section):

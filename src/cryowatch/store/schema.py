@@ -217,7 +217,42 @@ INSERT OR IGNORE INTO run_state
     SELECT session_id, run, coalesce(ended, started, 0), label, status, seq FROM run;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY)
+_IMAGES_AND_HOSTS = """
+-- Which images of a micrograph lie where the publisher put them: names below `target`, empty where there is none.
+CREATE TABLE published (
+    micrograph_id INTEGER PRIMARY KEY,
+    target TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    micrograph TEXT NOT NULL DEFAULT '',
+    power_spectrum TEXT NOT NULL DEFAULT '',
+    shift_plot TEXT NOT NULL DEFAULT '',
+    problem TEXT NOT NULL DEFAULT '',
+    seq INTEGER NOT NULL
+);
+CREATE INDEX published_seq ON published (seq);
+CREATE TRIGGER micrograph_gone AFTER DELETE ON micrograph BEGIN
+    DELETE FROM published WHERE micrograph_id = old.id;
+END;
+
+-- Where each frame of an aligned movie was, in Å: numbers between spaces, x and y of as many frames.
+CREATE TABLE shifts (
+    output_id INTEGER NOT NULL REFERENCES output ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    x TEXT NOT NULL,
+    y TEXT NOT NULL,
+    PRIMARY KEY (output_id, name)
+) WITHOUT ROWID;
+
+ALTER TABLE host_sample ADD COLUMN pressure_cpu REAL;
+ALTER TABLE host_sample ADD COLUMN pressure_memory REAL;
+ALTER TABLE host_sample ADD COLUMN pressure_io REAL;
+ALTER TABLE device_sample ADD COLUMN total REAL;
+ALTER TABLE device_sample ADD COLUMN full_in REAL;
+ALTER TABLE device_sample ADD COLUMN processes INTEGER;
+ALTER TABLE device_sample ADD COLUMN note TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -1,0 +1,55 @@
+"""What an image is made of: the file that the project names, or what stands in where it names none.
+
+Where no power spectrum is named, one is computed from the micrograph; where no shift plot is named and the shifts of
+the movie's frames are known, one is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryowatch.errors import ImageMissing
+from cryowatch.images.paths import confined
+from cryowatch.model import ImageKind
+
+COLUMNS: Mapping[ImageKind, str] = {
+    ImageKind.MICROGRAPH: "micrograph_path",
+    ImageKind.POWER_SPECTRUM: "power_spectrum_path",
+    ImageKind.SHIFT_PLOT: "shift_plot_path",
+}
+"""Where a stored micrograph says which file shows it."""
+
+Shifts = tuple[tuple[float, ...], tuple[float, ...]]
+"""Where each frame of a movie was, in Å: x and y, of as many frames."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One image to render: of `path`, or drawn from `shifts`.
+
+    `computed` says that `path` is a micrograph whose power spectrum is wanted.
+    """
+
+    kind: ImageKind
+    path: Path | None = None
+    computed: bool = False
+    shifts: Shifts | None = None
+
+
+def subject(row: Mapping[str, Any], kind: ImageKind, shifts: Callable[[], Shifts | None]) -> Subject:
+    """Return what an image of a stored micrograph is made of; raises `ImageMissing` or `ImageUnreadable`.
+
+    `row` holds `name`, `session_path` and the three paths; `shifts` is asked only where no shift plot is named.
+    """
+    relative = row[COLUMNS[kind]]
+    project = Path(row["session_path"])
+    if relative:
+        return Subject(kind=kind, path=confined(project, relative))
+    if kind is ImageKind.POWER_SPECTRUM and row["micrograph_path"]:
+        return Subject(kind=kind, path=confined(project, row["micrograph_path"]), computed=True)
+    if kind is ImageKind.SHIFT_PLOT and (found := shifts()):
+        return Subject(kind=kind, shifts=found)
+    raise ImageMissing(f"the project names no {kind.replace('-', ' ')} for {row['name']}")

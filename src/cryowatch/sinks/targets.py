@@ -1,0 +1,50 @@
+"""Places that images are published to: a folder here, or one on another machine by SFTP.
+
+A name is `project/file.jpg`, made by the publisher of plain characters.  A target refuses one that could lie outside
+its folder, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Protocol
+
+from cryowatch.errors import SinkRefused
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+
+
+class Put(StrEnum):
+    """What became of a file."""
+
+    SENT = "sent"
+    THERE = "there"
+
+
+class Target(Protocol):
+    """Takes files, many at a time, from one event loop.
+
+    When `put` returns, the whole file lies under its name; until then nothing does, or what lay there before.  A file
+    that is there with the right size is not sent again.  Folders are made.  Raises `SinkAway` where trying again may
+    help and `SinkRefused` where only a person can; then nothing is half visible, and the next `put` connects anew.
+    """
+
+    @property
+    def where(self) -> str: ...
+
+    async def put(self, name: str, data: bytes) -> Put: ...
+
+    async def holds(self, folder: str) -> bool:
+        """Return whether a folder is there (the first part of names)."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def checked(name: str) -> str:
+    """Return a name that lies below any folder it is joined to; raises `SinkRefused`."""
+    parts = name.split("/")
+    if len(parts) != 2 or not all(_NAME.fullmatch(part) for part in parts):
+        raise SinkRefused("is no name that a published file can have", where=name[:200])
+    return name
