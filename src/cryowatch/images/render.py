@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from cryowatch.errors import ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.images.subject import Subject
 from cryowatch.model import ImageKind
 
 MOST_PIXELS = 400_000_000
@@ -30,11 +32,28 @@ Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
 Plane = NDArray[Any]
 
 
-def render(path: Path, kind: ImageKind, size: int) -> tuple[bytes, str]:
-    """Return an encoded image of at most `size` pixels a side, and its media type.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An encoded image, its media type, and how many pixels its source has (None where it has none)."""
+
+    data: bytes
+    media_type: str
+    width: int | None = None
+    height: int | None = None
+
+
+def render(subject: Subject, size: int) -> Picture:
+    """Return a subject as an image of at most `size` pixels a side.
 
     Raises `ImageMissing`, `ImageIncomplete` or `ImageUnreadable`.
     """
+    if subject.path is None:
+        raise ImageMissing("no shift plot can be drawn")
+    data, media_type = _render(subject.path, subject.kind, size)
+    return Picture(data=data, media_type=media_type)
+
+
+def _render(path: Path, kind: ImageKind, size: int) -> tuple[bytes, str]:
     if path.suffix.lower() not in _MRC:
         return _picture(path, kind, size)
     plane = _first_plane(path)

@@ -30,13 +30,47 @@ Shifts = tuple[tuple[float, ...], tuple[float, ...]]
 class Subject:
     """One image to render: of `path`, or drawn from `shifts`.
 
-    `computed` says that `path` is a micrograph whose power spectrum is wanted.
+    `index` counts the images of a stack from 0; `computed` says that `path` is a micrograph whose power spectrum is
+    wanted.
     """
 
     kind: ImageKind
     path: Path | None = None
+    index: int = 0
     computed: bool = False
     shifts: Shifts | None = None
+
+
+def to_json(subject: Subject) -> dict[str, Any]:
+    """Return a subject as what JSON can hold; equal subjects give equal values, in the same order."""
+    return {
+        "kind": subject.kind.value,
+        "path": None if subject.path is None else str(subject.path),
+        "index": subject.index,
+        "computed": subject.computed,
+        "shifts": None if subject.shifts is None else [list(axis) for axis in subject.shifts],
+    }
+
+
+def from_json(value: Mapping[str, Any]) -> Subject:
+    """Return the subject that `to_json` made this of."""
+    shifts = value["shifts"]
+    return Subject(
+        kind=ImageKind(value["kind"]),
+        path=None if value["path"] is None else Path(value["path"]),
+        index=value["index"],
+        computed=value["computed"],
+        shifts=None if shifts is None else (tuple(shifts[0]), tuple(shifts[1])),
+    )
+
+
+def available(row: Mapping[str, Any], kind: ImageKind, *, shifted: bool) -> bool:
+    """Return whether there is anything to make an image of; `shifted`: the shifts of the frames are known."""
+    return bool(
+        row[COLUMNS[kind]]
+        or (kind is ImageKind.POWER_SPECTRUM and row["micrograph_path"])
+        or (kind is ImageKind.SHIFT_PLOT and shifted)
+    )
 
 
 def subject(row: Mapping[str, Any], kind: ImageKind, shifts: Callable[[], Shifts | None]) -> Subject:

@@ -1,7 +1,8 @@
 """The process that renders: requests on its standard input, images on its standard output.
 
-A request is a line of JSON `[path, kind, size]`.  The answer is a line of JSON, `["ok", media type, length]` followed
-by that many bytes, or `[name of an ImageError, one line]`.  It ends when its input does.
+A request is a line of JSON, `[subject, size]` with the subject as `subject.to_json` writes it.  The answer is a line of
+JSON, `["ok", media type, length, width, height]` (the last two those of the source in pixels, or null) followed by that
+many bytes, or `[name of an ImageError, one line]`.  It ends when its input does.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 
 from cryowatch.errors import ImageError
 from cryowatch.images.render import render
-from cryowatch.model import ImageKind
+from cryowatch.images.subject import from_json
 
 NICE = 10
 
@@ -23,15 +23,16 @@ def main() -> None:
     os.nice(NICE)
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
-        path, kind, size = json.loads(line)
+        subject, size = json.loads(line)
         try:
-            data, media_type = render(Path(path), ImageKind(kind), size)
+            picture = render(from_json(subject), size)
         except ImageError as error:
             out.write(json.dumps([type(error).__name__, str(error)]).encode() + b"\n")
         except MemoryError:
             out.write(json.dumps(["ImageUnreadable", "there is not enough memory to show it"]).encode() + b"\n")
         else:
-            out.write(json.dumps(["ok", media_type, len(data)]).encode() + b"\n" + data)
+            answer = ["ok", picture.media_type, len(picture.data), picture.width, picture.height]
+            out.write(json.dumps(answer).encode() + b"\n" + picture.data)
         out.flush()
 
 
