@@ -12,20 +12,17 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cryowatch.errors import SinkAway, SinkError, SinkRefused
+from cryowatch.errors import SinkError
 from cryowatch.sinks.batches import Layout, Receipt, following, portions
+from cryowatch.standing import Standing
 from cryowatch.store import Store
 from cryowatch.store.changes import Changes
 
 log = logging.getLogger(__name__)
 
-SHORTEST_WAIT = 0.5
-LONGEST_WAIT = 30.0
-PERSON_WAIT = 60.0
 IDLE_WAIT = 5.0
 SEEN_SECONDS = 60
 MOST_SET_ASIDE = 20_000_000
@@ -38,18 +35,6 @@ class Sink(Protocol):
     def where(self) -> str: ...
 
     def send(self, lines: list[str]) -> Receipt: ...
-
-
-@dataclass(slots=True)
-class State:
-    """How the delivery goes: positions, counts of points, and what stands in its way."""
-
-    position: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    problem: str = ""
-    needs_person: bool = False
-    last_success: int | None = None
 
 
 class Delivery:
@@ -69,15 +54,14 @@ class Delivery:
         self._sink = sink
         self._layout = layout
         self._clock = clock
-        self._chance = chance
         self._reader = store.reader()
         self._changes = Changes(self._reader)
-        self._failures = 0
         self._recorded = 0
         self._seen = 0
         self._woken = threading.Event()
         self._stopped = False
-        self.state = State(position=self._reader.position(self.follower))
+        self.state = Standing(sink.where, chance)
+        self.position = self._reader.position(self.follower)
 
     @property
     def where(self) -> str:
@@ -87,13 +71,14 @@ class Delivery:
     @property
     def behind(self) -> int:
         """How many changes are not delivered yet."""
-        return max(0, self._changes.head() - self.state.position)
+        return max(0, self._changes.head() - self.position)
 
     def described(self) -> dict[str, Any]:
         """Return how the delivery goes, for pages and metrics."""
         return {
             "where": self._sink.where,
-            "layout": self._layout.name,
+            "what": f"points, layout {self._layout.name}",
+            "waiting": "changes",
             "behind": self.behind,
             "accepted": self.state.accepted,
             "rejected": self.state.rejected,
@@ -113,7 +98,7 @@ class Delivery:
 
     def step(self) -> float:
         """Deliver one batch; returns the seconds after which to come again."""
-        batch = following(self._changes, self._layout, self.state.position)
+        batch = following(self._changes, self._layout, self.position)
         if batch is None:
             if self._clock() - self._seen > SEEN_SECONDS * 10**9:
                 self._record()
@@ -123,8 +108,8 @@ class Delivery:
                 self._took(self._sink.send(lines))
         except SinkError as error:
             return self._failed(error)
-        self._succeeded()
-        self.state.position = batch.upto
+        self.state.succeeded(self._clock())
+        self.position = batch.upto
         self._record()
         return 0.0
 
@@ -132,7 +117,7 @@ class Delivery:
         """Store the position and how the delivery fares."""
         rejected = self.state.rejected - self._recorded
         self._store.advance(
-            self.follower, self.state.position, now=self._clock(), problem=self.state.problem, rejected=rejected
+            self.follower, self.position, now=self._clock(), problem=self.state.problem, rejected=rejected
         )
         self._recorded += rejected
         self._seen = self._clock()
@@ -156,9 +141,9 @@ class Delivery:
         """Deliver everything there is; returns whether that worked within some tries."""
         failures = 0
         while self.behind:
-            before = self.state.position
+            before = self.position
             wait = self.step()
-            if self.state.position == before:
+            if self.position == before:
                 failures += 1
                 if self.state.needs_person or failures >= tries:
                     return False
@@ -189,26 +174,11 @@ class Delivery:
             log.error("%s: refused points cannot be set aside: %s", file, error)  # noqa: TRY400
 
     def _failed(self, error: SinkError) -> float:
-        self.state.needs_person = isinstance(error, SinkRefused)
-        if str(error) != self.state.problem:
-            self.state.problem = str(error)
-            log.warning("%s; everything is kept and sent later", error)
+        before = self.state.problem
+        wait = self.state.failed(error)
+        if self.state.problem != before:
             self._record()
-        self._failures += 1
-        if isinstance(error, SinkAway) and error.after is not None:
-            return min(error.after, 3600.0)
-        if self.state.needs_person:
-            return PERSON_WAIT
-        longest: float = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(self._failures, 10))
-        return max(SHORTEST_WAIT, longest * (0.5 + self._chance() / 2))
-
-    def _succeeded(self) -> None:
-        if self.state.problem:
-            log.info("%s: takes points again", self._sink.where)
-        self._failures = 0
-        self.state.problem = ""
-        self.state.needs_person = False
-        self.state.last_success = self._clock()
+        return wait
 
 
 def rejected_file(data_dir: Path) -> Path:

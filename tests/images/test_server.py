@@ -17,24 +17,28 @@ import pytest
 from PIL import Image
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
-from cryowatch.images import ImageServer, Rendered
-from cryowatch.images import server as server_module
+from cryowatch.images import ImageServer, Rendered, Subject
+from cryowatch.images import process as process_module
+from cryowatch.images.process import Worker
 from cryowatch.model import ImageKind
 
-MICROGRAPH = ImageKind.MICROGRAPH
+
+def shown(path: Path, kind: ImageKind = ImageKind.MICROGRAPH) -> Subject:
+    return Subject(kind=kind, path=path)
 
 
 @pytest.fixture
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that workers were asked to render, in order."""
     names: list[str] = []
-    really = server_module._Worker.render
+    really = Worker.render
 
-    async def render(worker: server_module._Worker, path: Path, kind: ImageKind, size: int) -> Rendered:
-        names.append(path.name)
-        return await really(worker, path, kind, size)
+    async def render(worker: Worker, subject: Subject, size: int) -> Rendered:
+        assert subject.path is not None
+        names.append(subject.path.name)
+        return await really(worker, subject, size)
 
-    monkeypatch.setattr(server_module._Worker, "render", render)
+    monkeypatch.setattr(Worker, "render", render)
     return names
 
 
@@ -63,7 +67,7 @@ def serve(
         try:
             await use(images)
         finally:
-            await images.close()
+            images.close()
 
     asyncio.run(run())
 
@@ -75,7 +79,7 @@ async def until(found: Callable[[], bool]) -> None:
 
 
 def worker_of(images: ImageServer) -> asyncio.subprocess.Process:
-    process = images._workers[0]._process
+    process = images._workers[0].process
     assert process is not None
     return process
 
@@ -114,7 +118,7 @@ def test_ten_who_ask_at_once_get_one_rendering(tmp_path: Path, rendered: list[st
     path = written(tmp_path / "1.mrc")
 
     async def use(images: ImageServer) -> None:
-        found = await asyncio.gather(*(images.image(path, MICROGRAPH, 256) for _ in range(10)))
+        found = await asyncio.gather(*(images.image(shown(path), 256) for _ in range(10)))
         assert len({image.data for image in found}) == 1
         assert rendered == ["1.mrc"]
 
@@ -127,8 +131,8 @@ def test_the_second_time_an_image_comes_from_disk(tmp_path: Path, rendered: list
     Image.new("RGB", (50, 50), "red").save(plot)
 
     async def use(images: ImageServer) -> None:
-        first = [await images.image(path, MICROGRAPH, 256), await images.image(plot, ImageKind.SHIFT_PLOT, 256)]
-        again = [await images.image(path, MICROGRAPH, 256), await images.image(plot, ImageKind.SHIFT_PLOT, 256)]
+        first = [await images.image(shown(path), 256), await images.image(shown(plot, ImageKind.SHIFT_PLOT), 256)]
+        again = [await images.image(shown(path), 256), await images.image(shown(plot, ImageKind.SHIFT_PLOT), 256)]
         assert again == first
         assert [image.media_type for image in again] == ["image/jpeg", "image/png"]
         assert rendered == ["1.mrc", "2.png"]
@@ -141,7 +145,7 @@ def test_after_a_restart_no_worker_is_needed(tmp_path: Path, rendered: list[str]
     found: list[Rendered] = []
 
     async def use(images: ImageServer) -> None:
-        found.append(await images.image(path, MICROGRAPH, 256))
+        found.append(await images.image(shown(path), 256))
 
     serve(tmp_path / "images", use)
     serve(tmp_path / "images", use)
@@ -153,10 +157,10 @@ def test_a_file_that_changed_is_rendered_anew(tmp_path: Path, rendered: list[str
     path = written(tmp_path / "1.mrc")
 
     async def use(images: ImageServer) -> None:
-        before = await images.image(path, MICROGRAPH, 256)
+        before = await images.image(shown(path), 256)
         written(path, 0.4)
         os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
-        after = await images.image(path, MICROGRAPH, 256)
+        after = await images.image(shown(path), 256)
         assert brightness(after) > brightness(before) + 50
         assert len(rendered) == 2
 
@@ -169,7 +173,7 @@ def test_sizes_are_rounded_up_to_few(tmp_path: Path, rendered: list[str]) -> Non
     async def use(images: ImageServer) -> None:
         sizes = {}
         for asked in (1, 128, 129, 200, 256, 10**9, 10**6):
-            image = await images.image(path, MICROGRAPH, asked)
+            image = await images.image(shown(path), asked)
             with Image.open(io.BytesIO(image.data)) as opened:
                 sizes[asked] = max(opened.size)
         assert sizes == {1: 128, 128: 128, 129: 256, 200: 256, 256: 256, 10**9: 600, 10**6: 600}
@@ -191,11 +195,11 @@ def test_failures_are_told_and_the_next_image_is_shown(tmp_path: Path) -> None:
         ]
         for name, kind, text in expected:
             with pytest.raises(ImageError, match=text) as caught:
-                await images.image(tmp_path / name, MICROGRAPH, 128)
+                await images.image(shown(tmp_path / name), 128)
             assert type(caught.value) is kind
         process = None
         for _ in range(2):
-            assert brightness(await images.image(good, MICROGRAPH, 128)) > 0
+            assert brightness(await images.image(shown(good), 128)) > 0
             process = process or worker_of(images)
         assert worker_of(images) is process, "it did not have to be started again"
 
@@ -209,9 +213,9 @@ def test_a_growing_file_is_shown_once_it_is_whole(tmp_path: Path) -> None:
 
     async def use(images: ImageServer) -> None:
         with pytest.raises(ImageIncomplete):
-            await images.image(path, MICROGRAPH, 128)
+            await images.image(shown(path), 128)
         path.write_bytes(whole)
-        assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+        assert brightness(await images.image(shown(path), 128)) > 0
 
     serve(tmp_path / "images", use)
 
@@ -221,9 +225,9 @@ def test_a_worker_killed_in_the_middle_takes_only_its_image_along(tmp_path: Path
     stuck = Stuck(tmp_path / "stuck.png")
 
     async def use(images: ImageServer) -> None:
-        asked = asyncio.create_task(images.image(stuck.path, MICROGRAPH, 128))
+        asked = asyncio.create_task(images.image(shown(stuck.path), 128))
         await until(stuck.is_being_read)
-        waiting = asyncio.create_task(images.image(good, MICROGRAPH, 128))
+        waiting = asyncio.create_task(images.image(shown(good), 128))
         os.kill(worker_of(images).pid, signal.SIGKILL)
         with pytest.raises(ImageUnreadable, match=r"stuck\.png: could not be shown: the process that renders it ended"):
             await asked
@@ -238,14 +242,14 @@ def test_an_image_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: p
     stuck = Stuck(tmp_path / "stuck.png")
 
     async def use(images: ImageServer) -> None:
-        await images.image(good, MICROGRAPH, 128)
+        await images.image(shown(good), 128)
         pid = worker_of(images).pid
         with monkeypatch.context() as patched:
-            patched.setattr(server_module, "RENDER_SECONDS", 0.3)
+            patched.setattr(process_module, "RENDER_SECONDS", 0.3)
             with pytest.raises(ImageUnreadable, match=r"took longer than .* Is its disk slow or unreachable\?"):
-                await images.image(stuck.path, MICROGRAPH, 128)
+                await images.image(shown(stuck.path), 128)
         assert not alive(pid)
-        assert brightness(await images.image(good, MICROGRAPH, 256)) > 0
+        assert brightness(await images.image(shown(good), 256)) > 0
 
     serve(tmp_path / "images", use)
 
@@ -254,8 +258,8 @@ def test_who_goes_away_does_not_take_the_image_from_the_others(tmp_path: Path, r
     path = written(tmp_path / "1.mrc")
 
     async def use(images: ImageServer) -> None:
-        first = asyncio.create_task(images.image(path, MICROGRAPH, 128))
-        second = asyncio.create_task(images.image(path, MICROGRAPH, 128))
+        first = asyncio.create_task(images.image(shown(path), 128))
+        second = asyncio.create_task(images.image(shown(path), 128))
         await until(lambda: bool(rendered))
         first.cancel()
         assert brightness(await second) > 0
@@ -270,9 +274,9 @@ def test_two_workers_do_not_wait_for_each_other(tmp_path: Path) -> None:
     stuck = Stuck(tmp_path / "stuck.png")
 
     async def use(images: ImageServer) -> None:
-        asked = asyncio.create_task(images.image(stuck.path, MICROGRAPH, 128))
+        asked = asyncio.create_task(images.image(shown(stuck.path), 128))
         await until(stuck.is_being_read)
-        assert brightness(await images.image(good, MICROGRAPH, 128)) > 0
+        assert brightness(await images.image(shown(good), 128)) > 0
         asked.cancel()
 
     serve(tmp_path / "images", use, workers=2)
@@ -280,16 +284,16 @@ def test_two_workers_do_not_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_a_worker_without_work_ends_and_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(process_module, "IDLE_SECONDS", 0.05)
     path = written(tmp_path / "1.mrc")
 
     async def use(images: ImageServer) -> None:
-        assert all(worker._process is None for worker in images._workers), "none before the first need"
-        await images.image(path, MICROGRAPH, 128)
+        assert all(worker.process is None for worker in images._workers), "none before the first need"
+        await images.image(shown(path), 128)
         process = worker_of(images)
         await until(lambda: process.returncode is not None)
         assert process.returncode == 0
-        await images.image(path, MICROGRAPH, 256)
+        await images.image(shown(path), 256)
         assert worker_of(images).pid != process.pid
 
     serve(tmp_path / "images", use)
@@ -300,10 +304,10 @@ def test_closing_ends_the_worker_even_at_work(tmp_path: Path) -> None:
     pids = []
 
     async def use(images: ImageServer) -> None:
-        asked = asyncio.create_task(images.image(stuck.path, MICROGRAPH, 128))
+        asked = asyncio.create_task(images.image(shown(stuck.path), 128))
         await until(stuck.is_being_read)
         pids.append(worker_of(images).pid)
-        await images.close()
+        images.close()
         with pytest.raises(ImageUnreadable):
             await asked
 
@@ -321,7 +325,7 @@ def test_the_folder_that_the_agent_was_started_in_gives_no_code(
     path = written(tmp_path / "1.mrc")
 
     async def use(images: ImageServer) -> None:
-        assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+        assert brightness(await images.image(shown(path), 128)) > 0
 
     serve(tmp_path / "images", use)
     assert not (tmp_path / "ran").exists()
@@ -332,14 +336,14 @@ def test_kept_images_stay_below_the_limit(tmp_path: Path, rendered: list[str]) -
 
     async def use(images: ImageServer) -> None:
         for path in paths:
-            await images.image(path, MICROGRAPH, 128)
+            await images.image(shown(path), 128)
         kept = [path.stat().st_size for path in (tmp_path / "images").rglob("*") if path.is_file()]
         assert 0 < sum(kept) <= 5000
         assert len(kept) < len(paths)
         before = len(rendered)
-        await images.image(paths[-1], MICROGRAPH, 128)
+        await images.image(shown(paths[-1]), 128)
         assert len(rendered) == before, "the newest is kept"
-        await images.image(paths[0], MICROGRAPH, 128)
+        await images.image(shown(paths[0]), 128)
         assert len(rendered) == before + 1, "the oldest is rendered again"
 
     serve(tmp_path / "images", use, cache_bytes=5000)
@@ -351,7 +355,7 @@ def test_names_that_are_hard_to_write_are_shown(tmp_path: Path) -> None:
 
     async def use(images: ImageServer) -> None:
         for path in paths:
-            assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+            assert brightness(await images.image(shown(path), 128)) > 0
 
     serve(tmp_path / "images", use)
 
@@ -362,6 +366,6 @@ def test_an_image_is_shown_where_none_can_be_kept(tmp_path: Path) -> None:
 
     async def use(images: ImageServer) -> None:
         for _ in range(2):
-            assert brightness(await images.image(path, MICROGRAPH, 128)) > 0
+            assert brightness(await images.image(shown(path), 128)) > 0
 
     serve(tmp_path / "images", use)

@@ -4,6 +4,8 @@ Nothing that is imported here needs numpy or an image library: those are the wor
 """
 
 from cryowatch.images.paths import confined
-from cryowatch.images.server import ImageServer, Rendered
+from cryowatch.images.process import Rendered
+from cryowatch.images.server import ImageServer
+from cryowatch.images.subject import Shifts, Subject, available, subject
 
-__all__ = ["ImageServer", "Rendered", "confined"]
+__all__ = ["ImageServer", "Rendered", "Shifts", "Subject", "available", "confined", "subject"]

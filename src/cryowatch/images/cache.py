@@ -2,18 +2,23 @@
 
 A file's name is the hash of what it was rendered from: path, time, size of the source, kind and size of the image, and
 the renderer's version.  So nothing in it is ever wrong, only unused, and the whole folder may be deleted at any time.
+A file holds a line of JSON, `[media type, width, height, length]` with the size of the source in pixels and that of the
+image in bytes, and the image.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 import threading
 from pathlib import Path
 
-VERSION = 1
+from cryowatch.images.process import Rendered
+
+VERSION = 2
 _KEEP = 0.9
 
 
@@ -27,37 +32,41 @@ class Cache:
         self._entry = threading.Lock()
 
     @staticmethod
-    def key(path: Path, status: os.stat_result, kind: str, size: int) -> str:
-        """Return the name of an image made from a file in this state."""
-        text = f"{VERSION}\0{path}\0{status.st_mtime_ns}\0{status.st_size}\0{kind}\0{size}"
+    def key(*parts: str) -> str:
+        """Return the name of an image made from what the parts say."""
+        text = "\0".join((str(VERSION), *parts))
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
-    def get(self, key: str) -> bytes | None:
-        """Return what is kept under a key, None of nothing; a file that a power cut left empty is nothing."""
+    def get(self, key: str) -> Rendered | None:
+        """Return what is kept under a key, None of nothing; a file that a power cut left damaged is nothing."""
         path = self._path(key)
         try:
-            data = path.read_bytes()
+            head, _, data = path.read_bytes().partition(b"\n")
+            media_type, width, height, length = json.loads(head)
             os.utime(path)
-        except OSError:
+        except (OSError, ValueError):
             return None
-        return data or None
+        if len(data) != length:
+            return None
+        return Rendered(data=data, media_type=media_type, width=width, height=height)
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, image: Rendered) -> None:
         """Keep an image; on a full or read-only disk it is simply not kept."""
         path = self._path(key)
+        head = json.dumps([image.media_type, image.width, image.height, len(image.data)]).encode() + b"\n"
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 temporary = Path(file.name)
                 try:
-                    file.write(data)
+                    file.write(head + image.data)
                     file.flush()
                     temporary.replace(path)
                 except OSError:
                     temporary.unlink(missing_ok=True)
                     raise
             with self._entry:
-                self._total = None if self._total is None else self._total + len(data)
+                self._total = None if self._total is None else self._total + len(head) + len(image.data)
                 self._trim()
 
     def _path(self, key: str) -> Path:

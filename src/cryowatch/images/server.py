@@ -1,159 +1,152 @@
 """Rendering on demand: from the cache, else by a worker process, one rendering for all who ask for the same.
 
-The workers start at the first need and end after a while without work, so that an idle agent stays small.  One that
-hangs or dies on a file takes only that image along.
+What somebody waits for comes first, the newest request before older ones; what is only rendered ahead of need comes
+when nobody waits.  A rendering that nobody wants any more is not begun.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import heapq
+import itertools
 import json
-import os
-import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryowatch import errors
 from cryowatch.errors import ImageError, ImageMissing, ImageUnreadable
 from cryowatch.images.cache import Cache
-from cryowatch.model import ImageKind
+from cryowatch.images.process import Rendered, Worker
+from cryowatch.images.subject import Subject, to_json
 
 SIZES = (128, 256, 512, 1024, 2048)
-RENDER_SECONDS = 20.0
-IDLE_SECONDS = 30.0
-
-_PNG = b"\x89PNG"
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """An encoded image and its media type."""
-
-    data: bytes
-    media_type: str
 
 
 class ImageServer:
-    """Rendered images of files; used from one event loop."""
+    """Rendered images; has an event loop in a thread of its own, so that it may be used from any."""
 
     def __init__(self, folder: Path, *, workers: int = 1, cache_bytes: int = 2 * 10**9) -> None:
         self._cache = Cache(folder, limit=cache_bytes)
-        self._workers = [_Worker() for _ in range(workers)]
-        self._free: asyncio.LifoQueue[_Worker] | None = None
-        self._running: dict[str, asyncio.Task[Rendered]] = {}
+        self._workers = [Worker() for _ in range(workers)]
+        self._free = list(self._workers)
+        self._jobs: dict[str, _Job] = {}
+        self._waiting: list[tuple[bool, int, _Job]] = []
+        self._numbers = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._entry = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
-    async def image(self, path: Path, kind: ImageKind, size: int) -> Rendered:
-        """Return an image at the least of `SIZES` that is not below `size`; raises an `ImageError`."""
+    async def image(self, subject: Subject, size: int, *, ahead: bool = False) -> Rendered:
+        """Return an image at the least of `SIZES` that is not below `size`; raises an `ImageError`.
+
+        `ahead` says that nobody waits for it yet.
+        """
         size = next((s for s in SIZES if s >= size), SIZES[-1])
-        key, kept = await asyncio.to_thread(self._look_up, path, kind, size)
+        asked = asyncio.run_coroutine_threadsafe(self._image(subject, size, ahead=ahead), self._running())
+        return await asyncio.wrap_future(asked)
+
+    def close(self) -> None:
+        """End the workers; what is still asked for fails."""
+        with self._entry:
+            loop, self._loop, self._closed = self._loop, None, True
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(self._stop(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._entry:
+            if self._closed:
+                raise ImageUnreadable("cannot be shown any more: cryowatch is ending")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_run, args=(self._loop,), name="images", daemon=True).start()
+            return self._loop
+
+    async def _image(self, subject: Subject, size: int, *, ahead: bool) -> Rendered:
+        key, kept = await asyncio.to_thread(self._look_up, subject, size)
         if kept is not None:
-            return Rendered(kept, "image/png" if kept.startswith(_PNG) else "image/jpeg")
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.create_task(self._render(key, path, kind, size))
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
-        return await asyncio.shield(task)
-
-    async def close(self) -> None:
-        """End the workers."""
-        for worker in self._workers:
-            await worker.stop()
-
-    def _look_up(self, path: Path, kind: ImageKind, size: int) -> tuple[str, bytes | None]:
+            return kept
+        job = self._jobs.get(key)
+        if job is None:
+            job = self._jobs[key] = _Job(key, subject, size, asyncio.get_running_loop().create_future())
+        job.wanted += 1
+        if not job.begun:
+            number = next(self._numbers)
+            heapq.heappush(self._waiting, (ahead, number if ahead else -number, job))
+        self._begin()
         try:
-            status = path.stat()
-        except OSError as error:
-            raise ImageMissing(f"cannot be reached: {error.strerror}", where=path.name) from error
-        key = Cache.key(path, status, kind, size)
+            return await asyncio.shield(job.done)
+        finally:
+            job.wanted -= 1
+
+    def _look_up(self, subject: Subject, size: int) -> tuple[str, Rendered | None]:
+        state = ""
+        if subject.path is not None:
+            try:
+                status = subject.path.stat()
+            except OSError as error:
+                raise ImageMissing(f"cannot be reached: {error.strerror}", where=subject.path.name) from error
+            state = f"{status.st_mtime_ns} {status.st_size}"
+        key = Cache.key(json.dumps(to_json(subject)), state, str(size))
         return key, self._cache.get(key)
 
-    async def _render(self, key: str, path: Path, kind: ImageKind, size: int) -> Rendered:
-        if self._free is None:
-            self._free = asyncio.LifoQueue()
-            for worker in self._workers:
-                self._free.put_nowait(worker)
-        worker = await self._free.get()
+    def _begin(self) -> None:
+        """Give work to the workers that are free."""
+        while self._free and self._waiting:
+            _, _, job = heapq.heappop(self._waiting)
+            if job.begun or job.done.done():
+                continue
+            if not job.wanted:
+                self._jobs.pop(job.key, None)
+                job.done.cancel()
+                continue
+            job.begun = True
+            task = asyncio.create_task(self._work(self._free.pop(), job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, worker: Worker, job: _Job) -> None:
         try:
-            rendered = await worker.render(path, kind, size)
+            rendered = await worker.render(job.subject, job.size)
+        except ImageError as error:
+            job.done.set_exception(error)
+            job.done.exception()  # where all who asked have gone, nobody else looks at it
+        else:
+            await asyncio.to_thread(self._cache.put, job.key, rendered)
+            job.done.set_result(rendered)
         finally:
-            self._free.put_nowait(worker)
-        await asyncio.to_thread(self._cache.put, key, rendered.data)
-        return rendered
+            self._jobs.pop(job.key, None)
+            self._free.append(worker)
+            self._begin()
+
+    async def _stop(self) -> None:
+        gone = ImageUnreadable("cannot be shown any more: cryowatch is ending")
+        self._waiting.clear()
+        for job in self._jobs.values():
+            if not job.begun:
+                job.done.set_exception(gone)
+                job.done.exception()
+        for worker in self._workers:
+            await worker.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-class _Worker:
-    """One process that renders one image at a time."""
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One rendering, and how many wait for it."""
 
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-        self._bored: asyncio.TimerHandle | None = None
+    key: str
+    subject: Subject
+    size: int
+    done: asyncio.Future[Rendered]
+    wanted: int = 0
+    begun: bool = False
 
-    async def render(self, path: Path, kind: ImageKind, size: int) -> Rendered:
-        if self._bored is not None:
-            self._bored.cancel()
-        try:
-            async with asyncio.timeout(RENDER_SECONDS):
-                return await self._ask(path, kind, size)
-        except TimeoutError as error:
-            await self._kill()
-            what = f"took longer than {RENDER_SECONDS:.0f} s to read"
-            raise ImageUnreadable(what, where=path.name, remedy="Is its disk slow or unreachable?") from error
-        except (OSError, EOFError, ValueError) as error:
-            await self._kill()
-            raise ImageUnreadable("could not be shown: the process that renders it ended", where=path.name) from error
-        except asyncio.CancelledError:
-            await self._kill()
-            raise
-        finally:
-            self._bored = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end)
 
-    async def _ask(self, path: Path, kind: ImageKind, size: int) -> Rendered:
-        process = self._process
-        if process is None or process.returncode is not None:
-            process = self._process = await self._start()
-        if process.stdin is None or process.stdout is None:
-            raise EOFError
-        process.stdin.write(json.dumps([str(path), kind, size]).encode() + b"\n")
-        await process.stdin.drain()
-        answer = await process.stdout.readline()
-        if not answer:
-            raise EOFError
-        status, *rest = json.loads(answer)
-        if status == "ok":
-            media_type, length = rest
-            return Rendered(await process.stdout.readexactly(length), media_type)
-        kind_of_error = getattr(errors, status, ImageUnreadable)
-        raise kind_of_error(rest[0]) if issubclass(kind_of_error, ImageError) else ImageUnreadable(rest[0])
-
-    async def _start(self) -> asyncio.subprocess.Process:
-        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # else it would import modules from the folder that the agent was started in
-            "-m",
-            "cryowatch.images.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **single},
-            start_new_session=True,
-        )
-
-    def _end(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process = None
-
-    async def stop(self) -> None:
-        if self._bored is not None:
-            self._bored.cancel()
-        await self._kill()
-
-    async def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

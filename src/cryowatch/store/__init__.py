@@ -1,6 +1,6 @@
 """The embedded store: everything that sources read, in one SQLite file."""
 
 from cryowatch.store.reader import Reader, Selection
-from cryowatch.store.writer import Change, Store
+from cryowatch.store.writer import Change, Publication, Store
 
-__all__ = ["Change", "Reader", "Selection", "Store"]
+__all__ = ["Change", "Publication", "Reader", "Selection", "Store"]

@@ -6,17 +6,38 @@ as it is now; of what sessions, runs and outputs were in between, the history ta
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from cryowatch.store.reader import Reader, Row
 
 _PLACE = "session.name AS project, session.key, session.host, session.id AS session_id"
 
-_MICROGRAPHS = f"""
+_ITEM = f"""
 SELECT m.seq, {_PLACE}, output.run, output.kind, output.id AS output_id, m.id, m.item, m.name, m.time, m.enabled,
        m.defocus_u, m.defocus_v, m.defocus, m.defocus_angle, m.astigmatism, m.ratio, m.resolution, m.fit_quality,
        m.phase_shift, m.motion_total, m.motion_early, m.motion_late, m.micrograph_path, m.power_spectrum_path,
-       m.shift_plot_path, session.path AS session_path
-FROM micrograph AS m JOIN output ON output.id = m.output_id JOIN session ON session.id = output.session_id
+       m.shift_plot_path, session.path AS session_path, p.seq AS published_seq, p.micrograph AS published_micrograph,
+       p.power_spectrum AS published_power_spectrum, p.shift_plot AS published_shift_plot
+FROM"""
+_OF = "JOIN output ON output.id = m.output_id JOIN session ON session.id = output.session_id"
+
+_MICROGRAPHS = f"""
+{_ITEM} micrograph AS m {_OF} LEFT JOIN published AS p ON p.micrograph_id = m.id
 WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""
+
+_PUBLISHED = f"""
+{_ITEM} published AS p JOIN micrograph AS m ON m.id = p.micrograph_id {_OF}
+WHERE p.seq > ? AND p.seq <= ? ORDER BY p.seq LIMIT ?"""
+
+_BY_ID = f"""
+{_ITEM} micrograph AS m {_OF} LEFT JOIN published AS p ON p.micrograph_id = m.id
+WHERE m.id IN (SELECT value FROM json_each(?))"""
+
+_UNPUBLISHED = """
+SELECT m.id, m.time, m.seq FROM micrograph AS m JOIN output ON output.id = m.output_id
+LEFT JOIN published AS p ON p.micrograph_id = m.id AND p.target = ?1
+WHERE m.seq > ?2 AND m.seq <= ?3 AND output.kind = 'ctf' AND m.time >= ?4 AND (p.seq IS NULL OR p.seq < m.seq)"""
 
 _SESSIONS = f"""
 SELECT s.seq, {_PLACE}, s.time, s.status, s.software, s.voltage, s.spherical_aberration, s.amplitude_contrast,
@@ -89,6 +110,18 @@ class Changes:
     def micrographs(self, after: int, upto: int, *, limit: int) -> list[Row]:
         """Return items of every output with their session and run, at most `limit`."""
         return self._reader.rows(_MICROGRAPHS, (after, upto, limit))
+
+    def published(self, after: int, upto: int, *, limit: int) -> list[Row]:
+        """Return items whose images were published, at most `limit`, by the place of their publication."""
+        return self._reader.rows(_PUBLISHED, (after, upto, limit))
+
+    def unpublished(self, target: str, after: int, upto: int, *, since: int) -> list[Row]:
+        """Return id, time and place of CTF items newer than a time whose images are not at a target as they are now."""
+        return self._reader.rows(_UNPUBLISHED, (target, after, upto, since))
+
+    def items(self, ids: Sequence[int]) -> list[Row]:
+        """Return the items of some ids; those that are gone are not among them."""
+        return self._reader.rows(_BY_ID, (json.dumps(ids),))
 
     def sessions(self, after: int, upto: int) -> list[Row]:
         """Return what sessions became."""

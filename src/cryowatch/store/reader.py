@@ -6,6 +6,7 @@ end before it returns.
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import threading
@@ -43,6 +44,15 @@ m.fit_quality, m.motion_total, m.motion_early, m.motion_late, m.pixel_size, m.mi
 m.power_spectrum_path, m.shift_plot_path"""
 
 _MICROGRAPHS = f"SELECT {_MICROGRAPH_COLUMNS} FROM micrograph AS m JOIN output ON output.id = m.output_id"
+
+_SHIFTED = """
+SELECT shifts.name FROM json_each(?2) AS wanted
+JOIN output ON output.session_id = ?1
+JOIN shifts ON shifts.output_id = output.id AND shifts.name = wanted.value"""
+
+_SHIFTS = """
+SELECT x, y FROM output JOIN shifts ON shifts.output_id = output.id AND shifts.name = ?2
+WHERE output.session_id = ?1 AND output.kind = 'movies' ORDER BY output.id DESC LIMIT 1"""
 
 SORTABLE = (
     "time", "name", "item", "defocus", "defocus_u", "defocus_v", "defocus_angle", "astigmatism", "ratio",
@@ -159,14 +169,27 @@ class Reader:
     def micrograph(self, micrograph: int) -> Row:
         """Return one micrograph with its session's key and path; raises `NotFoundError`."""
         found = self.rows(
-            f"SELECT {_MICROGRAPH_COLUMNS}, session.key AS session, session.path AS session_path"
-            " FROM micrograph AS m JOIN output ON output.id = m.output_id"
+            f"SELECT {_MICROGRAPH_COLUMNS}, session.key AS session, session.id AS session_id,"
+            " session.path AS session_path FROM micrograph AS m JOIN output ON output.id = m.output_id"
             " JOIN session ON session.id = output.session_id WHERE m.id = ?",
             (micrograph,),
         )
         if not found:
             raise NotFoundError(f"there is no micrograph {micrograph}")
         return found[0]
+
+    def shifted(self, session: int, names: Sequence[str]) -> set[str]:
+        """Return which of some micrographs have the shifts of their movie's frames."""
+        found = self.rows(_SHIFTED, (session, json.dumps(names)))
+        return {row["name"] for row in found}
+
+    def shifts(self, session: int, name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Return where the frames of a movie were, in Å: x and y, of as many frames; None where that is not known."""
+        found = self.rows(_SHIFTS, (session, name))
+        if not found:
+            return None
+        x, y = (tuple(map(float, found[0][axis].split())) for axis in ("x", "y"))
+        return x, y
 
     def neighbours(self, micrograph: Row) -> tuple[int | None, int | None]:
         """Return the ids of the micrographs just before and just after one, in time, of the same output."""
@@ -220,7 +243,8 @@ class Reader:
     def followers(self, *, since: int) -> list[Row]:
         """Return those who follow the store and were seen after a time (UTC ns), with how far behind each is."""
         return self.rows(
-            "SELECT follower, seq, seen, problem, rejected, (SELECT seq FROM counter) - seq AS behind"
+            "SELECT follower, seq, seen, problem, rejected,"
+            " coalesce(waiting, (SELECT seq FROM counter) - seq) AS behind"
             " FROM position WHERE seen >= ? ORDER BY follower",
             (since,),
         )

@@ -233,6 +233,8 @@ CREATE INDEX published_seq ON published (seq);
 CREATE TRIGGER micrograph_gone AFTER DELETE ON micrograph BEGIN
     DELETE FROM published WHERE micrograph_id = old.id;
 END;
+-- What a follower has still to do, where that is not the distance to the last change.
+ALTER TABLE position ADD COLUMN waiting INTEGER;
 
 -- Where each frame of an aligned movie was, in Å: numbers between spaces, x and y of as many frames.
 CREATE TABLE shifts (

@@ -84,6 +84,26 @@ class Change:
     dropped: int = 0
 
 
+_INSERT_PUBLISHED = """
+INSERT OR REPLACE INTO published (micrograph_id, target, time, micrograph, power_spectrum, shift_plot, problem, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+
+_UNPUBLISH = """
+DELETE FROM published WHERE target = ? AND micrograph_id IN (
+    SELECT m.id FROM micrograph AS m JOIN output ON output.id = m.output_id WHERE output.session_id = ?)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """Names under which images of a micrograph lie at a target, empty where there is none, and the reasons for that."""
+
+    micrograph_id: int
+    micrograph: str = ""
+    power_spectrum: str = ""
+    shift_plot: str = ""
+    problem: str = ""
+
+
 class Store:
     """The one writer of a data directory.  Its methods may be called from any thread, one at a time enters.
 
@@ -195,17 +215,44 @@ class Store:
         with self._transaction() as tx:
             return tx.execute("DELETE FROM host_sample WHERE time < ?", (before,)).rowcount
 
-    def advance(self, follower: str, seq: int, *, now: int = 0, problem: str = "", rejected: int = 0) -> None:
+    def publish(self, publications: Sequence[Publication], *, target: str, now: int) -> None:
+        """Record which images of micrographs lie at a target."""
+        with self._transaction() as tx:
+            seq = _next_seq(tx, len(publications)) - len(publications)
+            tx.executemany(
+                _INSERT_PUBLISHED,
+                [
+                    (p.micrograph_id, target, now, p.micrograph, p.power_spectrum, p.shift_plot, p.problem, place)
+                    for place, p in enumerate(publications, seq + 1)
+                ],
+            )
+
+    def unpublish(self, session: int, *, target: str) -> int:
+        """Forget what images of a session lie at a target, since they do not any more; returns how many."""
+        with self._transaction() as tx:
+            return tx.execute(_UNPUBLISH, (target, session)).rowcount
+
+    def advance(
+        self,
+        follower: str,
+        seq: int,
+        *,
+        now: int = 0,
+        problem: str = "",
+        rejected: int = 0,
+        waiting: int | None = None,
+    ) -> None:
         """Record that a follower has dealt with everything up to `seq`, and how it fares at `now`.
 
-        `rejected` is how many points it had to set aside since the last time.
+        `rejected` is how many points it had to set aside since the last time, `waiting` how much it has still to do
+        where that is not the distance to the last change.
         """
         with self._transaction() as tx:
             tx.execute(
-                "INSERT INTO position (follower, seq, seen, problem, rejected) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO position (follower, seq, seen, problem, rejected, waiting) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET seq = excluded.seq, seen = excluded.seen, problem = excluded.problem,"
-                " rejected = position.rejected + excluded.rejected",
-                (follower, seq, now, problem, rejected),
+                " rejected = position.rejected + excluded.rejected, waiting = excluded.waiting",
+                (follower, seq, now, problem, rejected, waiting),
             )
 
     @contextmanager

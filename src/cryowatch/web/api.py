@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from cryowatch import __version__
 from cryowatch.dashboards import Dashboard, Panel, Scope, compile_panel, find
-from cryowatch.errors import ImageMissing, NotFoundError
-from cryowatch.images import ImageServer, confined
+from cryowatch.errors import NotFoundError
+from cryowatch.images import ImageServer, Rendered, Shifts, available, subject
 from cryowatch.model import RECORDS, ImageKind, quantities
 from cryowatch.store.reader import Reader, Row, leading
 from cryowatch.web.events import Hub
@@ -22,12 +22,7 @@ from cryowatch.web.queries import nanoseconds, selection, variables, whole
 from cryowatch.web.replies import JSON, BadQuery
 from cryowatch.web.summaries import Summaries, milliseconds
 
-_PATHS = {
-    ImageKind.MICROGRAPH: "micrograph_path",
-    ImageKind.POWER_SPECTRUM: "power_spectrum_path",
-    ImageKind.SHIFT_PLOT: "shift_plot_path",
-}
-_HIDDEN = ("output_id", "seq", "session", "session_path")
+_HIDDEN = ("output_id", "seq", "session", "session_id", "session_path")
 MOST_MICROGRAPHS = 500
 MOST_CHANGES = 5_000
 
@@ -118,17 +113,18 @@ class API:
             rows = rows[:most]
             if more:
                 head["head"] = rows[-1]["seq"]
-            return JSON({**head, "total": len(rows), "more": more, "micrographs": [shown(row) for row in rows]})
+            return JSON({**head, "total": len(rows), "more": more, "micrographs": self._shown(session["id"], rows)})
         limit = whole(request.query_params, "limit", most=MOST_MICROGRAPHS)
         offset = whole(request.query_params, "offset") or 0
         chosen = selection(request.query_params, output)
         total, rows = self.reader.micrographs(chosen, offset=offset, limit=60 if limit is None else limit)
-        return JSON({**head, "total": total, "micrographs": [shown(row) for row in rows]})
+        return JSON({**head, "total": total, "micrographs": self._shown(session["id"], rows)})
 
     def micrograph(self, request: Request) -> Response:
         row = self.reader.micrograph(request.path_params["micrograph"])
         previous, following = self.reader.neighbours(row)
-        return JSON({**shown(row), "session": row["session"], "previous": previous, "next": following})
+        (values,) = self._shown(row["session_id"], [row])
+        return JSON({**values, "session": row["session"], "previous": previous, "next": following})
 
     def fields(self, request: Request) -> Response:
         del request
@@ -161,14 +157,24 @@ class API:
             names = ", ".join(ImageKind)
             raise NotFoundError("there is no such kind of image", remedy=f"There are: {names}") from None
         row = await run_in_threadpool(self.reader.micrograph, request.path_params["micrograph"])
-        relative = row[_PATHS[kind]]
-        if not relative:
-            raise ImageMissing(f"the project names no {kind.replace('-', ' ')} for {row['name']}")
         size = whole(request.query_params, "size", most=4096) or 512
-        path = await run_in_threadpool(confined, Path(row["session_path"]), relative)
-        rendered = await self.images.image(path, kind, size)
+        made_of = await run_in_threadpool(subject, row, kind, lambda: self._shifts(row))
+        rendered = await _unless_gone(request, self.images.image(made_of, size))
+        if rendered is None:
+            return Response(status_code=499)
         lasting = "public, max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
-        return Response(rendered.data, media_type=rendered.media_type, headers={"Cache-Control": lasting})
+        headers = {"Cache-Control": lasting}
+        if rendered.width is not None and rendered.height is not None:
+            headers |= {"X-Source-Width": str(rendered.width), "X-Source-Height": str(rendered.height)}
+        return Response(rendered.data, media_type=rendered.media_type, headers=headers)
+
+    def _shown(self, session: int, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        plotless = [row["name"] for row in rows if not row["shift_plot_path"]]
+        shifted = self.reader.shifted(session, plotless) if plotless else set()
+        return [shown(row, shifted=row["name"] in shifted) for row in rows]
+
+    def _shifts(self, row: Row) -> Shifts | None:
+        return self.reader.shifts(row["session_id"], row["name"])
 
     def _session(self, request: Request) -> Row:
         return self.reader.session(request.path_params["session"])
@@ -203,6 +209,22 @@ class API:
         query = compile_panel(panel, scope)
         _, rows = self.reader.table(query.sql, query.parameters)
         return query.shape(rows)
+
+
+async def _unless_gone(request: Request, wanted: Coroutine[Any, Any, Rendered]) -> Rendered | None:
+    """Return what is wanted; None, and it is wanted no more, where the reader has gone meanwhile."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    image, end = asyncio.ensure_future(wanted), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((image, end), return_when=asyncio.FIRST_COMPLETED)
+        return image.result() if image.done() else None
+    finally:
+        image.cancel()
+        end.cancel()
 
 
 def definition(dashboard: Dashboard, chosen: Mapping[str, float]) -> dict[str, Any]:
@@ -261,14 +283,17 @@ def _panel(panel: Panel, chosen: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """Return a micrograph as pages get it: values as stored, times in milliseconds, addresses of its images."""
+def shown(row: Row, *, shifted: bool = False) -> dict[str, Any]:
+    """Return a micrograph as pages get it: values as stored, times in milliseconds, addresses of its images.
+
+    `shifted` says that the shifts of its movie's frames are known.
+    """
     values = {name: value for name, value in row.items() if name not in _HIDDEN}
     values["time"] = milliseconds(row["time"])
     values["enabled"] = bool(row["enabled"])
     values["version"] = row["seq"]
     values["images"] = {
-        kind.value: f"/images/{row['id']}/{kind}?v={row['seq']}" if row[column] else None
-        for kind, column in _PATHS.items()
+        kind.value: f"/images/{row['id']}/{kind}?v={row['seq']}" if available(row, kind, shifted=shifted) else None
+        for kind in ImageKind
     }
     return values

@@ -77,7 +77,6 @@ def create_app(
         anyio.to_thread.current_default_thread_limiter().total_tokens = WORKER_THREADS
         hub.open()
         yield
-        await images.close()
 
     def _wants_page(request: Request) -> bool:
         return not request.url.path.startswith(("/api/", "/images/"))

@@ -1,0 +1,108 @@
+"""One process that renders one image at a time, seen from the agent.
+
+It is started at the first need and ends after a while without work.  One that hangs or dies on a file takes only that
+image along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+
+from cryowatch import errors
+from cryowatch.errors import ImageError, ImageUnreadable
+from cryowatch.images.subject import Subject, to_json
+
+RENDER_SECONDS = 20.0
+IDLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """An encoded image, its media type, and how many pixels its source has (None where that is not known)."""
+
+    data: bytes
+    media_type: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Worker:
+    """A process that renders; used from one event loop, by one request at a time."""
+
+    def __init__(self) -> None:
+        self.process: asyncio.subprocess.Process | None = None
+        self._bored: asyncio.TimerHandle | None = None
+
+    async def render(self, subject: Subject, size: int) -> Rendered:
+        """Return an image of at most `size` pixels a side; raises an `ImageError`."""
+        if self._bored is not None:
+            self._bored.cancel()
+        name = "" if subject.path is None else subject.path.name
+        try:
+            async with asyncio.timeout(RENDER_SECONDS):
+                return await self._ask(subject, size)
+        except TimeoutError as error:
+            await self.stop()
+            what = f"took longer than {RENDER_SECONDS:.0f} s to read"
+            raise ImageUnreadable(what, where=name, remedy="Is its disk slow or unreachable?") from error
+        except (OSError, EOFError, ValueError) as error:
+            await self.stop()
+            raise ImageUnreadable("could not be shown: the process that renders it ended", where=name) from error
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        finally:
+            self._bored = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end)
+
+    async def stop(self) -> None:
+        """End the process, whatever it is at."""
+        if self._bored is not None:
+            self._bored.cancel()
+        process, self.process = self.process, None
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+    async def _ask(self, subject: Subject, size: int) -> Rendered:
+        process = self.process
+        if process is None or process.returncode is not None:
+            process = self.process = await self._start()
+        if process.stdin is None or process.stdout is None:
+            raise EOFError
+        process.stdin.write(json.dumps([to_json(subject), size]).encode() + b"\n")
+        await process.stdin.drain()
+        answer = await process.stdout.readline()
+        if not answer:
+            raise EOFError
+        status, *rest = json.loads(answer)
+        if status == "ok":
+            media_type, length, width, height = rest
+            data = await process.stdout.readexactly(length)
+            return Rendered(data=data, media_type=media_type, width=width, height=height)
+        kind_of_error = getattr(errors, status, ImageUnreadable)
+        raise kind_of_error(rest[0]) if issubclass(kind_of_error, ImageError) else ImageUnreadable(rest[0])
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # else it would import modules from the folder that the agent was started in
+            "-m",
+            "cryowatch.images.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **single},
+            start_new_session=True,
+        )
+
+    def _end(self) -> None:
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process = None

@@ -1,0 +1,336 @@
+"""Publishing images: what was read newly is rendered and put where Grafana's readers find it, newest first.
+
+What lies at the target is recorded in the store once it is there; only then do the sinks write of it.  What is not
+recorded is still to do, so nothing is lost by a cut, and a target whose folder was deleted gets everything again.  The
+newest comes first, so that a backlog never hides what happens now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from cryowatch.errors import ImageError, SinkError
+from cryowatch.images import ImageServer, Shifts, available, subject
+from cryowatch.images.subject import COLUMNS
+from cryowatch.model import ImageKind
+from cryowatch.sinks.targets import Target
+from cryowatch.standing import Standing
+from cryowatch.store import Publication, Store
+from cryowatch.store.changes import Changes
+from cryowatch.store.reader import Row
+
+log = logging.getLogger(__name__)
+
+SIZE = 512
+AT_ONCE = 16
+MOST_PUTS = 32
+IDLE_SECONDS = 5.0
+SEEN_SECONDS = 30
+FRESH_SECONDS = 600
+RETRY_SECONDS = (5.0, 30.0, 120.0)
+"""When an image that cannot be rendered is tried again: its file may still be being written."""
+
+_SECOND = 10**9
+_DAY = 86_400 * _SECOND
+_SHORT = {ImageKind.MICROGRAPH: "mic", ImageKind.POWER_SPECTRUM: "psd", ImageKind.SHIFT_PLOT: "shifts"}
+_SUFFIXES = {"image/jpeg": "jpg", "image/png": "png"}
+
+
+class Publisher:
+    """Carries images of CTF items to one target; `clock` gives UTC ns, `chance` numbers from 0 to 1.
+
+    `days` is how old a micrograph may be, 0 for any age.  `told` is called after images were recorded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        images: ImageServer,
+        target: Target,
+        *,
+        days: float = 0,
+        told: Callable[[], object] = lambda: None,
+        clock: Callable[[], int] = time.time_ns,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.follower = f"images {target.where}"
+        self.state = Standing(target.where, chance)
+        self._store = store
+        self._images = images
+        self._target = target
+        self._age = round(days * _DAY)
+        self._told = told
+        self._clock = clock
+        self._reader = store.reader()
+        self._changes = Changes(self._reader)
+        self._upto = 0
+        self._queue = _Queue()
+        self._in_flight = asyncio.Semaphore(MOST_PUTS)
+        self._said: tuple[str, bool] | None = None
+        self._seen = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
+        self._entry = threading.Lock()
+        self._stopped = False
+
+    @property
+    def where(self) -> str:
+        """Where it publishes to."""
+        return self._target.where
+
+    @property
+    def behind(self) -> int:
+        """How many micrographs have images that are not published yet, as far as it knows."""
+        return len(self._queue)
+
+    def described(self) -> dict[str, Any]:
+        """Return how publishing goes, for pages and metrics."""
+        return {
+            "where": self.where,
+            "what": "images",
+            "waiting": "micrographs",
+            "behind": self.behind,
+            "accepted": self.state.accepted,
+            "rejected": self.state.rejected,
+            "problem": self.state.problem,
+            "needs_person": self.state.needs_person,
+            "last_success": None if self.state.last_success is None else self.state.last_success // 10**6,
+        }
+
+    def wake(self) -> None:
+        """Say that there may be something new; may be called from any thread."""
+        with self._entry:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._woken.set)
+
+    def stop(self) -> None:
+        """End `run` soon; may be called from any thread."""
+        self._stopped = True
+        self.wake()
+
+    def run(self) -> None:
+        """Publish until stopped."""
+        asyncio.run(self._with_loop(self._go_on()))
+
+    def finish(self, *, tries: int = 5) -> bool:
+        """Publish what can be, giving up after some tries without success; returns whether nothing is left."""
+        return asyncio.run(self._with_loop(self._finish(tries)))
+
+    async def _with_loop(self, work: Coroutine[Any, Any, bool]) -> bool:
+        with self._entry:
+            self._loop = asyncio.get_running_loop()
+        self._woken.clear()
+        try:
+            return await work
+        finally:
+            with self._entry:
+                self._loop = None
+            await self._target.close()
+
+    async def _go_on(self) -> bool:
+        while not self._stopped:
+            wait = await self._round()
+            if wait > 0 and not self._stopped:
+                self._woken.clear()
+                await self._pause(wait)
+        return not self.behind
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or less where something new comes and the target is well."""
+        end = time.monotonic() + seconds
+        while not self._stopped and (left := end - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._woken.wait(), left)
+            except TimeoutError:
+                return
+            if not self.state.problem:
+                return
+            self._woken.clear()
+
+    async def _finish(self, tries: int) -> bool:
+        failures = 0
+        while failures < tries and not self.state.needs_person:
+            before = self.state.accepted + self.state.rejected
+            wait = await self._round()
+            if not self.state.problem and not self._queue.ready(self._clock()):
+                break
+            if self.state.accepted + self.state.rejected == before:
+                failures += 1
+                await asyncio.sleep(min(wait, 5.0))
+        await asyncio.to_thread(self._record)
+        return not self.behind
+
+    async def _round(self) -> float:
+        """Publish the images of the newest few micrographs; returns the seconds after which to come again."""
+        await asyncio.to_thread(self._look)
+        await asyncio.to_thread(self._record)
+        now = self._clock()
+        chosen = self._queue.take(now, AT_ONCE)
+        if not chosen:
+            due = self._queue.due()
+            return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.1, (due - now) / _SECOND))
+        rows = {row["id"]: row for row in await asyncio.to_thread(self._changes.items, [one.id for one in chosen])}
+        there = [(one, rows[one.id]) for one in chosen if one.id in rows]
+        try:
+            await self._check_folders(rows.values())
+        except SinkError as error:
+            self._queue.put(*chosen)
+            return self.state.failed(error)
+        results = await asyncio.gather(*(self._one(row) for _, row in there), return_exceptions=True)
+        problem: SinkError | None = None
+        publications = []
+        for (one, row), result in zip(there, results, strict=True):
+            if isinstance(result, SinkError):
+                problem = result
+                self._queue.put(one)
+            elif isinstance(result, BaseException):
+                raise result
+            elif result.problem and (wait := self._retry(one, row)) is not None:
+                self._queue.put(replace(one, tries=one.tries + 1), due=now + round(wait * _SECOND))
+            else:
+                publications.append(result)
+        if publications:
+            await asyncio.to_thread(self._keep, publications)
+        if problem is not None:
+            return self.state.failed(problem)
+        self.state.succeeded(self._clock())
+        return 0.0
+
+    def _keep(self, publications: Sequence[Publication]) -> None:
+        self._store.publish(publications, target=self.where, now=self._clock())
+        shown = sum(bool(p.micrograph or p.power_spectrum or p.shift_plot) for p in publications)
+        self.state.accepted += shown
+        self.state.rejected += len(publications) - shown
+        self._told()
+
+    def _retry(self, one: _Waiting, row: Row) -> float | None:
+        """Return the seconds until an image that cannot be rendered now is tried again; None for never.
+
+        The files of an old micrograph will not come back, unless the whole project is out of reach just now.
+        """
+        if not Path(row["session_path"]).is_dir():
+            return RETRY_SECONDS[-1]
+        fresh = self._clock() - row["time"] < FRESH_SECONDS * _SECOND
+        return RETRY_SECONDS[one.tries] if fresh and one.tries < len(RETRY_SECONDS) else None
+
+    def _look(self) -> None:
+        """Put what changed since the last look into the queue."""
+        head = self._changes.head()
+        if head > self._upto:
+            since = self._clock() - self._age if self._age else 0
+            for row in self._changes.unpublished(self.where, self._upto, head, since=since):
+                self._queue.put(_Waiting(row["time"], row["id"]))
+            self._upto = head
+
+    async def _check_folders(self, rows: Iterable[Row]) -> None:
+        """Begin anew for a session whose folder is gone from the target."""
+        for session, folder in {(row["session_id"], row["key"]) for row in rows if row["published_seq"] is not None}:
+            if not await self._target.holds(folder):
+                forgotten = await asyncio.to_thread(self._store.unpublish, session, target=self.where)
+                if forgotten:
+                    log.warning("%s: the folder %s is gone; its images are published anew", self.where, folder)
+                    self._upto = 0
+
+    async def _one(self, row: Row) -> Publication:
+        """Render and put the images of one micrograph; raises a `SinkError`."""
+        names: dict[str, str] = {}
+        reasons = []
+        for kind in ImageKind:
+            try:
+                names[kind.name.lower()] = await self._image(row, kind)
+            except ImageError as error:
+                reasons.append(f"{kind.replace('-', ' ')}: {error}")
+        return Publication(micrograph_id=row["id"], **names, problem="; ".join(reasons))
+
+    async def _image(self, row: Row, kind: ImageKind) -> str:
+        """Return the name under which an image was published, empty where there is none to make; may raise."""
+
+        def shifts() -> Shifts | None:
+            return self._reader.shifts(row["session_id"], row["name"])
+
+        shifted = kind is ImageKind.SHIFT_PLOT and await asyncio.to_thread(shifts) is not None
+        if not available(row, kind, shifted=shifted):
+            return ""
+        made_of = await asyncio.to_thread(subject, row, kind, shifts)
+        rendered = await self._images.image(made_of, SIZE, ahead=True)
+        name = f"{row['key']}/{file_name(row, kind, rendered.media_type)}"
+        async with self._in_flight:
+            await self._target.put(name, rendered.data)
+        return name
+
+    def _record(self) -> None:
+        """Store how publishing fares: at once where that changed, else now and then."""
+        now = self._clock()
+        said = (self.state.problem, self.behind > 0)
+        if said == self._said and now - self._seen < SEEN_SECONDS * _SECOND:
+            return
+        self._said, self._seen = said, now
+        self._store.advance(self.follower, self._upto, now=now, problem=self.state.problem, waiting=self.behind)
+
+
+def file_name(row: Row, kind: ImageKind, media_type: str) -> str:
+    """Return the name of a published image: plain characters, and as unique as its project, host and source are."""
+    made_of = (row["host"], row["session_path"], row[COLUMNS[kind]] or row["micrograph_path"], row["name"], kind.value)
+    digest = hashlib.sha256("\0".join(made_of).encode(errors="surrogateescape")).hexdigest()
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePath(row["name"]).stem).strip("-.")[:80] or "micrograph"
+    return f"{stem}-{digest[:16]}-{_SHORT[kind]}.{_SUFFIXES[media_type]}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Waiting:
+    """A micrograph whose images are to be published; the newest sort last."""
+
+    time: int
+    id: int
+    tries: int = field(default=0, compare=False)
+
+
+class _Queue:
+    """Micrographs in the order in which they are to be done: newest first, those of a later time at their time."""
+
+    def __init__(self) -> None:
+        self._ready: list[tuple[int, int, _Waiting]] = []
+        self._later: list[tuple[int, _Waiting]] = []
+        self._ids: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def put(self, *many: _Waiting, due: int | None = None) -> None:
+        """Add some, to be taken at once or from a time (UTC ns) on; those already in it stay as they are."""
+        for one in many:
+            if one.id in self._ids:
+                continue
+            self._ids.add(one.id)
+            if due is None:
+                heapq.heappush(self._ready, (-one.time, -one.id, one))
+            else:
+                heapq.heappush(self._later, (due, one))
+
+    def take(self, now: int, most: int) -> list[_Waiting]:
+        """Take out the newest that are ready."""
+        while self._later and self._later[0][0] <= now:
+            _, one = heapq.heappop(self._later)
+            heapq.heappush(self._ready, (-one.time, -one.id, one))
+        taken = [heapq.heappop(self._ready)[2] for _ in range(min(most, len(self._ready)))]
+        self._ids.difference_update(one.id for one in taken)
+        return taken
+
+    def ready(self, now: int) -> bool:
+        """Return whether any can be taken now."""
+        return bool(self._ready) or (self.due() or now + 1) <= now
+
+    def due(self) -> int | None:
+        """Return when the first of those of a later time is ready."""
+        return self._later[0][0] if self._later else None

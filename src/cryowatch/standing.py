@@ -1,0 +1,57 @@
+"""How somebody who delivers to a server fares: what was taken, what stands in the way, and when to try again."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cryowatch.errors import SinkAway, SinkError, SinkRefused
+
+log = logging.getLogger(__name__)
+
+SHORTEST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+PERSON_WAIT = 60.0
+LONGEST_ASKED = 3600.0
+
+
+@dataclass(slots=True)
+class Standing:
+    """Counts, the present problem (empty where there is none) and the time of the last success (UTC ns).
+
+    `chance` gives numbers from 0 to 1, by which those who wait for the same server do not all come back at once.
+    """
+
+    where: str
+    chance: Callable[[], float] = random.random
+    accepted: int = 0
+    rejected: int = 0
+    problem: str = ""
+    needs_person: bool = False
+    last_success: int | None = None
+    _failures: int = field(default=0, repr=False)
+
+    def failed(self, error: SinkError) -> float:
+        """Take note of a failure, telling of a new one; returns the seconds after which to try again."""
+        self.needs_person = isinstance(error, SinkRefused)
+        if str(error) != self.problem:
+            self.problem = str(error)
+            log.warning("%s; everything is kept and sent later", error)
+        self._failures += 1
+        if isinstance(error, SinkAway) and error.after is not None:
+            return min(error.after, LONGEST_ASKED)
+        if self.needs_person:
+            return PERSON_WAIT
+        longest: float = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(self._failures, 10))
+        return max(SHORTEST_WAIT, longest * (0.5 + self.chance() / 2))
+
+    def succeeded(self, now: int) -> None:
+        """Take note that all went well at a time (UTC ns)."""
+        if self.problem:
+            log.info("%s: takes what it is sent again", self.where)
+        self._failures = 0
+        self.problem = ""
+        self.needs_person = False
+        self.last_success = now
