@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from cryowatch.delivery import Delivery
+from cryowatch.ahead import Ahead
 from cryowatch.errors import SourceBusy, SourceError, StoreError
 from cryowatch.model import Session
 from cryowatch.reading import Reading, Source, Trouble
@@ -159,9 +160,31 @@ class Watch:
         return pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
 
 
-def _deliver(delivery: Delivery) -> float:
-    """Deliver a batch and wait for the next; returns 0."""
-    delivery.wait(delivery.step())
+class Follower(Protocol):
+    """Carries what the store holds elsewhere, at its own pace: `run` until `stop`, or `finish` what there is now.
+
+    `wake` and `stop` may be called from any thread and do not wait; `described` is for pages and metrics.
+    """
+
+    @property
+    def follower(self) -> str: ...
+
+    @property
+    def behind(self) -> int: ...
+
+    def described(self) -> dict[str, Any]: ...
+
+    def wake(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def run(self) -> None: ...
+
+    def finish(self) -> bool: ...
+
+
+def _run(endless: Follower | Ahead) -> float:
+    endless.run()
     return 0.0
 
 
@@ -196,9 +219,11 @@ class Agent:
         zone: ZoneInfo | None = None,
         host: str | None = None,
         clock: Clock = time.time_ns,
-        deliveries: Sequence[Delivery] = (),
+        followers: Sequence[Follower] = (),
+        ahead: Ahead | None = None,
     ) -> None:
-        self.deliveries = tuple(deliveries)
+        self._ahead = ahead
+        self.followers = tuple(followers)
         self.host = host or socket.gethostname()
         self.paths = tuple(Path(p).expanduser().absolute() for p in paths)
         self.watches: dict[Path, Watch] = {}
@@ -256,25 +281,32 @@ class Agent:
             problem = watch.once(progress)
             if problem is not None:
                 problems.append(problem)
-        for delivery in self.deliveries:
-            if not delivery.finish():
-                text = f"{delivery.state.problem}; {delivery.behind:,} changes are not delivered and will be sent later"
-                problems.append(Problem(where=delivery.where, text=text))
+        for follower in self.followers:
+            if not follower.finish():
+                said = follower.described()
+                left = f"{follower.behind:,} {said['waiting']} are not delivered and will be sent later"
+                text = f"{said['problem']}; {left}" if said["problem"] else left
+                problems.append(Problem(where=said["where"], text=text))
         return problems
 
     def start(self) -> None:
         """Begin to watch, in threads of their own."""
         self._spawn("looking for projects", self._look_for_projects)
         self._spawn("the host's load", self._sample_host)
-        for delivery in self.deliveries:
-            self.listen(lambda _, d=delivery: d.wake())  # type: ignore[misc]
-            self._spawn(delivery.follower, partial(_deliver, delivery))
+        if self._ahead is not None:
+            self.listen(self._ahead.heard)
+            self._spawn("rendering ahead", partial(_run, self._ahead))
+        for follower in self.followers:
+            self.listen(lambda _, f=follower: f.wake())  # type: ignore[misc]
+            self._spawn(follower.follower, partial(_run, follower))
 
     def stop(self, *, patience: float = 5.0) -> None:
         """Ask all threads to end and wait a little; one that hangs on a dead file system is left behind."""
         self._stop.set()
-        for delivery in self.deliveries:
-            delivery.stop()
+        for follower in self.followers:
+            follower.stop()
+        if self._ahead is not None:
+            self._ahead.stop()
         deadline = time.monotonic() + patience
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

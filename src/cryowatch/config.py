@@ -105,6 +105,7 @@ class Images(_Section):
     publish: Annotated[str, AfterValidator(_target)] = Field(
         default="", description="Where images are copied to: sftp://user@host/folder or file:///folder."
     )
+    publish_days: float = Field(default=0, ge=0, description="How old a micrograph may be to be copied; 0: any age.")
     key_file: Directory | None = Field(default=None, description="Private key for sftp; else the agent's, or ~/.ssh's.")
     password: SecretStr | None = Field(default=None, description="Password for sftp, or the key's; better in a file.")
     password_file: Directory | None = Field(default=None, description="File that holds that password.")

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,6 +96,12 @@ class Delivery:
         """End `wait` at once, now and later."""
         self._stopped = True
         self._woken.set()
+
+    def run(self) -> None:
+        """Deliver until stopped."""
+        with closing(self._reader):
+            while not self._stopped:
+                self.wait(self.step())
 
     def step(self) -> float:
         """Deliver one batch; returns the seconds after which to come again."""

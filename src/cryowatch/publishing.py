@@ -16,9 +16,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from cryowatch.errors import ImageError, SinkError
 from cryowatch.images import ImageServer, Shifts, available, subject
@@ -40,6 +42,8 @@ SEEN_SECONDS = 30
 FRESH_SECONDS = 600
 RETRY_SECONDS = (5.0, 30.0, 120.0)
 """When an image that cannot be rendered is tried again: its file may still be being written."""
+
+T = TypeVar("T")
 
 _SECOND = 10**9
 _DAY = 86_400 * _SECOND
@@ -74,15 +78,18 @@ class Publisher:
         self._clock = clock
         self._reader = store.reader()
         self._changes = Changes(self._reader)
-        self._upto = 0
-        self._queue = _Queue()
-        self._in_flight = asyncio.Semaphore(MOST_PUTS)
         self._said: tuple[str, bool] | None = None
         self._seen = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken = asyncio.Event()
         self._entry = threading.Lock()
         self._stopped = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._upto = 0
+        self._queue = _Queue()
+        self._in_flight = asyncio.Semaphore(MOST_PUTS)
+        self._woken = asyncio.Event()
 
     @property
     def where(self) -> str:
@@ -129,14 +136,21 @@ class Publisher:
 
     async def _with_loop(self, work: Coroutine[Any, Any, bool]) -> bool:
         with self._entry:
+            self._begin()
             self._loop = asyncio.get_running_loop()
-        self._woken.clear()
-        try:
-            return await work
-        finally:
-            with self._entry:
-                self._loop = None
-            await self._target.close()
+        with ThreadPoolExecutor(1, "publishing: store") as self._threads:
+            try:
+                return await work
+            finally:
+                with self._entry:
+                    self._loop = None
+                await self._target.close()
+                await self._in_thread(self._reader.close)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Return what work in the one thread returns that speaks with the store."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(work, *arguments, **named))
 
     async def _go_on(self) -> bool:
         while not self._stopped:
@@ -168,19 +182,19 @@ class Publisher:
             if self.state.accepted + self.state.rejected == before:
                 failures += 1
                 await asyncio.sleep(min(wait, 5.0))
-        await asyncio.to_thread(self._record)
+        await self._in_thread(self._record)
         return not self.behind
 
     async def _round(self) -> float:
         """Publish the images of the newest few micrographs; returns the seconds after which to come again."""
-        await asyncio.to_thread(self._look)
-        await asyncio.to_thread(self._record)
+        await self._in_thread(self._look)
+        await self._in_thread(self._record)
         now = self._clock()
         chosen = self._queue.take(now, AT_ONCE)
         if not chosen:
             due = self._queue.due()
             return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.1, (due - now) / _SECOND))
-        rows = {row["id"]: row for row in await asyncio.to_thread(self._changes.items, [one.id for one in chosen])}
+        rows = {row["id"]: row for row in await self._in_thread(self._changes.items, [one.id for one in chosen])}
         there = [(one, rows[one.id]) for one in chosen if one.id in rows]
         try:
             await self._check_folders(rows.values())
@@ -196,12 +210,12 @@ class Publisher:
                 self._queue.put(one)
             elif isinstance(result, BaseException):
                 raise result
-            elif result.problem and (wait := self._retry(one, row)) is not None:
+            elif result.problem and (wait := await self._retry(one, row)) is not None:
                 self._queue.put(replace(one, tries=one.tries + 1), due=now + round(wait * _SECOND))
             else:
                 publications.append(result)
         if publications:
-            await asyncio.to_thread(self._keep, publications)
+            await self._in_thread(self._keep, publications)
         if problem is not None:
             return self.state.failed(problem)
         self.state.succeeded(self._clock())
@@ -214,12 +228,12 @@ class Publisher:
         self.state.rejected += len(publications) - shown
         self._told()
 
-    def _retry(self, one: _Waiting, row: Row) -> float | None:
+    async def _retry(self, one: _Waiting, row: Row) -> float | None:
         """Return the seconds until an image that cannot be rendered now is tried again; None for never.
 
         The files of an old micrograph will not come back, unless the whole project is out of reach just now.
         """
-        if not Path(row["session_path"]).is_dir():
+        if not await asyncio.to_thread(Path(row["session_path"]).is_dir):
             return RETRY_SECONDS[-1]
         fresh = self._clock() - row["time"] < FRESH_SECONDS * _SECOND
         return RETRY_SECONDS[one.tries] if fresh and one.tries < len(RETRY_SECONDS) else None
@@ -237,7 +251,7 @@ class Publisher:
         """Begin anew for a session whose folder is gone from the target."""
         for session, folder in {(row["session_id"], row["key"]) for row in rows if row["published_seq"] is not None}:
             if not await self._target.holds(folder):
-                forgotten = await asyncio.to_thread(self._store.unpublish, session, target=self.where)
+                forgotten = await self._in_thread(self._store.unpublish, session, target=self.where)
                 if forgotten:
                     log.warning("%s: the folder %s is gone; its images are published anew", self.where, folder)
                     self._upto = 0
@@ -256,13 +270,12 @@ class Publisher:
     async def _image(self, row: Row, kind: ImageKind) -> str:
         """Return the name under which an image was published, empty where there is none to make; may raise."""
 
-        def shifts() -> Shifts | None:
-            return self._reader.shifts(row["session_id"], row["name"])
-
-        shifted = kind is ImageKind.SHIFT_PLOT and await asyncio.to_thread(shifts) is not None
-        if not available(row, kind, shifted=shifted):
+        shifts: Shifts | None = None
+        if kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"]:
+            shifts = await self._in_thread(self._reader.shifts, row["session_id"], row["name"])
+        if not available(row, kind, shifted=shifts is not None):
             return ""
-        made_of = await asyncio.to_thread(subject, row, kind, shifts)
+        made_of = await asyncio.to_thread(subject, row, kind, lambda: shifts)
         rendered = await self._images.image(made_of, SIZE, ahead=True)
         name = f"{row['key']}/{file_name(row, kind, rendered.media_type)}"
         async with self._in_flight:

@@ -14,7 +14,8 @@ import time
 import webbrowser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -22,12 +23,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cryowatch import __version__
 from cryowatch.agent import Agent
-from cryowatch.config import Influx, Settings, Web, at_home, load
+from cryowatch.ahead import Ahead
+from cryowatch.config import Images, Influx, Settings, Web, at_home, load
 from cryowatch.dashboards import Dashboard
 from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.sources.discovery import find_projects
 from cryowatch.store import Store
+
+if TYPE_CHECKING:
+    from cryowatch.images import ImageServer
+    from cryowatch.publishing import Publisher
+    from cryowatch.secrets import TransferSecrets
 
 console = Console(stderr=True, highlight=False, emoji=False)
 
@@ -57,7 +64,8 @@ def _legacy(found: Settings, file: Path | None) -> dict[str, Any]:
     path = secrets.find(file, os.environ)
     if path is None:
         return {}
-    said = secrets.load(path).influx
+    whole = secrets.load(path)
+    said = whole.influx
     influx = found.influx.model_copy(
         update={
             "url": said.url,
@@ -69,7 +77,21 @@ def _legacy(found: Settings, file: Path | None) -> dict[str, Any]:
             "shift_hours": said.time_delta.total_seconds() / 3600,
         }
     )
-    return {"influx": influx, "time_zone": found.time_zone or said.time_zone}
+    update = {"influx": influx, "time_zone": found.time_zone or said.time_zone}
+    if whole.transfer is not None and not found.images.publish:
+        update["images"] = _legacy_images(found.images, whole.transfer, said.image_folder)
+    return update
+
+
+def _legacy_images(found: Images, said: TransferSecrets, url_prefix: str) -> Images:
+    host = f"[{said.host}]" if ":" in said.host else said.host
+    update = {
+        "publish": f"sftp://{quote(said.username)}@{host}{quote(said.remote_path.rstrip('/'))}",
+        "key_file": said.key_file,
+        "password": said.password,
+        "url_prefix": url_prefix,
+    }
+    return found.model_copy(update=update)
 
 
 def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
@@ -77,6 +99,7 @@ def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
     if not chosen.influx.url:
         return []
     from cryowatch.sinks import influx  # noqa: PLC0415
+    from cryowatch.sinks.batches import Layout  # noqa: PLC0415
     from cryowatch.sinks.layout_cryowatch import CryowatchLayout  # noqa: PLC0415
     from cryowatch.sinks.layout_scipion import ScipionLayout  # noqa: PLC0415
 
@@ -91,8 +114,32 @@ def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
         verify_tls=told.verify_tls,
         ca_file=told.ca_file,
     )
-    layout = ScipionLayout(shift_hours=told.shift_hours) if told.layout == "scipion" else CryowatchLayout()
+    layout: Layout = CryowatchLayout(url_prefix=chosen.images.url_prefix)
+    if told.layout == "scipion":
+        layout = ScipionLayout(url_prefix=chosen.images.url_prefix, shift_hours=told.shift_hours)
     return [Delivery(store, influx.Influx(access), layout)]
+
+
+def _images(chosen: Settings) -> ImageServer:
+    from cryowatch.images import ImageServer  # noqa: PLC0415
+
+    cache_bytes = chosen.images.cache_mb * 1_000_000
+    return ImageServer(chosen.data_dir / "images", workers=chosen.images.workers, cache_bytes=cache_bytes)
+
+
+def _publishers(chosen: Settings, store: Store, images: ImageServer, deliveries: Sequence[Delivery]) -> list[Publisher]:
+    """Return the publishers that the settings ask for; raises `ConfigError`."""
+    if not chosen.images.publish:
+        return []
+    from cryowatch.publishing import Publisher  # noqa: PLC0415
+    from cryowatch.sinks.targets import target_of  # noqa: PLC0415
+
+    def told() -> None:
+        for delivery in deliveries:
+            delivery.wake()
+
+    target = target_of(chosen.images)
+    return [Publisher(store, images, target, days=chosen.images.publish_days, told=told)]
 
 
 def _dashboards(chosen: Settings) -> Sequence[Dashboard]:
@@ -122,7 +169,8 @@ def _store(data_dir: Path) -> Iterator[Store]:
         store.close()
 
 
-def _agent(chosen: Settings, store: Store, paths: Sequence[Path]) -> Agent:
+def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[Path], *, pages: bool = False) -> Agent:
+    deliveries = _deliveries(chosen, store)
     return Agent(
         store,
         paths,
@@ -130,15 +178,16 @@ def _agent(chosen: Settings, store: Store, paths: Sequence[Path]) -> Agent:
         host_interval=chosen.host.interval,
         keep_days=chosen.host.keep_days,
         zone=chosen.zone,
-        deliveries=_deliveries(chosen, store),
+        ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,
+        followers=[*_publishers(chosen, store, images, deliveries), *deliveries],
     )
 
 
 def once(chosen: Settings, paths: Sequence[Path]) -> int:
     """Read all there is; returns 0, or 1 after printing what could not be read."""
     _log(logging.ERROR)
-    with _store(chosen.data_dir) as store:
-        agent = _agent(chosen, store, [at_home(path) for path in paths])
+    with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
+        agent = _agent(chosen, store, images, [at_home(path) for path in paths])
         started = time.monotonic()
         with _Bars() as bars:
             problems = agent.once(bars.show)
@@ -172,11 +221,11 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
     _refuse_hopeless(paths)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with _store(chosen.data_dir) as store:
-        agent = _agent(chosen, store, paths)
+    with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
+        agent = _agent(chosen, store, images, paths, pages=web)
         with contextlib.suppress(KeyboardInterrupt):
             if web:
-                _serve_pages(chosen, store, agent, browser=browser)
+                _serve_pages(chosen, store, images, agent, browser=browser)
             else:
                 agent.start()
                 console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
@@ -197,8 +246,7 @@ def _refuse_hopeless(paths: Sequence[Path]) -> None:
         raise errors[0]
 
 
-def _serve_pages(chosen: Settings, store: Store, agent: Agent, *, browser: bool) -> None:
-    from cryowatch.images import ImageServer  # noqa: PLC0415
+def _serve_pages(chosen: Settings, store: Store, images: ImageServer, agent: Agent, *, browser: bool) -> None:
     from cryowatch.web.app import create_app  # noqa: PLC0415
     from cryowatch.web.events import Hub  # noqa: PLC0415
     from cryowatch.web.server import Server, address_of, bind  # noqa: PLC0415
@@ -206,9 +254,6 @@ def _serve_pages(chosen: Settings, store: Store, agent: Agent, *, browser: bool)
     listener = bind(chosen.web.listen)
     address = address_of(listener)
     hub = Hub({"version": __version__, "started": time.time_ns() // 10**6})
-    images = ImageServer(
-        store.data_dir / "images", workers=chosen.images.workers, cache_bytes=chosen.images.cache_mb * 1_000_000
-    )
     app = create_app(
         reader=store.reader(),
         hub=hub,
@@ -216,7 +261,7 @@ def _serve_pages(chosen: Settings, store: Store, agent: Agent, *, browser: bool)
         clock=time.time_ns,
         host=agent.host,
         last_read=agent.last_read,
-        deliveries=lambda: [delivery.described() for delivery in agent.deliveries],
+        deliveries=lambda: [follower.described() for follower in agent.followers],
         dashboards=_dashboards(chosen),
         facility=chosen.facility.name,
         logo=_logo(chosen),
@@ -258,9 +303,9 @@ def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
 
 
 def load_demo(data_dir: Path, port: int) -> Settings:
-    """Return the settings of a demo: its own data, its own port, and nothing goes to anybody's InfluxDB."""
+    """Return the settings of a demo: its own data, its own port, and nothing goes to anybody else."""
     found = settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
-    return found.model_copy(update={"influx": Influx()})
+    return found.model_copy(update={"influx": Influx(), "images": found.images.model_copy(update={"publish": ""})})
 
 
 def _has_screen() -> bool:

@@ -11,6 +11,7 @@ import heapq
 import itertools
 import json
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,12 @@ class ImageServer:
 
         `ahead` says that nobody waits for it yet.
         """
+        return await asyncio.wrap_future(self.ask(subject, size, ahead=ahead))
+
+    def ask(self, subject: Subject, size: int, *, ahead: bool = False) -> Future[Rendered]:
+        """Ask for an image without waiting for it, as `image` does."""
         size = next((s for s in SIZES if s >= size), SIZES[-1])
-        asked = asyncio.run_coroutine_threadsafe(self._image(subject, size, ahead=ahead), self._running())
-        return await asyncio.wrap_future(asked)
+        return asyncio.run_coroutine_threadsafe(self._image(subject, size, ahead=ahead), self._running())
 
     def close(self) -> None:
         """End the workers; what is still asked for fails."""

@@ -20,6 +20,7 @@ class Slice:
     after: int
     upto: int
     micrographs: list[Row]
+    published: list[Row]
     sessions: list[Row]
     runs: list[Row]
     sizes: list[Row]
@@ -39,7 +40,8 @@ class Receipt:
 class Layout(Protocol):
     """How records become lines: which measurements, tags and fields.  The same slice gives the same lines, always."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def lines(self, found: Slice, changes: Changes) -> Iterable[str]: ...
 
@@ -58,11 +60,16 @@ def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_
     if head <= after:
         return None
     micrographs = changes.micrographs(after, head, limit=most)
-    upto = micrographs[-1]["seq"] if len(micrographs) == most else head
+    published = changes.published(after, head, limit=most)
+    upto = min(
+        micrographs[-1]["seq"] if len(micrographs) == most else head,
+        published[-1]["published_seq"] if len(published) == most else head,
+    )
     found = Slice(
         after=after,
         upto=upto,
-        micrographs=micrographs,
+        micrographs=[row for row in micrographs if row["seq"] <= upto],
+        published=[row for row in published if row["published_seq"] <= upto],
         sessions=changes.sessions(after, upto),
         runs=changes.runs(after, upto),
         sizes=changes.sizes(after, upto),

@@ -3,6 +3,7 @@
 | measurement | tags | fields |
 |---|---|---|
 | micrograph | project, host, run | ctfID, name, defocusU … motionLate, enabled |
+| image | project, host, run | the same, and micUrl, psdUrl, shiftUrl: once the images are there |
 | run | project, host, run, output | label, status, size: a point at each change |
 | session | project, host | status and acquisition: a point at each change |
 | gain | project, host, run | movie, stddev, ratio1, ratio2 |
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 
+from cryowatch.model import ImageKind
 from cryowatch.sinks.batches import Slice
 from cryowatch.sinks.lines import Fields, Kind, line, point, series
 from cryowatch.store.changes import Changes
@@ -53,16 +55,21 @@ SESSION_FIELDS = (
 )
 _values = itemgetter(*(column for _, column, _ in MICROGRAPH_FIELDS))
 _fields = Fields([(name, kind) for name, _, kind in MICROGRAPH_FIELDS])
+_links = Fields([(name, Kind.TEXT) for name in ("micUrl", "psdUrl", "shiftUrl")])
 
 
 class CryowatchLayout:
-    """Lines in the layout `cryowatch`."""
+    """Lines in the layout `cryowatch`; `url_prefix` is where readers find published images."""
 
     name = "cryowatch"
+
+    def __init__(self, *, url_prefix: str = "") -> None:
+        self._prefix = url_prefix.rstrip("/")
 
     def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
         """Yield the lines of a slice."""
         yield from self._micrographs(found.micrographs, changes)
+        yield from self._images((*found.micrographs, *found.published), changes)
         for lines in (
             map(_session, found.sessions),
             map(_run, found.runs),
@@ -87,12 +94,35 @@ class CryowatchLayout:
                 if written is not None:
                     yield written
 
+    def _images(self, rows: Iterable[Row], changes: Changes) -> Iterator[str]:
+        """Items of CTF outputs of which at least one image is published."""
+        for row in rows:
+            urls = published_urls(row, self._prefix)
+            if row["kind"] != "ctf" or not urls or not self._counts(row, changes):
+                continue
+            row["ctf_id"] = row["item"]
+            tags = {"project": row["project"], "host": row["host"], "run": row["run"]}
+            links = _links.written(tuple(urls.get(kind) for kind in ImageKind))
+            written = line(series("image", tags), f"{_fields.written(_values(row))},{links}", item_time(row))
+            if written is not None:
+                yield written
+
     def _beginning(self, row: Row, changes: Changes) -> str | None:
-        if row["kind"] not in ("ctf", "micrographs"):
-            return None
-        if changes.first_output(row["session_id"], row["run"], row["kind"]) != row["output_id"]:
+        if row["kind"] not in ("ctf", "micrographs") or not self._counts(row, changes):
             return None
         return series("micrograph", {"project": row["project"], "host": row["host"], "run": row["run"]})
+
+    @staticmethod
+    def _counts(row: Row, changes: Changes) -> bool:
+        return bool(changes.first_output(row["session_id"], row["run"], row["kind"]) == row["output_id"])
+
+
+def published_urls(row: Row, prefix: str) -> dict[ImageKind, str]:
+    """Return the addresses of the published images of a micrograph."""
+    if row["published_seq"] is None:
+        return {}
+    names = {kind: row[f"published_{kind.name.lower()}"] for kind in ImageKind}
+    return {kind: f"{prefix}/{name}" for kind, name in names.items() if name}
 
 
 def item_time(row: Row) -> int:

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from operator import itemgetter
 
+from cryowatch.model import ImageKind
 from cryowatch.sinks.batches import Slice
-from cryowatch.sinks.layout_cryowatch import item_time, system_values
+from cryowatch.sinks.layout_cryowatch import item_time, published_urls, system_values
 from cryowatch.sinks.lines import Fields, Kind, line, point, series
 from cryowatch.store.changes import Changes
 from cryowatch.store.reader import Row
@@ -48,6 +49,7 @@ _ACQUISITION = (
 )
 _values = itemgetter(*(column for _, column, _ in CTF_FIELDS))
 _fields = Fields([(name, kind) for name, _, kind in CTF_FIELDS])
+_links = Fields([(name, Kind.TEXT) for name in ("micPath", "psdPath", "shiftPlotPath")])
 
 
 def project_measurement(name: str) -> str:
@@ -56,16 +58,21 @@ def project_measurement(name: str) -> str:
 
 
 class ScipionLayout:
-    """Lines in the layout `scipion`; `shift_hours` is added to every time (`timeDelta` of secrets.cfg)."""
+    """Lines in the layout `scipion`.
+
+    `url_prefix` is where readers find published images; `shift_hours` is added to every time (`timeDelta` of
+    secrets.cfg).
+    """
 
     name = "scipion"
 
-    def __init__(self, *, shift_hours: float = 0) -> None:
+    def __init__(self, *, url_prefix: str = "", shift_hours: float = 0) -> None:
+        self._prefix = url_prefix.rstrip("/")
         self._shift = round(shift_hours * _HOUR)
 
     def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
         """Yield the lines of a slice."""
-        yield from self._estimates(found.micrographs, changes)
+        yield from self._estimates((*found.micrographs, *found.published), changes)
         for row in found.gains:
             values = {"idx": float(row["item"]), **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
             yield from self._point(row["project"], "gain", values, item_time(row))
@@ -82,8 +89,11 @@ class ScipionLayout:
         if written is not None:
             yield written
 
-    def _estimates(self, rows: list[Row], changes: Changes) -> Iterator[str]:
-        """Items of the session's first CTF estimate, as the reference follows one; a second would count double."""
+    def _estimates(self, rows: Iterable[Row], changes: Changes) -> Iterator[str]:
+        """Items of the session's first CTF estimate, as the reference follows one; a second would count double.
+
+        One whose images come to be there is written again, with `transferImage` and the links.
+        """
         chosen: dict[int, int | None] = {}
         beginnings: dict[int, str] = {}
         for row in rows:
@@ -93,9 +103,17 @@ class ScipionLayout:
                 beginnings[session] = series(project_measurement(row["project"]), {"section": "ctf"})
             if row["output_id"] != chosen[session]:
                 continue
-            written = line(beginnings[session], f"{_fields.written(_values(row))},transferImage=false", self._time(row))
+            fields = f"{_fields.written(_values(row))},{self._images(row)}"
+            written = line(beginnings[session], fields, self._time(row))
             if written is not None:
                 yield written
+
+    def _images(self, row: Row) -> str:
+        urls = published_urls(row, self._prefix)
+        if not urls:
+            return "transferImage=false"
+        links = (_thumbnail(urls[kind]) if kind in urls else None for kind in ImageKind)
+        return f"{_links.written(tuple(links))},transferImage=true"
 
     def _time(self, row: Row) -> int:
         return item_time(row) + self._shift
@@ -129,6 +147,12 @@ class ScipionLayout:
                 place += 1
                 values = {"protocolName": "", "output": row["output"], "size": str(row["size"] or 0)}
                 yield from self._point(session["project"], "summary", values, base - place * _SECOND)
+
+
+def _thumbnail(url: str) -> str:
+    """Return a picture of 128 pixels that leads to the whole one, as HTML for a table cell."""
+    address = _html(url)
+    return f'<a href="{address}" target="_blank"><img src="{address}" width="128"></a>'
 
 
 def _html(text: str) -> str:

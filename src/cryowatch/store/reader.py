@@ -254,6 +254,13 @@ class Reader:
         rows = self.table("SELECT seq FROM position WHERE follower = ?", (follower,))[1]
         return int(rows[0][0]) if rows else 0
 
+    def close(self) -> None:
+        """Close this thread's connection; without that it stays open until the next garbage collection."""
+        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
+        if connection is not None:
+            self._threads.connection = None
+            connection.close()
+
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
         if connection is None:

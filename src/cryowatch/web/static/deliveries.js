@@ -8,5 +8,5 @@ export function showDeliveries(deliveries) {
   const place = byId("deliveries");
   place.hidden = troubled.length === 0;
   place.replaceChildren(...troubled.map((d) => el("div", {}, `${d.problem}`,
-    el("small", { text: `${number(d.behind)} changes wait; they are kept and sent later.` }))));
+    el("small", { text: `${number(d.behind)} ${d.waiting} wait; they are kept and sent later.` }))));
 }

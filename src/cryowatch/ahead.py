@@ -1,0 +1,102 @@
+"""Rendering ahead of need: while a session is live, the newest micrographs' thumbnails are ready before anybody asks.
+
+Only the newest few of each session are looked at, each time it changes, so that this never falls behind: what a page
+shows first is there, older ones are rendered when somebody scrolls to them.  The processes that render are few and of
+low priority, and whoever waits for an image comes first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import closing
+
+from cryowatch.errors import ImageError, NotFoundError
+from cryowatch.images import ImageServer, Shifts, Subject, available, subject
+from cryowatch.model import ImageKind
+from cryowatch.store import Change, Reader, Selection
+from cryowatch.store.reader import Row, leading
+
+NEWEST = 24
+SIZES: Mapping[ImageKind, int] = {
+    ImageKind.MICROGRAPH: 512,
+    ImageKind.POWER_SPECTRUM: 256,
+    ImageKind.SHIFT_PLOT: 256,
+}
+"""The sizes that the pages show first."""
+
+
+class Ahead:
+    """Asks for the images of what is newest in live sessions, in a thread of its own."""
+
+    def __init__(self, reader: Reader, images: ImageServer) -> None:
+        self._reader = reader
+        self._images = images
+        self._changed: dict[int, str] = {}
+        self._entry = threading.Condition()
+        self._stopped = False
+        self._done: dict[int, dict[int, int]] = {}
+
+    def heard(self, change: Change) -> None:
+        """Take note that a session changed; may be called from any thread, and does not wait."""
+        with self._entry:
+            self._changed[change.session] = change.key
+            self._entry.notify()
+
+    def stop(self) -> None:
+        """End `run` soon; may be called from any thread."""
+        with self._entry:
+            self._stopped = True
+            self._entry.notify()
+
+    def run(self) -> None:
+        """Render what is new until stopped."""
+        with closing(self._reader):
+            while (changed := self._wait()) is not None:
+                self._render(*changed)
+
+    def _wait(self) -> tuple[int, str] | None:
+        """Return a session that has changed, as soon as there is one; None where it is time to end."""
+        with self._entry:
+            self._entry.wait_for(lambda: self._changed or self._stopped)
+            return None if self._stopped else self._changed.popitem()
+
+    def _render(self, session: int, key: str) -> None:
+        """Render the newest of a session that have not been, or have changed since."""
+        rows = self._newest(key)
+        known = self._done.get(session, {})
+        done = self._done[session] = {row["id"]: row["seq"] for row in rows}
+        for row in rows:
+            if known.get(row["id"]) == row["seq"]:
+                continue
+            if self._stopped:
+                return
+            try:
+                for asked in [self._images.ask(made_of, SIZES[made_of.kind], ahead=True) for made_of in self._of(row)]:
+                    asked.result()
+            except (ImageError, CancelledError):  # whoever asks for it is told why; here it is tried again
+                del done[row["id"]]
+
+    def _newest(self, key: str) -> list[Row]:
+        try:
+            session = self._reader.session(key)
+        except NotFoundError:
+            return []
+        output = leading(self._reader.outputs(session["id"])) if session["status"] == "running" else None
+        if output is None:
+            return []
+        _, rows = self._reader.micrographs(Selection(output=output["id"]), offset=0, limit=NEWEST)
+        place = {"session_path": session["path"], "session_id": session["id"]}
+        return [{**row, **place} for row in rows]
+
+    def _of(self, row: Row) -> Iterator[Subject]:
+        """Yield what each image of a micrograph is made of."""
+
+        def shifts() -> Shifts | None:
+            return self._reader.shifts(row["session_id"], row["name"])
+
+        for kind in ImageKind:
+            shifted = kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"] and shifts() is not None
+            if available(row, kind, shifted=shifted):
+                yield subject(row, kind, shifts)
