@@ -540,15 +540,21 @@ def test_whatever_the_writer_does_the_store_ends_up_with_the_same(
     ("decorated", "bare"),
     [
         ("a/b.mrc", "a/b.mrc"),
-        ("3@stack.mrcs", "stack.mrcs"),
+        ("3@stack.mrcs", "3@stack.mrcs"),
+        ("1@stack.mrcs", "stack.mrcs"),
+        ("0@stack.mrcs", "stack.mrcs"),
+        ("2@3@x.mrc", "2@3@x.mrc"),
         ("a/psd.mrc:mrc", "a/psd.mrc"),
-        ("000003@a/b.mrcs:mrcs", "a/b.mrcs"),
+        ("000003@a/b.mrcs:mrcs", "3@a/b.mrcs"),
+        ("000001@a/b.mrcs:mrcs", "a/b.mrcs"),
+        ("a/1@b.mrc", "a/1@b.mrc"),
+        ("x@b.mrc", "x@b.mrc"),
         ("a@b/c.mrc", "a@b/c.mrc"),
         ("C:/x y.mrc", "C:/x y.mrc"),
         (None, ""),
     ],
 )
-def test_scipions_decorations_of_paths_are_taken_off(decorated: str | None, bare: str) -> None:
+def test_scipions_decorations_of_paths_are_taken_off_but_for_the_number_in_a_stack(decorated: str | None, bare: str) -> None:
     assert bare_path(decorated) == bare
 
 

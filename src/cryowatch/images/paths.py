@@ -8,11 +8,37 @@ movies and micrographs that lie on other disks, but only to a file that is calle
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from cryowatch.errors import ImageMissing, ImageUnreadable
 
-SUFFIXES = frozenset({".mrc", ".mrcs", ".map", ".st", ".tif", ".tiff", ".png", ".jpg", ".jpeg"})
+MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".ctf")
+"""`.ctf` is what Gctf calls its diagnostic images, which are MRC files."""
+
+COMPRESSIONS = (".gz", ".bz2")
+
+SUFFIXES = (
+    *MRC_SUFFIXES,
+    *(f"{suffix}{compression}" for suffix in MRC_SUFFIXES for compression in COMPRESSIONS),
+    *(".tif", ".tiff", ".png", ".jpg", ".jpeg"),
+)
+
+_NUMBERED = re.compile(r"([0-9]{1,9})@(.+)", re.DOTALL)
+
+
+def located(project: Path, relative: str) -> tuple[Path, int]:
+    """Return the file that a project's database names, and which of its images, from 0; raises as `confined` does.
+
+    `3@stack.mrcs` is the third image of a stack, unless a file is called so.
+    """
+    try:
+        return confined(project, relative), 0
+    except ImageMissing:
+        numbered = _NUMBERED.fullmatch(relative)
+        if numbered is None:
+            raise
+    return confined(project, numbered[2]), max(0, int(numbered[1]) - 1)
 
 
 def confined(project: Path, relative: str) -> Path:
@@ -32,6 +58,10 @@ def confined(project: Path, relative: str) -> Path:
         raise ImageUnreadable(f"cannot be reached: {error}", where=relative) from error
     if not is_file:
         raise ImageMissing("is no file", where=relative)
-    if path.suffix.lower() not in SUFFIXES or target.suffix.lower() not in SUFFIXES:
+    if not (_called_an_image(path.name) and _called_an_image(target.name)):
         raise ImageUnreadable("is not called like an image that can be shown", where=relative)
     return path
+
+
+def _called_an_image(name: str) -> bool:
+    return any(name.lower().endswith(suffix) and len(name) > len(suffix) for suffix in SUFFIXES)

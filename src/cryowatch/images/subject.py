@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowatch.errors import ImageMissing
-from cryowatch.images.paths import confined
+from cryowatch.images.paths import located
 from cryowatch.model import ImageKind
 
 COLUMNS: Mapping[ImageKind, str] = {
@@ -76,14 +76,17 @@ def available(row: Mapping[str, Any], kind: ImageKind, *, shifted: bool) -> bool
 def subject(row: Mapping[str, Any], kind: ImageKind, shifts: Callable[[], Shifts | None]) -> Subject:
     """Return what an image of a stored micrograph is made of; raises `ImageMissing` or `ImageUnreadable`.
 
-    `row` holds `name`, `session_path` and the three paths; `shifts` is asked only where no shift plot is named.
+    `row` holds `name`, `session_path` and the three paths; `shifts` is asked only where no shift plot is named.  A
+    file that is named and not there is missing: what cryowatch would compute is not what the project's program found.
     """
     relative = row[COLUMNS[kind]]
     project = Path(row["session_path"])
     if relative:
-        return Subject(kind=kind, path=confined(project, relative))
+        path, index = located(project, relative)
+        return Subject(kind=kind, path=path, index=index)
     if kind is ImageKind.POWER_SPECTRUM and row["micrograph_path"]:
-        return Subject(kind=kind, path=confined(project, row["micrograph_path"]), computed=True)
+        path, index = located(project, row["micrograph_path"])
+        return Subject(kind=kind, path=path, index=index, computed=True)
     if kind is ImageKind.SHIFT_PLOT and (found := shifts()):
         return Subject(kind=kind, shifts=found)
     raise ImageMissing(f"the project names no {kind.replace('-', ' ')} for {row['name']}")

@@ -192,15 +192,17 @@ def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
 
 
 def bare_path(text: object) -> str:
-    """Return a path without Scipion's decorations: `3@stack.mrcs` and `file.mrc:mrc`."""
+    """Return a path without Scipion's decorations, `file.mrc:mrc` and `1@file.mrc`; `3@stack.mrcs` keeps its number."""
     path = "" if text is None else str(text)
     if "@" not in path and ":" not in path:
         return path
-    number, at, rest = path.partition("@")
-    if at and number.strip().isdigit():
-        path = rest
     name, colon, kind = path.rpartition(":")
-    return name if colon and kind.isalnum() and len(kind) <= 5 else path
+    if colon and kind.isalnum() and len(kind) <= 5:
+        path = name
+    number, at, rest = path.partition("@")
+    if not (at and number.strip().isdecimal() and len(number) <= 9):
+        return path
+    return rest if int(number) <= 1 else f"{int(number)}@{rest}"
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,178 @@
+"""MRC files, plain or compressed with gzip or bzip2, row by row (MRC2014, www.ccpem.ac.uk/mrc_format/mrc2014.php).
+
+Row 0 comes first, and is drawn at the top, as Scipion's own viewers draw it.  Nothing is mapped into memory: a mapped
+file that somebody shortens ends the process.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryowatch.errors import ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.images.paths import COMPRESSIONS, MRC_SUFFIXES
+from cryowatch.images.plane import too_large
+
+GROWING = "It may still be being written; it is tried again"
+
+_HEADER = 1024
+_TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 101: "u1"}
+_NIBBLES = 101
+_IMOD = 1_146_047_817
+_MOST_EXTENDED = 2**28
+
+
+class _File(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+    def seek(self, offset: int, /) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    """What a header says: pixels, number of images, type of a stored number, bytes of the extended header."""
+
+    width: int
+    height: int
+    planes: int
+    mode: int
+    kind: str
+    extended: int
+
+    @property
+    def stored(self) -> int:
+        """How many numbers are stored for a row: 4-bit pixels share a byte, but not over a row's end."""
+        return (self.width + 1) // 2 if self.mode == _NIBBLES else self.width
+
+    @property
+    def row(self) -> int:
+        """Bytes of a row."""
+        return self.stored * np.dtype(self.kind).itemsize
+
+    def start(self, index: int) -> int:
+        """Return where the rows of an image begin."""
+        return _HEADER + self.extended + index * self.height * self.row
+
+
+class _Rows:
+    """The rows of one image in an open file, which is read forwards only."""
+
+    def __init__(self, file: _File, header: _Header, index: int, name: str) -> None:
+        self.width, self.height = header.width, header.height
+        self._file = file
+        self._header = header
+        self._start = header.start(index)
+        self._name = name
+        self._band = np.empty((0, header.stored), header.kind)
+        self._end = 0
+
+    def rows(self, first: int, last: int) -> NDArray[Any]:
+        """Return rows; those that the band before held already are not read again."""
+        known = max(0, self._end - first)
+        band = np.empty((last - first, self._header.stored), self._header.kind)
+        band[:known] = self._band[len(self._band) - known :]
+        self._file.seek(self._start + (first + known) * self._header.row)
+        _fill(self._file, band[known:].reshape(-1).view(np.uint8).data, self._name)
+        self._band, self._end = band, last
+        if self._header.mode != _NIBBLES:
+            return band
+        pixels = np.empty((len(band), 2 * band.shape[1]), np.uint8)
+        np.bitwise_and(band, 15, out=pixels[:, ::2])
+        np.right_shift(band, 4, out=pixels[:, 1::2])
+        return pixels[:, : self.width]
+
+
+def is_called(path: Path) -> bool:
+    """Return whether a file's name is that of an MRC file."""
+    name = path.name.lower()
+    for suffix in COMPRESSIONS:
+        name = name.removesuffix(suffix)
+    return name.endswith(MRC_SUFFIXES)
+
+
+@contextmanager
+def opened(path: Path, index: int = 0) -> Iterator[_Rows]:
+    """Give one image of an MRC file; raises `ImageMissing`, `ImageIncomplete` or `ImageUnreadable`, also while used."""
+    name = path.name
+    try:
+        with _open(path) as file:
+            header = _checked(file, name)
+            if index >= header.planes:
+                raise ImageMissing(f"holds {header.planes:,} images, not {index + 1:,}", where=name)
+            _check_length(path, header, index)
+            yield _Rows(file, header, index, name)
+    except FileNotFoundError as error:
+        raise ImageMissing("is not there", where=name) from error
+    except EOFError as error:
+        raise ImageIncomplete("ends in the middle of what is compressed", where=name, remedy=GROWING) from error
+    except (OSError, zlib.error) as error:
+        raise ImageUnreadable(f"cannot be read: {error}", where=name) from error
+
+
+def _open(path: Path) -> gzip.GzipFile | bz2.BZ2File | io.FileIO:
+    match path.suffix.lower():
+        case ".gz":
+            return gzip.GzipFile(path, "rb")
+        case ".bz2":
+            return bz2.BZ2File(path, "rb")
+        case _:
+            return io.FileIO(path)
+
+
+def _fill(file: _File, buffer: memoryview, name: str) -> None:
+    """Read as much as a buffer holds."""
+    done = 0
+    while done < len(buffer):
+        read = file.readinto(buffer[done:])
+        if not read:
+            raise ImageIncomplete("is shorter than its header says", where=name, remedy=GROWING)
+        done += read
+
+
+def _checked(file: _File, name: str) -> _Header:
+    """Return the header of an image that can be shown.
+
+    As in mrcfile, a machine stamp under which the mode is none gives way to the other byte order.  mrcfile itself
+    would set aside as much memory as the extended header claims to be long, in a text file 2 GB.
+    """
+    content = bytearray(_HEADER)
+    try:
+        _fill(file, memoryview(content), name)
+    except ImageIncomplete:
+        raise ImageIncomplete("holds no complete MRC header", where=name, remedy=GROWING) from None
+    stamped = ">" if content[212:213] == b"\x11" else "<"
+    other = "<" if stamped == ">" else ">"
+    order = next((o for o in (stamped, other) if struct.unpack_from(f"{o}i", content, 12)[0] in _TYPES), stamped)
+    width, height, planes, mode = struct.unpack_from(f"{order}4i", content)
+    extended = struct.unpack_from(f"{order}i", content, 92)[0]
+    if mode not in _TYPES or width < 1 or height < 1 or not 0 <= extended <= _MOST_EXTENDED:
+        what = f"has an MRC header that cannot be right (mode {mode}, {width} x {height} pixels)"
+        raise ImageUnreadable(what, where=name)
+    if too_large(width, height):
+        raise ImageUnreadable(f"is larger than can be shown ({width} x {height} pixels)", where=name)
+    kind = f"{order}{_TYPES[mode]}"
+    stamp, flags = struct.unpack_from(f"{order}2i", content, 152)
+    if mode == 0 and stamp == _IMOD and not flags & 1:
+        kind = "u1"  # IMOD's bytes are signed only where it says so (bio3d.colorado.edu/imod/doc/mrc_format.txt)
+    return _Header(width=width, height=height, planes=max(1, planes), mode=mode, kind=kind, extended=extended)
+
+
+def _check_length(path: Path, header: _Header, index: int) -> None:
+    """Raise `ImageIncomplete` where a plain file does not hold an image yet; of a compressed one nobody knows."""
+    if path.suffix.lower() in COMPRESSIONS:
+        return
+    length, needed = path.stat().st_size, header.start(index + 1)
+    if length < needed:
+        what = f"is shorter than its header says ({length:,} of {needed:,} bytes)"
+        raise ImageIncomplete(what, where=path.name, remedy=GROWING)

@@ -1,0 +1,118 @@
+"""TIFF, PNG and JPEG files, as Pillow reads them.
+
+Pillow decodes an image whole (a JPEG at half, a quarter or an eighth of its size), so what it would need is counted
+first.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from cryowatch.errors import ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.images.mrc import GROWING
+from cryowatch.images.plane import MOST_PIXELS, too_large
+
+MOST_BYTES = 400_000_000
+
+_DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_PIXEL_BYTES = {"1": 2, "L": 1, "P": 5, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "LA": 8, "PA": 8, "RGBA": 8}
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, ArithmeticError, LookupError)
+"""With any of these Pillow answers to a damaged file."""
+
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # it warns above this, and refuses above twice as much
+
+
+class PicturePlane:
+    """A grey picture as rows of numbers."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self.width, self.height = image.size
+
+    def rows(self, first: int, last: int) -> NDArray[Any]:
+        """Return rows of the picture."""
+        return np.asarray(self._image.crop((0, first, self.width, last)))
+
+
+def is_measured(image: Image.Image) -> bool:
+    """Return whether the numbers of a picture are measured ones, which have to be given contrast."""
+    return image.mode in _DEEP or (image.format == "TIFF" and image.mode == "L")
+
+
+@contextmanager
+def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Image, int, int]]:
+    """Give a decoded picture, and width and height of what is in the file; raises an `ImageError`.
+
+    A JPEG that is only wanted `size` pixels large is not decoded at its full size.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
+        except FileNotFoundError as error:
+            raise ImageMissing("is not there", where=path.name) from error
+        except Image.DecompressionBombError as error:
+            raise ImageUnreadable("is larger than can be shown", where=path.name) from error
+        except UnidentifiedImageError as error:
+            if path.stat().st_size == 0:
+                raise ImageIncomplete("is empty", where=path.name, remedy=GROWING) from error
+            raise ImageUnreadable("is not a PNG, JPEG, TIFF or MRC image", where=path.name) from error
+        except _DAMAGED as error:
+            raise _incomplete(path, error) from error
+        with image:
+            width, height = _load(image, path, index, size)
+            yield image, width, height
+
+
+def flat(image: Image.Image, size: int) -> Image.Image:
+    """Return a picture without transparency, on white, or grey where it is grey, at most `size` pixels large."""
+    if image.mode in ("L", "1"):
+        grey = image.convert("L")
+        grey.thumbnail((size, size), Image.Resampling.LANCZOS)
+        return grey
+    transparent = "A" in image.mode or "transparency" in image.info
+    coloured = image.convert("RGBA" if transparent else "RGB")
+    coloured.thumbnail((size, size), Image.Resampling.LANCZOS)
+    if not transparent:
+        return coloured
+    white = Image.new("RGBA", coloured.size, "white")
+    return Image.alpha_composite(white, coloured).convert("RGB")
+
+
+def _load(image: Image.Image, path: Path, index: int, size: int | None) -> tuple[int, int]:
+    """Decode one image of a file, if that takes no more memory than it may; return its width and height."""
+    try:
+        image.seek(index)
+    except EOFError as error:
+        raise ImageMissing(f"holds fewer than {index + 1:,} images", where=path.name) from error
+    except _DAMAGED as error:
+        raise _incomplete(path, error) from error
+    width, height = image.size
+    if too_large(width, height):
+        raise ImageUnreadable(f"is larger than can be shown ({width} x {height} pixels)", where=path.name)
+    try:
+        # A progressive JPEG is decoded from coefficients of 2 bytes, which are all kept.
+        kept = 2 * width * height * len(image.getbands()) if image.info.get("progressive") else 0
+        if size is not None:
+            image.draft(None, (2 * size, 2 * size))
+        needed = kept + image.width * image.height * _PIXEL_BYTES.get(image.mode, 4)
+        if needed > MOST_BYTES:
+            what = f"would take {needed / 1e6:,.0f} MB to decode ({width} x {height} pixels), more than is allowed"
+            raise ImageUnreadable(what, where=path.name, remedy=f"Up to {MOST_BYTES / 1e6:,.0f} MB are")
+        image.load()
+    except _DAMAGED as error:
+        raise _incomplete(path, error) from error
+    return width, height
+
+
+def _incomplete(path: Path, error: Exception) -> ImageIncomplete:
+    return ImageIncomplete(f"cannot be read to its end ({error})", where=path.name, remedy=GROWING)
