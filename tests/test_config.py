@@ -54,6 +54,7 @@ def test_the_file_sets_every_key(file: Path) -> None:
         data_dir = "/data/watch"
         [web]
         listen = "[::1]:9000"
+        url = "https://watch.example.org/"
         [scipion]
         interval = 2
         [host]
@@ -68,7 +69,7 @@ def test_the_file_sets_every_key(file: Path) -> None:
     expected = {
         "time_zone": "Europe/Madrid",
         "data_dir": Path("/data/watch"),
-        "web": {"listen": "[::1]:9000"},
+        "web": {"listen": "[::1]:9000", "url": "https://watch.example.org"},
         "scipion": {"interval": 2.0},
         "host": {"interval": 5.5, "keep_days": 7},
         "images": {"cache_mb": 10, "workers": 4, "ahead": False},

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryowatch.errors import NotFoundError, StoreFailed
-from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind
+from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind, Severity
 from cryowatch.reports import export, status
 from cryowatch.store import Store
+from cryowatch.store.ledger import Key, State
 from cryowatch.store.writer import FILE_NAME
 from tests.records import SECOND, START, micrograph, output, reading, run, session, span
 
@@ -163,11 +162,9 @@ def test_gain_alerts_and_the_hosts_load_come_out(store: Store) -> None:
     store.add_host_sample(HostSample(host="gpu1", time=START, cpu=None, memory=50.0, devices=devices))
     store.add_host_sample(HostSample(host="gpu1", time=START + SECOND, cpu=3.5))
     store.add_host_sample(HostSample(host="elsewhere", time=START))
-    with closing(sqlite3.connect(store.path)) as database, database:
-        database.execute(
-            'INSERT INTO alert (rule, session_id, severity, since, value, "limit", text, seq) VALUES (?,?,?,?,?,?,?,?)',
-            ("defocus", known.session, "warning", START, 5.0, 4.0, "too far", 1),
-        )
+    key = Key(rule="defocus", session=known.session, host="gpu1")
+    state = State(severity=Severity.WARNING, text="too far", value=5.0, limit=4.0, field="defocus", unit="µm")
+    store.ledger().raise_(key, state, since=START, now=START)
     (row,) = table(store, kind="gain")
     assert row == {
         "run": "135", "item": "1", "movie": "m.tiff", "time": str(START), "stddev": "0.5", "ratio1": "",
@@ -175,8 +172,8 @@ def test_gain_alerts_and_the_hosts_load_come_out(store: Store) -> None:
     }  # fmt: skip
     (row,) = json.loads(written(store, kind="alerts", as_json=True))
     assert row == {
-        "rule": "defocus", "session": "alpha", "severity": "warning", "since": START, "until": None, "value": 5.0,
-        "limit": 4.0, "text": "too far",
+        "rule": "defocus", "session": "alpha", "host": "gpu1", "subject": "", "severity": "warning", "since": START,
+        "until": None, "value": 5.0, "limit": 4.0, "unit": "µm", "acknowledged": None, "text": "too far",
     }  # fmt: skip
     rows = table(store, kind="host")
     assert [(r["host"], r["cpu"], r["memory"], r["device_kind"], r["device_used"], r["device_sent"]) for r in rows] == [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from cryowatch.errors import ConfigError
+from cryowatch.model import Severity
 
 PREFIX = "CRYOWATCH_"
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
@@ -40,6 +42,15 @@ def _address(text: str) -> str:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address and port; write it like 127.0.0.1:8420")
     return text
+
+
+def _url(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if "@" in rest:
+        raise ValueError("an account does not belong into the address; give username and password_file instead")
+    if text and (scheme not in ("http", "https") or not rest):
+        raise ValueError("it is not an address; write it like https://influx.example.org:8086")
+    return text.rstrip("/")
 
 
 def at_home(path: Path) -> Path:
@@ -68,6 +79,9 @@ class Web(_Section):
     """The built-in pages."""
 
     listen: Annotated[str, AfterValidator(_address)] = Field(default="127.0.0.1:8420", description="Address and port.")
+    url: Annotated[str, AfterValidator(_url)] = Field(
+        default="", description="Address under which readers reach the pages, for links in messages."
+    )
 
 
 class Scipion(_Section):
@@ -128,15 +142,6 @@ class Facility(_Section):
     logo: Directory | None = Field(default=None, description="Its logo: an SVG, PNG or JPEG file.")
 
 
-def _url(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    if "@" in rest:
-        raise ValueError("an account does not belong into the address; give username and password_file instead")
-    if text and (scheme not in ("http", "https") or not rest):
-        raise ValueError("it is not an address; write it like https://influx.example.org:8086")
-    return text.rstrip("/")
-
-
 class Influx(_Section):
     """The InfluxDB that everything is also written to; none without a url."""
 
@@ -174,6 +179,68 @@ def _contents(path: Path, key: str) -> str:
         raise ConfigError(f"cannot be read: {reason}", where=path, remedy=f"It is named as {key}") from None
 
 
+def _hours(text: str) -> str:
+    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", text)
+    if text and (match is None or match.group(1, 2) == match.group(3, 4)):
+        raise ValueError("these are no hours of the day; write them like 22:00-07:00")
+    return text
+
+
+class Alerts(_Section):
+    """Which alerts are raised, and when people are told."""
+
+    enabled: bool = Field(default=True, description="Whether alerts are raised at all.")
+    quiet_hours: Annotated[str, AfterValidator(_hours)] = Field(
+        default="", description="Hours in which only critical alerts are told of, like 22:00-07:00."
+    )
+    digest_minutes: float = Field(
+        default=5, ge=0, le=1440, description="Minutes between two messages to a channel, critical ones aside."
+    )
+    repeat_minutes: float = Field(
+        default=0, ge=0, description="Minutes after which a lasting, unacknowledged alert is told of again; 0: never."
+    )
+    rules: dict[str, Any] = Field(default={}, description="Changes of the rules, and own ones.")
+
+
+class Mail(_Section):
+    """Notices by mail; none without a host."""
+
+    host: str = Field(default="", description="Mail server.")
+    port: int = Field(default=0, ge=0, le=65535, description="Its port; 0: the usual one.")
+    security: Literal["starttls", "tls", "none"] = Field(default="starttls", description="How the line is protected.")
+    username: str = Field(default="", description="Account, where the server wants one.")
+    password: SecretStr | None = Field(default=None, description="Its password; better in a file.")
+    password_file: Directory | None = Field(default=None, description="File that holds the password.")
+    ca_file: Directory | None = Field(default=None, description="Certificate of the CA that signed the server's.")
+    sender: str = Field(default="", description="Address that the mail comes from.")
+    to: list[str] = Field(default=[], description="Addresses that it goes to.")
+    severity: Severity = Field(default=Severity.WARNING, description="The least severity that is sent.")
+
+    def secret(self) -> str:
+        """Return the password, from its file where named; raises `ConfigError`."""
+        return _contents(self.password_file, "mail.password_file") if self.password_file else _shown(self.password)
+
+
+class Webhook(_Section):
+    """Notices by an HTTP POST of JSON; the address may hold a secret and is never shown."""
+
+    url: SecretStr | None = Field(default=None, description="Address; better in a file.")
+    url_file: Directory | None = Field(default=None, description="File that holds the address.")
+    shape: Literal["json", "slack", "mattermost", "teams"] = Field(default="json", description="Shape of the JSON.")
+    severity: Severity = Field(default=Severity.WARNING, description="The least severity that is sent.")
+
+    def secret(self) -> str:
+        """Return the address, from its file where named; raises `ConfigError`."""
+        return _contents(self.url_file, "webhooks.….url_file") if self.url_file else _shown(self.url)
+
+
+class AppriseServices(_Section):
+    """Notices by the services that Apprise knows; its addresses hold secrets and are never shown."""
+
+    urls_file: Directory | None = Field(default=None, description="File with one Apprise address on each line.")
+    severity: Severity = Field(default=Severity.WARNING, description="The least severity that is sent.")
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -193,6 +260,10 @@ class Settings(BaseSettings):
     images: Images = Images()
     influx: Influx = Influx()
     facility: Facility = Facility()
+    alerts: Alerts = Alerts()
+    mail: Mail = Mail()
+    webhooks: dict[str, Webhook] = Field(default={}, description="Webhooks for notices, by name.")
+    apprise: AppriseServices = AppriseServices()
     limits: dict[str, float] = Field(default={}, description="What the limits that readers can move are at first.")
     dashboards: dict[str, Any] = Field(default={}, description="Changes of the dashboards, and own ones.")
     _file: Path = PrivateAttr(default=DEFAULT_FILE)

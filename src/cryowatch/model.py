@@ -285,11 +285,17 @@ class Alert:
 
     rule: str = _field("Rule", "Which rule raised it.")
     session: str = _field("Session", "The session it is about; empty for the host.")
+    host: str = _field("Host", "The machine that saw it.", default="")
+    subject: str = _field(
+        "Subject", "The run, disk, GPU or server that it is about, where there are several.", default=""
+    )
     severity: Severity = _field("Severity", "How much it matters.")
     since: int = _field("Since", "When it began.", unit="ns")
     until: int | None = _field("Until", "When it was over; empty while it lasts.", unit="ns", default=None)
     value: float | None = _field("Value", "What was measured.", default=None)
     limit: float | None = _field("Limit", "What it was compared with.", default=None)
+    unit: str = _field("Unit", "Of value and limit.", default="")
+    acknowledged: int | None = _field("Seen to", "When somebody acknowledged it.", unit="ns", default=None)
     text: str = _field("Text", "One line for a person.", default="")
 
 

@@ -183,8 +183,8 @@ FROM host_sample LEFT JOIN device_sample ON sample_id = host_sample.id
 WHERE host_sample.host = :host ORDER BY host_sample.time, device_sample.kind, device_sample.device"""
 
 _ALERTS = """
-SELECT rule, :name AS session, severity, since, until, value, "limit", text FROM alert
-WHERE session_id = :session ORDER BY since, id"""
+SELECT rule, :name AS session, host, subject, severity, since, until, value, "limit", unit, acknowledged, text
+FROM alert WHERE session_id = :session ORDER BY since, id"""
 
 
 def _with_booleans(rows: Iterable[Row], column: str) -> Iterator[Row]:

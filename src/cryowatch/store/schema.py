@@ -254,7 +254,49 @@ ALTER TABLE device_sample ADD COLUMN processes INTEGER;
 ALTER TABLE device_sample ADD COLUMN note TEXT NOT NULL DEFAULT '';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS)
+_ALARMS = """
+-- What an alert is about beside its session: the host, and the run, disk, GPU or server.  `last_bad` is when its rule
+-- was last broken.
+ALTER TABLE alert ADD COLUMN host TEXT NOT NULL DEFAULT '';
+ALTER TABLE alert ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+ALTER TABLE alert ADD COLUMN field TEXT NOT NULL DEFAULT '';
+ALTER TABLE alert ADD COLUMN unit TEXT NOT NULL DEFAULT '';
+ALTER TABLE alert ADD COLUMN last_bad INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alert ADD COLUMN acknowledged INTEGER;
+CREATE UNIQUE INDEX alert_open ON alert (rule, coalesce(session_id, 0), host, subject) WHERE until IS NULL;
+
+-- Of what nobody wants to be told until a time.
+CREATE TABLE mute (
+    rule TEXT NOT NULL,
+    session_id INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (rule, session_id, host, subject)
+) WITHOUT ROWID;
+
+-- What people are to be told, and to which channel it has gone.
+CREATE TABLE notice (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    alert_id INTEGER NOT NULL REFERENCES alert ON DELETE CASCADE,
+    event TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX notice_alert ON notice (alert_id);
+CREATE TABLE notice_sent (
+    notice_id INTEGER NOT NULL REFERENCES notice ON DELETE CASCADE,
+    channel TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    PRIMARY KEY (notice_id, channel)
+) WITHOUT ROWID;
+
+-- Since when something has stood in a follower's way.
+ALTER TABLE position ADD COLUMN since INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

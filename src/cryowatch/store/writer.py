@@ -26,6 +26,7 @@ from typing import Any
 from cryowatch.errors import StoreFailed
 from cryowatch.model import DeviceSample, HostSample, Output, Run, Session, quantities
 from cryowatch.reading import Reading, Span, Trouble
+from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, prepare
 from cryowatch.store.reader import Reader
 from cryowatch.store.schema import migrate
@@ -249,11 +250,17 @@ class Store:
         """
         with self._transaction() as tx:
             tx.execute(
-                "INSERT INTO position (follower, seq, seen, problem, rejected, waiting) VALUES (?, ?, ?, ?, ?, ?)"
+                "INSERT INTO position (follower, seq, seen, problem, rejected, waiting, since)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?4 = '' THEN NULL ELSE ?3 END)"
                 " ON CONFLICT DO UPDATE SET seq = excluded.seq, seen = excluded.seen, problem = excluded.problem,"
-                " rejected = position.rejected + excluded.rejected, waiting = excluded.waiting",
+                " rejected = position.rejected + excluded.rejected, waiting = excluded.waiting,"
+                " since = CASE WHEN excluded.problem = '' THEN NULL ELSE coalesce(position.since, excluded.seen) END",
                 (follower, seq, now, problem, rejected, waiting),
             )
+
+    def ledger(self) -> Ledger:
+        """Return what writes alerts and notices in this store."""
+        return Ledger(self._transaction)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
