@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import time
-import tracemalloc
 import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mrcfile
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
-from cryowatch.images.render import Picture
-from cryowatch.images.render import render as render_subject
-from cryowatch.images.subject import Subject
+from cryowatch.images import pictures
 from cryowatch.model import ImageKind
+from tests.images.files import STAMPS, Order, header, mrc, peak, render
 
 Plane = NDArray[Any]
-Order = Literal["<", ">"]
-KINDS = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-STAMPS = {"<": b"\x44\x44\0\0", ">": b"\x11\x11\0\0"}
-
-
-def header(
-    width: int, height: int, mode: int, *, planes: int = 1, order: Order = "<", extended: int = 0, stamp: bytes = b""
-) -> bytes:
-    """Return the header of an MRC2014 file."""
-    made = bytearray(1024)
-    struct.pack_into(f"{order}4i", made, 0, width, height, planes, mode)
-    struct.pack_into(f"{order}i", made, 92, extended)
-    made[208:216] = b"MAP " + (stamp or STAMPS[order])
-    return bytes(made)
-
-
-def mrc(path: Path, plane: Plane, mode: int = 2, *, order: Order = "<", extended: int = 0, stamp: bytes = b"") -> Path:
-    """Write a plane (or a stack of them) as an MRC file."""
-    planes = plane if plane.ndim == 3 else plane[np.newaxis]
-    head = header(
-        planes.shape[2], planes.shape[1], mode, planes=len(planes), order=order, extended=extended, stamp=stamp
-    )
-    path.write_bytes(head + b"\xff" * extended + planes.astype(f"{order}{KINDS[mode]}").tobytes())
-    return path
-
-
-def render(path: Path, kind: ImageKind, size: int) -> Picture:
-    return render_subject(Subject(kind=kind, path=path), size)
 
 
 def shown(path: Path, size: int = 256, kind: ImageKind = ImageKind.MICROGRAPH) -> Plane:
@@ -129,13 +102,36 @@ def test_a_wrong_machine_stamp_does_not_matter(tmp_path: Path, order: Order) -> 
 
 
 @pytest.mark.parametrize("size", [64, 128, 256])
-def test_one_hot_pixel_does_not_darken_the_rest(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("hot", [1e9, 1e30, -1e30])
+def test_one_hot_pixel_does_not_darken_the_rest(tmp_path: Path, size: int, hot: float) -> None:
     plane = noise(256, 256)
     clean = shown(mrc(tmp_path / "clean.mrc", plane), size)
-    plane[100, 100] = 1e9
+    plane[100, 100] = hot
     greys = shown(mrc(tmp_path / "hot.mrc", plane), size)
     assert np.abs(greys - clean).mean() < 3
     assert greys.std() > 30
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.05, 0.8), (0.2, 0.7), (0.4, 0.5)])
+@pytest.mark.parametrize("step", [-300.0, 300.0])
+def test_a_carbon_edge_does_not_take_the_contrast_from_the_rest(
+    tmp_path: Path, share: float, kept: float, step: float
+) -> None:
+    plane = noise(512, 512)
+    clean = shown(mrc(tmp_path / "clean.mrc", plane), 256)
+    edge = round(512 * (1 - share))
+    plane[:, edge:] += step
+    greys = shown(mrc(tmp_path / "edge.mrc", plane), 256)
+    assert greys[:, : edge // 2 - 2].std() > kept * clean.std()
+    assert abs(greys[:, edge // 2 + 2 :].mean() - (255 if step > 0 else 0)) < 10
+
+
+def test_what_is_in_few_pixels_only_is_seen(tmp_path: Path) -> None:
+    plane = np.zeros((256, 256))
+    plane[100, 50] = 3
+    greys = shown(mrc(tmp_path / "1.mrc", plane))
+    assert greys[100, 50] > 150
+    assert greys[150:].max() < 10
 
 
 def test_a_movie_s_few_counts_have_contrast(tmp_path: Path) -> None:
@@ -228,19 +224,6 @@ def test_a_large_plane_is_never_held_whole(tmp_path: Path) -> None:
     assert peak(path) < 20 * 2**20
 
 
-def peak(path: Path) -> int:
-    """Return how much memory rendering took at most."""
-    tracemalloc.start()
-    try:
-        render(path, ImageKind.MICROGRAPH, 512)
-    except ImageError:
-        pass
-    finally:
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    return most
-
-
 # What cannot be drawn.
 
 
@@ -308,14 +291,14 @@ def huge_tiff() -> bytes:
     [
         ("huge.mrc", header(10**6, 10**6, 2) + bytes(4096)),
         ("huge-8.mrc", header(2**31 - 1, 2**31 - 1, 0) + bytes(4096)),
+        ("huge-4.mrc", header(100_000, 100_000, 101) + bytes(4096)),
+        ("wide.mrc", header(300_000_000, 1, 0) + bytes(4096)),
         ("huge.png", huge_png()),
         ("huge.tif", huge_tiff()),
     ],
-    ids=["mrc", "largest mrc", "png", "tiff"],
+    ids=["mrc", "largest mrc", "packed mrc", "wide mrc", "png", "tiff"],
 )
-def test_a_claim_of_a_million_times_a_million_pixels_is_refused_at_once(
-    tmp_path: Path, name: str, content: bytes
-) -> None:
+def test_a_claim_of_too_many_pixels_is_refused_at_once(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     began = time.monotonic()
@@ -361,6 +344,29 @@ def test_a_stack_is_drawn_as_soon_as_its_first_plane_is_there(tmp_path: Path) ->
     path = mrc(tmp_path / "1.mrcs", np.stack([ramp()] * 8))
     path.write_bytes(path.read_bytes()[: 1024 + 64 * 96 * 4])
     assert rises(shown(path))
+
+
+@pytest.mark.parametrize(
+    "name", ["new\nline.mrc", "\U0001f9ca.mrc", "a b'\"\\.mrc", "caf\udce9.mrc", "x" * 200 + ".mrc"]
+)
+def test_strange_names_are_no_hindrance_and_reasons_are_one_line(tmp_path: Path, name: str) -> None:
+    path = mrc(tmp_path / name, ramp())
+    assert rises(shown(path))
+    path.write_bytes(b"")
+    with pytest.raises(ImageIncomplete) as caught:
+        render(path)
+    assert str(caught.value).isprintable()
+
+
+def test_the_size_of_the_source_is_told(tmp_path: Path) -> None:
+    for path in (
+        mrc(tmp_path / "1.mrc", ramp(300, 700)),
+        saved(tmp_path / "1.png", Image.new("L", (700, 300))),
+        saved(tmp_path / "1.jpg", Image.new("RGB", (700, 300))),
+        saved(tmp_path / "1.tif", Image.new("I;16", (700, 300))),
+    ):
+        picture = render(path, size=128)
+        assert (picture.width, picture.height) == (700, 300)
 
 
 # PNG, JPEG and TIFF.
@@ -459,3 +465,72 @@ def test_another_format_under_an_image_s_name_is_refused(tmp_path: Path) -> None
     for name in ("1.png", "2.png"):
         with pytest.raises(ImageUnreadable, match="is not a PNG, JPEG, TIFF or MRC image"):
             render(tmp_path / name, ImageKind.SHIFT_PLOT, 128)
+
+
+def test_any_image_of_a_tiff_movie_is_drawn(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((40, 40), 50, np.uint8)) for _ in range(3)]
+    frames[2] = Image.fromarray(ramp(40, 40).astype(np.uint8))
+    path = tmp_path / "1.tif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], compression="tiff_adobe_deflate")
+    assert np.ptp(shown(path)) == 0
+    with Image.open(io.BytesIO(render(path, index=2).data)) as image:
+        assert rises(np.asarray(image).astype(float))
+    with pytest.raises(ImageMissing, match="holds fewer than 4 images"):
+        render(path, index=3)
+
+
+def test_a_tiff_movie_s_few_counts_have_contrast(tmp_path: Path) -> None:
+    counts = np.random.default_rng(5).poisson(1.0, (512, 512)).astype(np.uint8)
+    counts[:, 256:] += np.random.default_rng(6).poisson(0.5, (512, 256)).astype(np.uint8)
+    greys = shown(saved(tmp_path / "1.tif", Image.fromarray(counts), compression="tiff_lzw"), 64)
+    assert greys[:, 36:].mean() - greys[:, :28].mean() > 60
+
+
+def test_a_spectrum_in_a_tiff_is_drawn_as_one(tmp_path: Path) -> None:
+    plane = spectrum(fall=22, peak=1e7).astype(np.float32)
+    path = saved(tmp_path / "1.tif", Image.fromarray(plane))
+    assert rings(shown(path, 512, ImageKind.POWER_SPECTRUM), 0.08, 0.2) > 50
+
+
+def test_a_jpeg_is_decoded_no_larger_than_is_needed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.jpg", Image.new("L", (4000, 3000), 77))
+    with pictures.opened(path, 0, 256) as (image, width, height):
+        assert (width, height) == (4000, 3000)
+        assert image.width <= 1000
+    assert shown(path).shape == (192, 256)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode", "options"),
+    [("png", "RGB", {}), ("png", "L", {}), ("png", "P", {}), ("tif", "F", {}), ("jpg", "RGB", {"progressive": True})],
+)
+def test_what_would_take_too_much_memory_to_decode_is_refused_with_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, mode: str, options: dict[str, Any]
+) -> None:
+    path = saved(tmp_path / f"1.{suffix}", Image.new(mode, (1500, 1000)), **options)
+    assert shown(path).shape[:2] == (171, 256)
+    monkeypatch.setattr(pictures, "MOST_BYTES", 1_000_000)
+    with pytest.raises(ImageUnreadable, match=r"would take \d+ MB to decode \(1500 x 1000 pixels\)"):
+        render(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    suffix=st.sampled_from(["tif", "png", "jpg"]),
+    changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=12),
+    length=st.integers(0, 3000),
+)
+def test_no_damaged_picture_makes_it_fail(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, changes: list[tuple[int, int]], length: int
+) -> None:
+    out = io.BytesIO()
+    kinds = {"tif": "TIFF", "png": "PNG", "jpg": "JPEG"}
+    Image.fromarray(ramp(40, 40).astype(np.uint8)).save(out, kinds[suffix])
+    content = bytearray(out.getvalue())
+    for place, value in changes:
+        content[place % len(content)] = value
+    path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
+    path.write_bytes(content[:length])
+    with contextlib.suppress(ImageError):
+        render(path, size=128)
+    assert peak(path) < 20 * 2**20

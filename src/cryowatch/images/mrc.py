@@ -31,6 +31,7 @@ _TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 101: "u1"}
 _NIBBLES = 101
 _IMOD = 1_146_047_817
 _MOST_EXTENDED = 2**28
+_PIECE = 2**20
 
 
 class _File(Protocol):
@@ -134,7 +135,7 @@ def _fill(file: _File, buffer: memoryview, name: str) -> None:
     """Read as much as a buffer holds."""
     done = 0
     while done < len(buffer):
-        read = file.readinto(buffer[done:])
+        read = file.readinto(buffer[done : done + _PIECE])  # what is unpacked lies in memory a second time
         if not read:
             raise ImageIncomplete("is shorter than its header says", where=name, remedy=GROWING)
         done += read

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_PIXELS = 400_000_000
-MOST_SIDE = 65_536
+MOST_SIDE = 32_768
 
 _PIECE = 1_000_000
 
