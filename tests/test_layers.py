@@ -41,6 +41,7 @@ LAYERS = {
     "config": GROUND,
     "errors": GROUND,
     "secrets": GROUND,
+    "toml_table": GROUND,
     "tls": GROUND,
 }
 """Every module or package right below cryowatch, and how high it stands."""

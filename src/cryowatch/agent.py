@@ -76,6 +76,8 @@ class Watch:
         self.last_read: int | None = None
         self.last_change = clock()
         self.active = True
+        self.whole = False
+        """Whether all that there was had been read at `last_read`."""
         self.problem: Problem | None = None
         self._busy_since: int | None = None
         self._progress_said = clock()
@@ -98,6 +100,7 @@ class Watch:
         if change is not None:
             self.last_change = now
         self.last_read = now
+        self.whole = reading.finished
         noted = self._note("ok", "", reading.troubles)
         return reading, noted or change
 
@@ -239,6 +242,7 @@ class Agent:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._listeners: list[Listener] = []
+        self._companions: list[tuple[str, Callable[[], float]]] = []
         self._host_source = HostSource(self.host, clock=clock)
         self._forgotten = 0
 
@@ -293,6 +297,8 @@ class Agent:
         """Begin to watch, in threads of their own."""
         self._spawn("looking for projects", self._look_for_projects)
         self._spawn("the host's load", self._sample_host)
+        for what, step in self._companions:
+            self._spawn(what, step)
         if self._ahead is not None:
             self.listen(self._ahead.heard)
             self._spawn("rendering ahead", partial(_run, self._ahead))
@@ -315,19 +321,29 @@ class Agent:
         """Return when a session could be read last, as of this moment."""
         return next((w.last_read for w in self.watches.values() if w.session == session), None)
 
+    def read_at(self, session: int) -> int | None:
+        """Return as of when a session is known whole; None where it is still being read."""
+        watch = next((w for w in self.watches.values() if w.session == session), None)
+        return watch.last_read if watch is not None and watch.whole else None
+
+    def tell(self, change: Change) -> None:
+        """Tell the listeners of a change."""
+        for listener in self._listeners:
+            listener(change)
+
+    def accompany(self, what: str, step: Callable[[], float]) -> None:
+        """Also do this from `start` on, again and again, after as many seconds as it returns."""
+        self._companions.append((what, step))
+
     def _spawn(self, what: str, step: Callable[[], float]) -> None:
         thread = threading.Thread(target=repeat, args=(step, self._stop, what), name=what, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _tell(self, change: Change) -> None:
-        for listener in self._listeners:
-            listener(change)
-
     def _look_for_projects(self) -> float:
         for watch in self.discover():
             log.info("watching %s", watch.path)
-            self._spawn(str(watch.path), partial(watch.look, self._interval, self._tell))
+            self._spawn(str(watch.path), partial(watch.look, self._interval, self.tell))
         return DISCOVERY_SECONDS
 
     def _sample_host(self) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import closing
 
 from cryowatch.errors import ImageError, NotFoundError
 from cryowatch.images import ImageServer, Shifts, Subject, available, subject
@@ -52,9 +51,8 @@ class Ahead:
 
     def run(self) -> None:
         """Render what is new until stopped."""
-        with closing(self._reader):
-            while (changed := self._wait()) is not None:
-                self._render(*changed)
+        while (changed := self._wait()) is not None:
+            self._render(*changed)
 
     def _wait(self) -> tuple[int, str] | None:
         """Return a session that has changed, as soon as there is one; None where it is time to end."""

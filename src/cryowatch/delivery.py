@@ -12,7 +12,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,9 +98,8 @@ class Delivery:
 
     def run(self) -> None:
         """Deliver until stopped."""
-        with closing(self._reader):
-            while not self._stopped:
-                self.wait(self.step())
+        while not self._stopped:
+            self.wait(self.step())
 
     def step(self) -> float:
         """Deliver one batch; returns the seconds after which to come again."""

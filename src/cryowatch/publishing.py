@@ -145,7 +145,6 @@ class Publisher:
                 with self._entry:
                     self._loop = None
                 await self._target.close()
-                await self._in_thread(self._reader.close)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Return what work in the one thread returns that speaks with the store."""

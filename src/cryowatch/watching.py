@@ -24,6 +24,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cryowatch import __version__
 from cryowatch.agent import Agent
 from cryowatch.ahead import Ahead
+from cryowatch.alerts.rules import rules_of
+from cryowatch.alerts.watcher import Alarms
 from cryowatch.config import Images, Influx, Settings, Web, at_home, load
 from cryowatch.dashboards import Dashboard
 from cryowatch.delivery import Delivery
@@ -171,7 +173,7 @@ def _store(data_dir: Path) -> Iterator[Store]:
 
 def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[Path], *, pages: bool = False) -> Agent:
     deliveries = _deliveries(chosen, store)
-    return Agent(
+    agent = Agent(
         store,
         paths,
         interval=chosen.scipion.interval,
@@ -181,6 +183,17 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
         ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,
         followers=[*_publishers(chosen, store, images, deliveries), *deliveries],
     )
+    if chosen.alerts.enabled:
+        alarms = Alarms(
+            store,
+            rules_of(chosen.alerts.rules, file=chosen.file),
+            host=agent.host,
+            read_at=agent.read_at,
+            tell=agent.tell,
+            repeat=chosen.alerts.repeat_minutes,
+        )
+        agent.accompany("alerts", alarms.step)
+    return agent
 
 
 def once(chosen: Settings, paths: Sequence[Path]) -> int:

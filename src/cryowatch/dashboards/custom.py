@@ -27,9 +27,8 @@ file, key and the nearest right one.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from cryowatch.dashboards.sql import compile_panel
 from cryowatch.dashboards.standard import STANDARD
 from cryowatch.errors import ConfigError
 from cryowatch.model import RECORDS, quantities
+from cryowatch.toml_table import TomlTable, nearest, one_of
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _RESERVED = {"api", "images"}
@@ -54,61 +54,12 @@ def customised(
     chosen = {d.name: _with_limits(d, limits) for d in standard}
     _check_limits(limits, standard, file)
     for name, values in dashboards.items():
-        table = _Table(values, f"{file}: dashboards.{name}")
+        table = TomlTable(values, f"{file}: dashboards.{name}", about="dashboards")
         if name in chosen:
             chosen[name] = _changed(chosen[name], table)
         else:
             chosen[name] = _own(name, table, chosen)
     return tuple(chosen.values())
-
-
-class _Table:
-    """A TOML table whose keys are taken one by one; one that nobody takes is an error."""
-
-    def __init__(self, values: Any, where: str) -> None:
-        if not isinstance(values, Mapping):
-            raise ConfigError("is not a table", where=where, remedy="See the documentation on dashboards")
-        self._values = dict(values)
-        self._known: list[str] = []
-        self.where = where
-
-    def take(self, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
-        """Return the value of a key, which must be of a kind; `default` where it is not there."""
-        self._known.append(key)
-        if key not in self._values:
-            return default
-        value = self._values.pop(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            wanted = {str: "a text", list: "a list", dict: "a table", int: "a whole number"}
-            name = wanted.get(kind, "a number") if isinstance(kind, type) else "a number"
-            raise ConfigError(f"must be {name}", where=f"{self.where}.{key}")
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        """Return a list of texts; empty where it is not there."""
-        values: list[Any] = self.take(key, list, [])
-        if not all(isinstance(value, str) for value in values):
-            raise ConfigError("must be a list of texts", where=f"{self.where}.{key}")
-        return values
-
-    def end(self) -> None:
-        """Refuse what is left."""
-        for key in self._values:
-            raise ConfigError("is not a setting", where=f"{self.where}.{key}", remedy=nearest(key, self._known))
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a question for the nearest known word, or all of them."""
-    words = list(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]}?" if close else f"There are: {', '.join(words)}"
-
-
-def _one_of(word: str, known: Iterable[str], what: str, where: str) -> str:
-    words = list(known)
-    if word not in words:
-        raise ConfigError(f"there is no {what} {word}", where=where, remedy=nearest(word, words))
-    return word
 
 
 def _with_limits(dashboard: Dashboard, limits: Mapping[str, Any]) -> Dashboard:
@@ -123,43 +74,43 @@ def _check_limits(limits: Mapping[str, Any], standard: Sequence[Dashboard], file
     known = {v.name: v for d in standard for v in d.variables}
     for name, value in limits.items():
         where = f"{file}: limits.{name}"
-        _one_of(name, known, "limit", where)
+        one_of(name, known, "limit", where)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError("must be a number", where=where)
         if not known[name].low <= value <= known[name].high:
             raise ConfigError(f"must lie between {known[name].low:g} and {known[name].high:g}", where=where)
 
 
-def _changed(dashboard: Dashboard, table: _Table) -> Dashboard:
+def _changed(dashboard: Dashboard, table: TomlTable) -> Dashboard:
     title = table.take("title", str, dashboard.title)
     panels = _columns(dashboard.panels, table)
     known = [panel.id for panel in panels]
-    dropped = {_one_of(name, known, "panel", f"{table.where}.drop") for name in table.texts("drop")}
+    dropped = {one_of(name, known, "panel", f"{table.where}.drop") for name in table.texts("drop")}
     panels += _panels(table, known)
     known = [panel.id for panel in panels]
-    first = [_one_of(name, known, "panel", f"{table.where}.order") for name in table.texts("order")]
+    first = [one_of(name, known, "panel", f"{table.where}.order") for name in table.texts("order")]
     table.end()
     panels.sort(key=lambda panel: first.index(panel.id) if panel.id in first else len(first))
     return replace(dashboard, title=title, panels=tuple(p for p in panels if p.id not in dropped))
 
 
-def _columns(panels: Sequence[Panel], table: _Table) -> list[Panel]:
+def _columns(panels: Sequence[Panel], table: TomlTable) -> list[Panel]:
     wanted: Mapping[str, Any] = table.take("fields", dict, {})
     by_id = {panel.id: panel for panel in panels}
     for name, chosen in wanted.items():
         where = f"{table.where}.fields.{name}"
-        _one_of(name, by_id, "panel", where)
+        one_of(name, by_id, "panel", where)
         panel = by_id[name]
         if not isinstance(chosen, list) or not chosen or not all(isinstance(c, str) for c in chosen):
             raise ConfigError("must be a list of fields", where=where)
         known = [*panel.fields, *(f for f in quantities(RECORDS[panel.record]) if f not in panel.fields)]
         for field in chosen:
-            _one_of(field, known, "field", where)
+            one_of(field, known, "field", where)
         by_id[name] = _checked(replace(panel, fields=tuple(chosen)), where)
     return [by_id[panel.id] for panel in panels]
 
 
-def _own(name: str, table: _Table, others: Mapping[str, Dashboard]) -> Dashboard:
+def _own(name: str, table: TomlTable, others: Mapping[str, Dashboard]) -> Dashboard:
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise ConfigError("is not a name for a dashboard", where=table.where, remedy="Use a-z, 0-9 and -")
     title = table.take("title", str)
@@ -181,11 +132,11 @@ def _own(name: str, table: _Table, others: Mapping[str, Dashboard]) -> Dashboard
     )
 
 
-def _panels(table: _Table, known: Sequence[str]) -> list[Panel]:
+def _panels(table: TomlTable, known: Sequence[str]) -> list[Panel]:
     ids = list(known)
     panels = []
     for number, values in enumerate(table.take("panels", list, [])):
-        panel = _panel(_Table(values, f"{table.where}.panels[{number}]"))
+        panel = _panel(TomlTable(values, f"{table.where}.panels[{number}]", about="dashboards"))
         if panel.id in ids:
             raise ConfigError(f"there is a panel {panel.id} already", where=f"{table.where}.panels[{number}].id")
         ids.append(panel.id)
@@ -193,13 +144,13 @@ def _panels(table: _Table, known: Sequence[str]) -> list[Panel]:
     return panels
 
 
-def _panel(table: _Table) -> Panel:
+def _panel(table: TomlTable) -> Panel:
     defaults = {f.name: f.default for f in fields(Panel)}
-    kind = PanelKind(_one_of(table.take("kind", str, ""), list(PanelKind), "kind of panel", f"{table.where}.kind"))
+    kind = PanelKind(one_of(table.take("kind", str, ""), list(PanelKind), "kind of panel", f"{table.where}.kind"))
     default_record = "" if kind is PanelKind.TEXT else "micrograph"
     record = table.take("record", str, default_record)
     if kind is not PanelKind.TEXT:
-        _one_of(record, RECORDS, "record", f"{table.where}.record")
+        one_of(record, RECORDS, "record", f"{table.where}.record")
     name = table.take("id", str, "")
     if not _NAME.fullmatch(name):
         raise ConfigError("needs an id of a-z, 0-9 and -", where=f"{table.where}.id")
@@ -213,12 +164,12 @@ def _panel(table: _Table) -> Panel:
         record=record,
         fields=tuple(chosen),
         text=table.take("text", str, "") or table.where.rpartition(".")[2],
-        aggregate=Aggregate(_one_of(aggregate, list(Aggregate), "aggregate", f"{table.where}.aggregate")),
+        aggregate=Aggregate(one_of(aggregate, list(Aggregate), "aggregate", f"{table.where}.aggregate")),
         limits=_limits(table, record),
         bins=None if bins is None else _bins(bins, f"{table.where}.bins"),
         device=table.take("device", str, ""),
         rows=table.take("rows", int),
-        style=_one_of(table.take("style", str, "points"), ("points", "lines", "bars"), "style", f"{table.where}.style"),
+        style=one_of(table.take("style", str, "points"), ("points", "lines", "bars"), "style", f"{table.where}.style"),
         width=_within(table, "width", 1, 12, defaults["width"]),
         height=_within(table, "height", 1, 12, defaults["height"]),
     )
@@ -234,18 +185,18 @@ def _usual_aggregate(kind: PanelKind, record: str) -> Aggregate:
     return Aggregate.NONE
 
 
-def _within(table: _Table, key: str, low: int, high: int, default: Any) -> int:
+def _within(table: TomlTable, key: str, low: int, high: int, default: Any) -> int:
     value: int = table.take(key, int, default)
     if not low <= value <= high:
         raise ConfigError(f"must lie between {low} and {high}", where=f"{table.where}.{key}")
     return value
 
 
-def _limits(table: _Table, record: str) -> tuple[Limit, ...]:
+def _limits(table: TomlTable, record: str) -> tuple[Limit, ...]:
     found = []
     for number, values in enumerate(table.take("limits", list, [])):
-        limit = _Table(values, f"{table.where}.limits[{number}]")
-        field = _one_of(limit.take("field", str, ""), quantities(RECORDS[record]), "field", f"{limit.where}.field")
+        limit = TomlTable(values, f"{table.where}.limits[{number}]", about="dashboards")
+        field = one_of(limit.take("field", str, ""), quantities(RECORDS[record]), "field", f"{limit.where}.field")
         low, high = limit.take("low", (int, float)), limit.take("high", (int, float))
         variable = limit.take("variable", str, "")
         limit.end()
@@ -270,7 +221,7 @@ def _checked(panel: Panel, where: str) -> Panel:
     known = quantities(RECORDS[panel.record])
     virtual = {"run": ("output", "size", "last_hour", "newest", "took")}.get(panel.record, ())
     for field in panel.fields:
-        _one_of(field, [*known, *virtual], "field", f"{where}.fields")
+        one_of(field, [*known, *virtual], "field", f"{where}.fields")
         if panel.kind in _CHARTS and known[field].decimals is None:
             numbers = [name for name, quantity in known.items() if quantity.decimals is not None]
             raise ConfigError(f"{field} is no number to draw", where=f"{where}.fields", remedy=nearest(field, numbers))

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,7 +244,7 @@ class Reader:
     def followers(self, *, since: int) -> list[Row]:
         """Return those who follow the store and were seen after a time (UTC ns), with how far behind each is."""
         return self.rows(
-            "SELECT follower, seq, seen, problem, rejected,"
+            "SELECT follower, seq, seen, problem, rejected, since,"
             " coalesce(waiting, (SELECT seq FROM counter) - seq) AS behind"
             " FROM position WHERE seen >= ? ORDER BY follower",
             (since,),
@@ -254,24 +255,31 @@ class Reader:
         rows = self.table("SELECT seq FROM position WHERE follower = ?", (follower,))[1]
         return int(rows[0][0]) if rows else 0
 
-    def close(self) -> None:
-        """Close this thread's connection; without that it stays open until the next garbage collection."""
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if connection is not None:
-            self._threads.connection = None
-            connection.close()
-
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if connection is None:
+        held: _Held | None = getattr(self._threads, "held", None)
+        if held is None:
             uri = f"file:{quote(str(self.path))}?mode=ro"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA cache_size = -8000")
             connection.create_aggregate("quantile", 2, _Quantile)  # type: ignore[arg-type]
             connection.create_aggregate("quartiles", 1, _Quartiles)  # type: ignore[arg-type]
-            self._threads.connection = connection
-        return connection
+            held = self._threads.held = _Held(connection)
+        return held.connection
+
+
+class _Held:
+    """A connection that is closed when its thread ends.
+
+    Python's own is part of a cycle with its statements, and would stay open until the next garbage collection.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # the reader itself was dropped by another thread
+            self.connection.close()
 
 
 class _Quantile:

@@ -1,0 +1,64 @@
+"""What a rule finds: whether it is broken or kept just now, and what there is to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryowatch.alerts.rules import Rule
+from cryowatch.model import Quantity
+from cryowatch.store.ledger import Key, State
+
+MINUTE = 60 * 10**9
+HOUR = 60 * MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule's finding about one thing.
+
+    `broken` raises an alert; `kept` lets one end; where neither is true (between limit and hysteresis, or too little is
+    known) one that lasts goes on.  `since` is when it began, in UTC ns.
+    """
+
+    key: Key
+    rule: Rule
+    state: State
+    since: int
+    broken: bool
+    kept: bool
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median of some values, at least one."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def bounds(low: float | None, high: float | None, quantity: Quantity) -> str:
+    """Return limits as people say them, such as `0.10-4.00 µm` or `below 100.0 nm`."""
+    decimals = quantity.decimals or 0
+    unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
+    if low is not None and high is not None:
+        return f"{low:.{decimals}f}-{high:.{decimals}f}{unit}"
+    return f"below {high:.{decimals}f}{unit}" if high is not None else f"above {low:.{decimals}f}{unit}"
+
+
+def said(value: float, quantity: Quantity) -> str:
+    """Return a shown value with its unit, as pages write it."""
+    unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
+    return f"{value:.{quantity.decimals or 0}f}{unit}"
+
+
+def inside(value: float, low: float | None, high: float | None) -> bool:
+    """Return whether a value lies within limits; one that lies on a limit does."""
+    slack = 1e-9 * max(abs(value), 1e-300)
+    return (low is None or value >= low - slack) and (high is None or value <= high + slack)
+
+
+def broken_limit(value: float, low: float | None, high: float | None) -> float | None:
+    """Return the limit that a value breaks, or would break first."""
+    if low is None or high is None:
+        return high if low is None else low
+    return low if value < (low + high) / 2 else high

@@ -1,0 +1,101 @@
+"""Rules about the machine that the agent runs on, and about the agent itself.
+
+A host's value is the mean of the last minutes, so that a peak is none; of a file system the newest sample counts.  A
+source or sink is in trouble when it has been for some minutes, since its writer may only be busy, or the net away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from cryowatch.alerts.finding import MINUTE, Finding, bounds, broken_limit, inside, said
+from cryowatch.alerts.rules import About, Rule
+from cryowatch.errors import one_line
+from cryowatch.store.ledger import Key, State
+from cryowatch.store.reader import Reader, Row
+
+FEWEST_SAMPLES = 3
+_LATEST = 15 * MINUTE
+_HYSTERESIS = 0.05
+_HEALTHY = ("ok", "busy")
+_SEEN = 10 * MINUTE
+
+_HOST = "SELECT '', avg({field}), count({field}), min(time) FROM host_sample WHERE host = ? AND time > ? AND time <= ?"
+
+_DEVICES = """
+SELECT device, avg({field}), count({field}), min(time) FROM host_sample JOIN device_sample ON sample_id = host_sample.id
+WHERE host = ? AND time > ? AND time <= ? AND kind = '{kind}' GROUP BY device ORDER BY device"""
+
+_FILE_SYSTEMS = """
+SELECT device, {field}, {fewest}, time FROM host_sample JOIN device_sample ON sample_id = host_sample.id
+WHERE host = ?1 AND kind = 'filesystem' AND time = (
+    SELECT max(time) FROM host_sample WHERE host = ?1 AND time > ?2 AND time <= ?3) ORDER BY device"""
+
+
+def host_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
+    """Yield what the rules find about a host."""
+    for rule in rules:
+        since = now - round(rule.minutes * MINUTE)
+        if rule.about is About.HOST:
+            sql = _HOST.format(field=rule.field)
+        elif rule.about is About.FILESYSTEM:
+            sql, since = _FILE_SYSTEMS.format(field=rule.field, fewest=FEWEST_SAMPLES), now - _LATEST
+        else:
+            sql = _DEVICES.format(field=rule.field, kind=rule.about.value)
+        for device, value, samples, first in reader.table(sql, (host, since, now))[1]:
+            if value is not None and samples >= FEWEST_SAMPLES:
+                yield _judged(rule, host, device, value * rule.quantity.scale, first)
+
+
+def _judged(rule: Rule, host: str, device: str, value: float, since: int) -> Finding:
+    quantity = rule.quantity
+    name = f"{rule.title} {one_line(device)}" if device else rule.title
+    limits = bounds(rule.low, rule.high, quantity)
+    low = None if rule.low is None else rule.low + abs(rule.low) * _HYSTERESIS
+    high = None if rule.high is None else rule.high - abs(rule.high) * _HYSTERESIS
+    return Finding(
+        key=Key(rule=rule.name, host=host, subject=device),
+        rule=rule,
+        state=State(
+            severity=rule.severity,
+            text=f"{name}: {quantity.label.lower()} {said(value, quantity)}, should be {limits}",
+            value=value,
+            limit=broken_limit(value, rule.low, rule.high),
+            field=rule.field,
+            unit=quantity.shown_unit,
+        ),
+        since=since,
+        broken=not inside(value, rule.low, rule.high),
+        kept=inside(value, low, high),
+    )
+
+
+def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
+    """Yield what the rules find about reading a session."""
+    well = session["state"] in _HEALTHY
+    last = session["last_read"] or session["created"] or now
+    for rule in rules:
+        yield Finding(
+            key=Key(rule=rule.name, session=session["id"], host=host),
+            rule=rule,
+            state=State(severity=rule.severity, text=f"Cannot be read: {session['state_text'] or session['state']}"),
+            since=last,
+            broken=not well and now - last >= rule.minutes * MINUTE,
+            kept=well,
+        )
+
+
+def sink_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
+    """Yield what the rules find about deliveries, images and notices on their way out."""
+    followers = reader.followers(since=now - _SEEN)
+    for rule in rules:
+        for row in followers:
+            since = row["since"] or now
+            yield Finding(
+                key=Key(rule=rule.name, host=host, subject=row["follower"]),
+                rule=rule,
+                state=State(severity=rule.severity, text=f"{row['follower']}: {row['problem'] or 'well'}"),
+                since=since,
+                broken=bool(row["problem"]) and now - since >= rule.minutes * MINUTE,
+                kept=not row["problem"],
+            )

@@ -1,0 +1,102 @@
+"""Rules about the newest items of a session: micrographs of its CTF estimate, and gain residuals.
+
+A decision rests on a window of items, never on one.  A micrograph whose CTF could not be estimated has no defocus and
+no resolution: it counts as outside.  Of quantities that are not measured in a session nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cryowatch.alerts.finding import Finding, bounds, broken_limit, inside, median, said
+from cryowatch.alerts.rules import About, Rule
+from cryowatch.model import OutputKind
+from cryowatch.store.ledger import Key, State
+from cryowatch.store.reader import Reader, Row, leading_of
+
+_FIELDS_OF_A_FIT = frozenset({"defocus", "resolution"})
+_GROWN = 1.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Value:
+    value: float | None
+    time: int
+
+
+class Quality:
+    """Looks at sessions' newest items; keeps medians, which change little, from one look to the next."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._medians: dict[tuple[int, str], tuple[int, float | None]] = {}
+
+    def findings(self, session: Row, rules: Iterable[Rule], host: str) -> Iterator[Finding]:
+        """Yield what the rules find in a session."""
+        output = None
+        for rule in rules:
+            if rule.about is About.MICROGRAPH:
+                output = output or leading_of(self._reader.outputs(session["id"]), OutputKind.CTF)
+                if output is None or not output["count"]:
+                    continue
+                values = self._newest(rule, f"micrograph WHERE output_id = {output['id']:d}")
+                factor = self._median(output, rule.field) if rule.relative else 1.0
+            else:
+                values = self._newest(rule, f"gain WHERE session_id = {session['id']:d}")
+                factor = 1.0
+            found = None if factor is None else _judged(session, rule, values, factor, host)
+            if found is not None:
+                yield found
+
+    def _newest(self, rule: Rule, source: str) -> list[_Value]:
+        """Return the newest values that count, in shown units, newest first."""
+        fit = rule.about is About.MICROGRAPH and rule.field in _FIELDS_OF_A_FIT
+        known = "" if fit else f"AND {rule.field} IS NOT NULL"
+        _, rows = self._reader.table(
+            f"SELECT {rule.field}, time FROM {source} {known} ORDER BY time DESC, item DESC LIMIT ?", (rule.window,)
+        )
+        scale = rule.quantity.scale
+        return [_Value(value=None if value is None else value * scale, time=time) for value, time in rows]
+
+    def _median(self, output: Row, field: str) -> float | None:
+        """Return the median over all items in shown units; computed anew when there are a tenth more."""
+        count, value = self._medians.get((output["id"], field), (0, None))
+        if not count <= output["count"] <= count * _GROWN:
+            _, rows = self._reader.table(
+                f"SELECT quantile({field}, 0.5) FROM micrograph WHERE output_id = ?", (output["id"],)
+            )
+            value = rows[0][0]
+            self._medians[output["id"], field] = (output["count"], value)
+        return value
+
+
+def _judged(session: Row, rule: Rule, values: list[_Value], factor: float, host: str) -> Finding | None:
+    """Return what a window of values says; None where there are too few of them."""
+    if len(values) < rule.window:
+        return None
+    low = None if rule.low is None else rule.low * factor
+    high = None if rule.high is None else rule.high * factor
+    outside = [v for v in values if v.value is None or not inside(v.value, low, high)]
+    good = len(values) - len(outside)
+    share = good / len(values)
+    known = [v.value for v in values if v.value is not None]
+    middle = median(known) if known else None
+    quantity = rule.quantity
+    noun = "micrographs" if rule.about is About.MICROGRAPH else "movies"
+    value = "no fit" if middle is None else f"median {said(middle, quantity)}"
+    return Finding(
+        key=Key(rule=rule.name, session=session["id"], host=host),
+        rule=rule,
+        state=State(
+            severity=rule.severity,
+            text=f"{rule.title}: {good} of the last {len(values)} {noun} {bounds(low, high, quantity)} ({value})",
+            value=middle,
+            limit=None if middle is None else broken_limit(middle, low, high),
+            field=rule.field,
+            unit=quantity.shown_unit,
+        ),
+        since=min((v.time for v in outside), default=values[0].time),
+        broken=share < rule.share,
+        kept=share >= rule.calm_share,
+    )

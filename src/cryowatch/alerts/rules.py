@@ -1,0 +1,191 @@
+"""What is watched for: the rules, as data, and how a facility's configuration changes them.
+
+Limits are in shown units (µm, nm, %, GB), as on the pages.  The standard ones are in use at facilities: defocus
+0.1-4.0 µm, astigmatism 1000 Å, gain residual 0.04, 1.15 and 4.5 (Scipion's summary monitor), fewer than a quarter of
+the last 25 values in bounds (Diamond's stack), disks at 90 and 95 % (TranSPHIRE), 20 Å of motion a movie (workflow
+templates), CTF resolution 6 Å (RELION on the fly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from cryowatch.errors import ConfigError
+from cryowatch.model import RECORDS, Quantity, Severity, quantities
+from cryowatch.toml_table import TomlTable, nearest, one_of
+
+
+class About(StrEnum):
+    """What a rule looks at."""
+
+    MICROGRAPH = "micrograph"
+    GAIN = "gain"
+    HOST = "host"
+    FILESYSTEM = "filesystem"
+    GPU = "gpu"
+    IMPORT = "import"
+    ALIGNMENT = "alignment"
+    CTF = "ctf"
+    BACKLOG = "backlog"
+    RUN = "run"
+    SOURCE = "source"
+    SINK = "sink"
+
+
+MEASURED: Mapping[About, str] = {
+    About.MICROGRAPH: "micrograph",
+    About.GAIN: "gain",
+    About.HOST: "host",
+    About.FILESYSTEM: "device",
+    About.GPU: "device",
+}
+"""The rules that compare a field with limits, and the kind of record whose fields they can name."""
+
+WINDOWED = frozenset({About.MICROGRAPH, About.GAIN})
+"""The rules that look at the newest few items; the others look at minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One thing to watch for.
+
+    A windowed rule is broken when fewer than `share` of the newest `window` values lie between `low` and `high`, and
+    kept again from `calm_share` on; `relative` limits are multiples of the session's own median.  A host's or device's
+    is broken when the mean of the last `minutes` lies outside, and kept again when it lies inside by a twentieth.  A
+    stage's is broken when it has brought nothing for `minutes` though it should, a backlog's when more than `high`
+    items wait and ever more in the last `minutes`, a source's and a sink's after `minutes` of trouble.  An alert is
+    over when its rule has been kept for `calm_minutes`.
+    """
+
+    name: str
+    title: str
+    about: About
+    field: str = ""
+    low: float | None = None
+    high: float | None = None
+    relative: bool = False
+    window: int = 25
+    share: float = 0.25
+    calm_share: float = 0.5
+    minutes: float = 5.0
+    calm_minutes: float = 5.0
+    severity: Severity = Severity.WARNING
+    sessions: tuple[str, ...] = ("*",)
+    enabled: bool = True
+
+    @property
+    def quantity(self) -> Quantity:
+        """What the field is called and measured in; of rules that measure none, nothing."""
+        record = MEASURED.get(self.about)
+        return quantities(RECORDS[record])[self.field] if record else Quantity(self.title)
+
+    def concerns(self, session: str) -> bool:
+        """Return whether a session of this name is watched by this rule."""
+        return any(fnmatchcase(session, pattern) for pattern in self.sessions)
+
+
+STANDARD: tuple[Rule, ...] = (
+    Rule(name="run-failed", title="Failed runs", about=About.RUN, severity=Severity.CRITICAL),
+    Rule(name="import-stalled", title="Import", about=About.IMPORT, minutes=15, severity=Severity.CRITICAL),
+    Rule(name="alignment-stalled", title="Alignment", about=About.ALIGNMENT, minutes=10, severity=Severity.CRITICAL),
+    Rule(name="ctf-stalled", title="CTF estimation", about=About.CTF, minutes=10, severity=Severity.CRITICAL),
+    Rule(name="backlog", title="Backlog", about=About.BACKLOG, high=50, minutes=30),
+    Rule(name="defocus", title="Defocus", about=About.MICROGRAPH, field="defocus", low=0.1, high=4.0),
+    Rule(name="astigmatism", title="Astigmatism", about=About.MICROGRAPH, field="astigmatism", high=100),
+    Rule(name="resolution", title="CTF resolution", about=About.MICROGRAPH, field="resolution", high=6),
+    Rule(name="phase-shift", title="Phase shift", about=About.MICROGRAPH, field="phase_shift", low=0, high=180),
+    Rule(name="motion", title="Motion", about=About.MICROGRAPH, field="motion_total", high=20),
+    Rule(name="fit-quality", title="Fit quality", about=About.MICROGRAPH, field="fit_quality", low=0.5, relative=True),
+    Rule(name="gain-stddev", title="Gain residual", about=About.GAIN, field="stddev", high=0.04, window=5),
+    Rule(name="gain-ratio1", title="Gain residual", about=About.GAIN, field="ratio1", high=1.15, window=5),
+    Rule(name="gain-ratio2", title="Gain residual", about=About.GAIN, field="ratio2", high=4.5, window=5),
+    Rule(name="cpu", title="CPU", about=About.HOST, field="cpu", high=95, minutes=30, enabled=False),
+    Rule(name="memory", title="Memory", about=About.HOST, field="memory", high=95),
+    Rule(name="swap", title="Swap", about=About.HOST, field="swap", high=80),
+    Rule(name="gpu-temperature", title="GPU temperature", about=About.GPU, field="temperature", high=90),
+    Rule(name="disk", title="Disk", about=About.FILESYSTEM, field="used", high=90),
+    Rule(name="disk-full", title="Disk", about=About.FILESYSTEM, field="used", high=95, severity=Severity.CRITICAL),
+    Rule(name="disk-soon-full", title="Disk", about=About.FILESYSTEM, field="full_in", low=4),
+    Rule(name="unreadable", title="Source", about=About.SOURCE),
+    Rule(name="undelivered", title="Delivery", about=About.SINK, minutes=10),
+)
+
+_NUMBER = (int, float)
+
+
+def rules_of(tables: Mapping[str, Any], *, file: Path, standard: Sequence[Rule] = STANDARD) -> tuple[Rule, ...]:
+    """Return the rules as a facility wants them, `[alerts.rules.NAME]` of its configuration; raises `ConfigError`."""
+    chosen = {rule.name: rule for rule in standard}
+    for name, values in tables.items():
+        table = TomlTable(values, f"{file}: alerts.rules.{name}", about="alerts")
+        chosen[name] = _changed(chosen[name] if name in chosen else _own(name, table, chosen), table)
+    return tuple(chosen.values())
+
+
+def _own(name: str, table: TomlTable, known: Mapping[str, Rule]) -> Rule:
+    about = table.take("about", str)
+    if about is None:
+        raise ConfigError(
+            "there is no such rule",
+            where=table.where,
+            remedy=f"{nearest(name, known)} A new rule says what it is about",
+        )
+    kind = About(one_of(about, [a.value for a in MEASURED], "thing to measure", f"{table.where}.about"))
+    field = table.take("field", str)
+    if field is None:
+        raise ConfigError("the rule names no field", where=table.where, remedy='Write for example field = "defocus"')
+    one_of(field, measurable(kind), f"field of a {kind}", f"{table.where}.field")
+    return Rule(name=name, title=quantities(RECORDS[MEASURED[kind]])[field].label, about=kind, field=field)
+
+
+def measurable(about: About) -> list[str]:
+    """Return the fields that a rule about something can compare with limits: those that are numbers."""
+    known = quantities(RECORDS[MEASURED[about]])
+    fields = [name for name, quantity in known.items() if quantity.decimals is not None]
+    return [name for name in fields if name not in ("item", "pixel_size")] if about in WINDOWED else fields
+
+
+def _changed(rule: Rule, table: TomlTable) -> Rule:
+    update: dict[str, Any] = {}
+    for key, low, high in (
+        ("low", None, None), ("high", None, None), ("window", 1, 1000), ("share", 0, 1), ("calm_share", 0, 1),
+        ("minutes", 0, 10_080), ("calm_minutes", 0, 1440),
+    ):  # fmt: skip
+        value = table.take(key, int if key == "window" else _NUMBER)
+        if value is None:
+            continue
+        if low is not None and high is not None and not low <= value <= high:
+            raise ConfigError(f"must lie between {low} and {high} (it is {value})", where=f"{table.where}.{key}")
+        update[key] = value
+    severity = table.take("severity", str)
+    if severity is not None:
+        known = [s.value for s in Severity]
+        update["severity"] = Severity(one_of(severity, known, "severity", f"{table.where}.severity"))
+    for key, kind in (("enabled", bool), ("relative", bool), ("title", str)):
+        value = table.take(key, kind)
+        if value is not None:
+            update[key] = value
+    sessions = table.texts("sessions")
+    if sessions:
+        update["sessions"] = tuple(sessions)
+    table.end()
+    changed = replace(rule, **update)
+    _check(changed, table.where)
+    return changed
+
+
+def _check(rule: Rule, where: str) -> None:
+    if rule.low is not None and rule.high is not None and rule.low >= rule.high:
+        raise ConfigError(f"low must be below high (they are {rule.low} and {rule.high})", where=where)
+    if rule.about in MEASURED and rule.low is None and rule.high is None:
+        raise ConfigError("the rule has no limit", where=where, remedy="Write low, high or both")
+    if rule.calm_share < rule.share:
+        what = f"calm_share must not be below share (they are {rule.calm_share} and {rule.share})"
+        raise ConfigError(what, where=where)
+    if rule.relative and rule.about is not About.MICROGRAPH:
+        raise ConfigError("only a rule about micrographs can be relative", where=f"{where}.relative")

@@ -1,0 +1,199 @@
+"""Rules about the stages of a session: which one has stopped, told by comparing their clocks.
+
+A stage's clock is the time of its newest item.  The first stage has stopped when its clock stands though its run is at
+work.  A later one has stopped when the stage before it has brought something newer, and that has waited too long; where
+it has caught up with a stage that stopped, it is not at fault.  All durations count up to the last time that the whole
+session was read: what cannot be read is another rule's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from cryowatch.alerts.finding import HOUR, MINUTE, Finding
+from cryowatch.alerts.rules import About, Rule
+from cryowatch.errors import one_line
+from cryowatch.model import OutputKind, RunStatus
+from cryowatch.store.ledger import Key, State
+from cryowatch.store.reader import Reader, Row, leading_of
+
+FEWEST_WAITING = 3
+_KINDS = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
+_RECENT = 24 * HOUR
+_GROWTH = 1.1
+_MOST_TEXT = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """How far a stage has come: its output, how many items, the time of the newest (UTC ns), whether it is at work."""
+
+    about: About
+    name: str
+    output: int
+    count: int
+    newest: int
+    working: bool
+    started: int
+
+
+class Stages:
+    """Looks at the stages of sessions."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def findings(self, session: Row, rules: Iterable[Rule], host: str, as_of: int) -> Iterator[Finding]:
+        """Yield what the rules find in a session that was read whole at `as_of` (UTC ns)."""
+        runs = self._reader.runs(session["id"])
+        stages = self._stages(session, runs)
+        for rule in rules:
+            key = Key(rule=rule.name, session=session["id"], host=host)
+            if rule.about is About.RUN:
+                yield from _failures(key, rule, runs, as_of)
+            elif rule.about is About.BACKLOG:
+                for before, stage in pairwise(stages):
+                    yield self._backlog(key, rule, before, stage, as_of)
+            else:
+                for place, stage in enumerate(stages):
+                    if stage.about is rule.about:
+                        yield self._stall(key, rule, stages, place, as_of)
+
+    def _stages(self, session: Row, runs: list[Row]) -> list[Stage]:
+        """Return the stages that the session has, in order; the first is the import, whatever it brings."""
+        outputs = self._reader.outputs(session["id"])
+        started = {run["run"]: run["started"] or 0 for run in runs}
+        status = {run["run"]: run["status"] for run in runs}
+        found: list[Stage] = []
+        for kind in _KINDS:
+            output = leading_of(outputs, kind)
+            if output is None:
+                continue
+            about, name = _STAGES[kind] if found else (About.IMPORT, "Import")
+            found.append(
+                Stage(
+                    about=about,
+                    name=name,
+                    output=output["id"],
+                    count=output["count"],
+                    newest=output["newest"] or 0,
+                    working=_active(status.get(output["run"], "")),
+                    started=started.get(output["run"], 0),
+                )
+            )
+        return found
+
+    def _stall(self, key: Key, rule: Rule, stages: list[Stage], place: int, as_of: int) -> Finding:
+        stage = stages[place]
+        since = max(stage.newest, stage.started)
+        waiting = 0
+        if place:
+            before = stages[place - 1]
+            waiting = max(0, before.count - stage.count)
+            first = self._first_after(before, stage.newest) if waiting >= FEWEST_WAITING else None
+            idle = 0 if first is None else as_of - max(first, since)
+            kept = first is None
+        else:
+            idle = as_of - since
+            kept = idle < rule.minutes * MINUTE
+        broken = stage.working and rule.minutes * MINUTE <= idle < _RECENT
+        return Finding(
+            key=key,
+            rule=rule,
+            state=State(severity=rule.severity, text=_stalled(stages, place, waiting)),
+            since=since,
+            broken=broken,
+            kept=kept or idle < rule.minutes * MINUTE or not stage.working,
+        )
+
+    def _first_after(self, stage: Stage, time: int) -> int | None:
+        """Return when a stage brought its first item after a time; None where it has brought none."""
+        found: int | None = self._reader.value(
+            "SELECT min(time) FROM micrograph WHERE output_id = ? AND time > ?", (stage.output, time)
+        )
+        return found
+
+    def _backlog(self, key: Key, rule: Rule, before: Stage, stage: Stage, as_of: int) -> Finding:
+        """Return whether ever more items wait for a stage; one that brings nothing at all has stalled instead."""
+        half = round(rule.minutes * MINUTE / 2)
+        early, middle, now = (self._waiting(before, stage, as_of - n * half) for n in (2, 1, 0))
+        begun = self._first_after(before, -1)
+        long_enough = begun is not None and begun <= as_of - 2 * half
+        most = rule.high or 0
+        name = _in_sentence(stage.name)
+        text = f"Backlog: {now:,} items wait for {name}; {rule.minutes:g} min ago it was {early:,}"
+        growing = early * _GROWTH < middle and middle * _GROWTH < now
+        return Finding(
+            key=replace(key, subject=stage.about.value),
+            rule=rule,
+            state=State(severity=rule.severity, text=text, value=float(now), limit=float(most), unit="items"),
+            since=as_of - 2 * half,
+            broken=stage.working and stage.newest > as_of - half and long_enough and now > most and growing,
+            kept=now <= most or now < middle or not stage.working,
+        )
+
+    def _waiting(self, before: Stage, stage: Stage, upto: int) -> int:
+        """Return how many items of the stage before waited at a time."""
+        counts = [
+            int(
+                self._reader.value(
+                    "SELECT count(*) FROM micrograph WHERE output_id = ? AND time <= ?", (one.output, upto)
+                )
+            )
+            for one in (before, stage)
+        ]
+        return max(0, counts[0] - counts[1])
+
+
+_STAGES: Mapping[OutputKind, tuple[About, str]] = {
+    OutputKind.MICROGRAPHS: (About.ALIGNMENT, "Alignment"),
+    OutputKind.CTF: (About.CTF, "CTF estimation"),
+}
+
+
+def _active(status: str) -> bool:
+    return status in set(RunStatus) and RunStatus(status).active
+
+
+def _in_sentence(name: str) -> str:
+    return name if name.startswith("CTF") else name.lower()
+
+
+def _joined(names: list[str]) -> str:
+    first, *rest = names
+    text = " and ".join(_in_sentence(name) for name in (first, *rest))
+    return text[0].upper() + text[1:]
+
+
+def _stalled(stages: list[Stage], place: int, waiting: int) -> str:
+    """Return which stage has stopped, and how the others stand."""
+    text = f"{stages[place].name} has stopped"
+    if place:
+        text += f"; {waiting:,} items wait for it"
+    others = [s for i, s in enumerate(stages) if i != place]
+    behind = [s for i, s in enumerate(stages[1:], start=1) if i != place and stages[i - 1].count > s.count]
+    caught_up = [s.name for s in others if s not in behind and s is not stages[0]]
+    if place == 0 and caught_up:
+        text += f"; {_joined(caught_up)} {'have' if len(caught_up) > 1 else 'has'} caught up"
+    if place and stages[0].newest > stages[place].newest:
+        text += f"; {_in_sentence(others[0].name)} goes on"
+    return text
+
+
+def _failures(key: Key, rule: Rule, runs: list[Row], as_of: int) -> Iterator[Finding]:
+    """Yield a finding for each run: a failed one breaks the rule, unless it failed long ago."""
+    for run in runs:
+        failed = run["status"] == RunStatus.FAILED
+        ended = run["ended"] or as_of
+        lines = [line.strip() for line in (run["error"] or "").splitlines() if line.strip()]
+        reason = f": {one_line(lines[-1])[:_MOST_TEXT]}" if lines else ""
+        yield Finding(
+            key=replace(key, subject=run["run"]),
+            rule=rule,
+            state=State(severity=rule.severity, text=f"{run['label'] or run['class_name']} has failed{reason}"),
+            since=ended,
+            broken=failed and as_of - ended < _RECENT,
+            kept=not failed,
+        )

@@ -1,0 +1,190 @@
+"""Looks at everything again and again, raises alerts and ends them.
+
+Whether a rule is broken follows from what the store holds and the time, and which alerts last stands in the store too:
+so a restart neither repeats a message nor loses one.  A session is looked at once it has been read whole, and only
+while it lives: what stopped more than a day ago is nobody's alarm.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from cryowatch.alerts.finding import HOUR, MINUTE, Finding
+from cryowatch.alerts.machine import host_findings, sink_findings, source_findings
+from cryowatch.alerts.quality import Quality
+from cryowatch.alerts.rules import WINDOWED, About, Rule
+from cryowatch.alerts.stages import Stages
+from cryowatch.model import Severity
+from cryowatch.store import Change, Store
+from cryowatch.store.ledger import Key
+from cryowatch.store.reader import Row
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 10.0
+_CHANGE = MINUTE
+_STILL_BAD = 30 * 10**9
+_RECENT = 24 * HOUR
+_ENDED = "The session has ended"
+_GONE = "No longer watched"
+_MACHINE = frozenset({About.HOST, About.FILESYSTEM, About.GPU})
+_STAGES = frozenset({About.IMPORT, About.ALIGNMENT, About.CTF, About.BACKLOG, About.RUN})
+_WEIGHT = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+
+_OPEN = """
+SELECT id, rule, session_id, host, subject, severity, since, value, "limit", text, last_bad, acknowledged,
+       (SELECT max(time) FROM notice WHERE alert_id = alert.id) AS told
+FROM alert WHERE until IS NULL AND host = ? ORDER BY id"""
+
+_NEWEST = "SELECT max(time) FROM micrograph JOIN output ON output.id = output_id WHERE session_id = ?"
+
+
+class Alarms:
+    """Raises and ends the alerts of one host and its sessions; `step` is called from one thread.
+
+    `read_at` says as of when a session (by its row id) is known whole, in UTC ns, None where it is still being read;
+    `tell` is told of sessions whose alerts changed.  `repeat` is after how many minutes a lasting alert is told of
+    again, 0 for never.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Sequence[Rule],
+        *,
+        host: str,
+        read_at: Callable[[int], int | None],
+        tell: Callable[[Change], object] = lambda _: None,
+        repeat: float = 0,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._reader = store.reader()
+        self._ledger = store.ledger()
+        self._rules = [rule for rule in rules if rule.enabled]
+        self._host = host
+        self._read_at = read_at
+        self._tell = tell
+        self._repeat = round(repeat * MINUTE)
+        self._clock = clock
+        self._quality = Quality(self._reader)
+        self._stages = Stages(self._reader)
+        self._changed: dict[int, int] = {}
+
+    def step(self) -> float:
+        """Look at everything once; returns the seconds after which to look again."""
+        now = self._clock()
+        lasting = {_key(row): row for row in self._reader.rows(_OPEN, (self._host,))}
+        touched: set[int | None] = set()
+        still_bad = []
+        for finding in self._findings(now):
+            row = lasting.pop(finding.key, None)
+            if row is None:
+                if finding.broken:
+                    self._raise(finding, now)
+                    touched.add(finding.key.session)
+                continue
+            last_bad = min(row["last_bad"], now)
+            if finding.kept and now - last_bad >= finding.rule.calm_minutes * MINUTE:
+                self._end(row, finding.state.text, now)
+                touched.add(finding.key.session)
+                continue
+            if not finding.kept and (now - last_bad >= _STILL_BAD or row["last_bad"] > now):
+                still_bad.append(row["id"])
+            if finding.broken and self._follow(row, finding, now):
+                touched.add(finding.key.session)
+        if still_bad:
+            self._ledger.still_bad(still_bad, now)
+        for key, row in lasting.items():
+            reason = self._over(key, now)
+            if reason:
+                self._end(row, reason, now)
+                touched.add(key.session)
+        self._publish(touched)
+        return INTERVAL
+
+    def _findings(self, now: int) -> Iterator[Finding]:
+        """Yield everything that can be said now, in the order of the rules for each session, then for the machine."""
+        for session in self._reader.sessions():
+            if session["host"] != self._host:
+                continue
+            rules = [rule for rule in self._rules if rule.concerns(session["name"])]
+            if session["status"] == "running":
+                yield from source_findings(session, _about(rules, {About.SOURCE}), self._host, now)
+            as_of = self._read_at(session["id"])
+            if as_of is None or not self._recent(session, now):
+                continue
+            working = session["status"] == "running"
+            stages = _STAGES if working else {About.RUN}
+            yield from self._stages.findings(session, _about(rules, stages), self._host, as_of)
+            if working:
+                yield from self._quality.findings(session, _about(rules, WINDOWED), self._host)
+        yield from host_findings(self._reader, _about(self._rules, _MACHINE), self._host, now)
+        yield from sink_findings(self._reader, _about(self._rules, {About.SINK}), self._host, now)
+
+    def _recent(self, session: Row, now: int) -> bool:
+        """Return whether a session has brought something within a day."""
+        newest = max(self._reader.value(_NEWEST, (session["id"],)) or 0, session["created"] or 0)
+        return bool(now - newest < _RECENT)
+
+    def _over(self, key: Key, now: int) -> str:
+        """Return why an alert of which no rule says anything any more is over; empty where it is not."""
+        rule = next((rule for rule in self._rules if rule.name == key.rule), None)
+        if rule is None:
+            return "The rule is no longer in use"
+        if key.session is None:
+            return "" if rule.about in _MACHINE and self._silent(now) else _GONE
+        session = next((row for row in self._reader.sessions() if row["id"] == key.session), None)
+        if session is None or not rule.concerns(session["name"]):
+            return _GONE
+        if self._read_at(key.session) is None and rule.about is not About.SOURCE:
+            return ""
+        if rule.about is About.RUN:
+            return _GONE
+        return "" if session["status"] == "running" and self._recent(session, now) else _ENDED
+
+    def _silent(self, now: int) -> bool:
+        """Return whether the host has not been sampled lately, as just after a start."""
+        newest = self._reader.value("SELECT max(time) FROM host_sample WHERE host = ?", (self._host,))
+        return newest is None or now - newest > 2 * MINUTE
+
+    def _raise(self, finding: Finding, now: int) -> None:
+        self._ledger.raise_(finding.key, finding.state, since=min(finding.since, now), now=now)
+        log.warning("alert: %s", finding.state.text)
+
+    def _end(self, row: Row, text: str, now: int) -> None:
+        self._ledger.end(row["id"], row["session_id"], Severity(row["severity"]), text, now=now)
+        self._changed.pop(row["id"], None)
+        log.info("alert is over: %s", text)
+
+    def _follow(self, row: Row, finding: Finding, now: int) -> bool:
+        """Store what a lasting alert says now, once a minute; tell again where it got worse or is due."""
+        worse = _WEIGHT[finding.state.severity] > _WEIGHT[Severity(row["severity"])]
+        differs = (finding.state.text, finding.state.value) != (row["text"], row["value"])
+        if worse or (differs and abs(now - self._changed.get(row["id"], 0)) >= _CHANGE):
+            self._changed[row["id"]] = now
+            self._ledger.change(row["id"], row["session_id"], finding.state, last_bad=now, now=now, worse=worse)
+            return True
+        told = row["told"]
+        if self._repeat and told is not None and row["acknowledged"] is None and now - told >= self._repeat:
+            self._ledger.repeat(row["id"], finding.state.severity, finding.state.text, now=now)
+        return False
+
+    def _publish(self, touched: set[int | None]) -> None:
+        if not touched:
+            return
+        for session in self._reader.sessions():
+            if session["id"] in touched or (None in touched and session["host"] == self._host):
+                change = Change(
+                    session=session["id"], key=session["key"], seq=session["seq"], generation=session["generation"]
+                )
+                self._tell(change)
+
+
+def _about(rules: Sequence[Rule], kinds: set[About] | frozenset[About]) -> list[Rule]:
+    return [rule for rule in rules if rule.about in kinds]
+
+
+def _key(row: Row) -> Key:
+    return Key(rule=row["rule"], session=row["session_id"], host=row["host"], subject=row["subject"])
