@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import tracemalloc
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cryowatch.errors import ImageError
 from cryowatch.images.render import Picture
@@ -17,6 +19,7 @@ from cryowatch.images.render import render as render_subject
 from cryowatch.images.subject import Subject
 from cryowatch.model import ImageKind
 
+Plane = NDArray[Any]
 Order = Literal["<", ">"]
 KINDS = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 STAMPS = {"<": b"\x44\x44\0\0", ">": b"\x11\x11\0\0"}
@@ -61,3 +64,51 @@ def peak(path: Path, *, computed: bool = False) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def shown(path: Path, size: int = 256, kind: ImageKind = ImageKind.MICROGRAPH) -> Plane:
+    """Return the greys (or colours) of a rendered image."""
+    found = render(path, kind, size)
+    with Image.open(io.BytesIO(found.data)) as image:
+        assert image.get_format_mimetype() == found.media_type
+        assert found.media_type in ("image/jpeg", "image/png")
+        assert max(image.size) <= size
+        return np.asarray(image).astype(float)
+
+
+def ramp(height: int = 64, width: int = 96, low: float = 0.0, high: float = 100.0) -> Plane:
+    """Return a plane that grows from its first column to its last."""
+    return np.tile(np.linspace(low, high, width), (height, 1))
+
+
+def noise(height: int, width: int) -> Plane:
+    """Return what has no structure, around 100."""
+    return np.random.default_rng(3).normal(100, 10, (height, width))
+
+
+def rises(greys: Plane) -> bool:
+    """Return whether an image runs from black at the left to white at the right."""
+    columns = greys.mean(axis=0)
+    return bool(columns[:2].mean() < 12 and columns[-2:].mean() > 243 and (np.diff(columns) > -6).all())
+
+
+def spectrum(fall: float, peak: float) -> Plane:
+    """Return a power spectrum with rings, as high as `exp(-fall * radius)`, and a bright centre."""
+    y, x = np.mgrid[-256:256, -256:256] / 512
+    radius = np.hypot(x, y)
+    plane: Plane = np.exp(-fall * radius) * (1.2 + np.cos(400 * radius**2))
+    plane[radius < 0.02] = peak
+    return plane
+
+
+def rings(greys: Plane, inner: float = 0.3, outer: float = 0.45) -> float:
+    """Return how strongly rings between two frequencies stand out: the spread of greys."""
+    y, x = np.mgrid[-256:256, -256:256] / 512
+    radius = np.hypot(x, y)
+    return float(greys[(radius > inner) & (radius < outer)].std())
+
+
+def saved(path: Path, image: Image.Image, **options: Any) -> Path:
+    """Write an image with Pillow."""
+    image.save(path, **options)
+    return path

@@ -88,6 +88,19 @@ def test_suffixes_may_be_written_large(project: Path) -> None:
     assert confined(project, "PLOT.PNG") == project / "PLOT.PNG"
 
 
+@pytest.mark.parametrize("name", ["1.mrc.gz", "1.mrcs.bz2", "1.MRC.GZ", "1.ctf", "1.st"])
+def test_compressed_images_and_those_of_other_programs_are_found(project: Path, name: str) -> None:
+    (project / name).write_bytes(b"image")
+    assert confined(project, name) == project / name
+
+
+@pytest.mark.parametrize("name", ["1.gz", "1.tar.gz", "1.sqlite.gz", "1.png.gz", ".mrc.gz", "1.mrc.gz.txt"])
+def test_what_is_compressed_and_no_mrc_file_is_refused(project: Path, name: str) -> None:
+    (project / name).write_bytes(b"text")
+    with pytest.raises(ImageUnreadable, match="not called like an image"):
+        confined(project, name)
+
+
 def test_a_missing_image_says_so(project: Path) -> None:
     with pytest.raises(ImageMissing) as caught:
         confined(project, "Runs/2.mrc")

@@ -7,11 +7,9 @@ import io
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from cryowatch.demo.optics import Defocus, Optics, grid, transfer
@@ -19,9 +17,8 @@ from cryowatch.errors import ImageUnreadable
 from cryowatch.images import mrc as mrc_module
 from cryowatch.images.spectrum import MOST_TILES, TILE, power_spectrum, tile_places
 from cryowatch.model import ImageKind
-from tests.images.files import mrc, peak, render
+from tests.images.files import Plane, mrc, peak, render
 
-Plane = NDArray[Any]
 PIXEL_SIZE = 1.4
 OPTICS = Optics()
 

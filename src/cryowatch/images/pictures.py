@@ -24,7 +24,10 @@ from cryowatch.images.plane import MOST_PIXELS, too_large
 MOST_BYTES = 400_000_000
 
 _DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
-_PIXEL_BYTES = {"1": 2, "L": 1, "P": 5, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "LA": 8, "PA": 8, "RGBA": 8}
+_PIXEL_BYTES = {"1": 2, "L": 1, "RGB": 4, "P": 5, "F": 4, "I": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+_MOST_PIXEL_BYTES = 8
+"""Of kinds that are not listed: a pixel takes four bytes, and again where it is converted."""
+
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, ArithmeticError, LookupError)
 """With any of these Pillow answers to a damaged file."""
 
@@ -74,13 +77,13 @@ def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Ima
 
 
 def flat(image: Image.Image, size: int) -> Image.Image:
-    """Return a picture without transparency, on white, or grey where it is grey, at most `size` pixels large."""
-    if image.mode in ("L", "1"):
-        grey = image.convert("L")
-        grey.thumbnail((size, size), Image.Resampling.LANCZOS)
-        return grey
+    """Return a picture without transparency, on white, or grey where it is grey, at most `size` pixels large.
+
+    The picture that is given is not to be used any more: it may be made small itself.
+    """
     transparent = "A" in image.mode or "transparency" in image.info
-    coloured = image.convert("RGBA" if transparent else "RGB")
+    wanted = "RGBA" if transparent else "L" if image.mode in ("L", "1") else "RGB"
+    coloured = image if image.mode == wanted else image.convert(wanted)
     coloured.thumbnail((size, size), Image.Resampling.LANCZOS)
     if not transparent:
         return coloured
@@ -104,7 +107,7 @@ def _load(image: Image.Image, path: Path, index: int, size: int | None) -> tuple
         kept = 2 * width * height * len(image.getbands()) if image.info.get("progressive") else 0
         if size is not None:
             image.draft(None, (2 * size, 2 * size))
-        needed = kept + image.width * image.height * _PIXEL_BYTES.get(image.mode, 4)
+        needed = kept + image.width * image.height * _PIXEL_BYTES.get(image.mode, _MOST_PIXEL_BYTES)
         if needed > MOST_BYTES:
             what = f"would take {needed / 1e6:,.0f} MB to decode ({width} x {height} pixels), more than is allowed"
             raise ImageUnreadable(what, where=path.name, remedy=f"Up to {MOST_BYTES / 1e6:,.0f} MB are")

@@ -1,0 +1,189 @@
+"""PNG, JPEG and TIFF files are drawn as they are meant, and none takes more memory than is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.images import pictures
+from cryowatch.model import ImageKind
+from tests.images.files import (
+    mrc,
+    noise,
+    peak,
+    ramp,
+    render,
+    rings,
+    rises,
+    saved,
+    shown,
+    spectrum,
+)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_pictures_of_a_growing_file_are_drawn_once_they_are_whole(tmp_path: Path, suffix: str) -> None:
+    picture = Image.fromarray(noise(200, 200).clip(0, 255).astype(np.uint8))
+    path = saved(tmp_path / f"1.{suffix}", picture)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ImageIncomplete, match="may still be being written"):
+        render(path, ImageKind.MICROGRAPH, 128)
+    path.write_bytes(whole)
+    assert shown(path, 128).shape == (128, 128)
+
+
+@pytest.mark.parametrize("kind", ["u1", "<u2", ">u2", "<i4", "<f4"])
+def test_tiffs_of_every_depth_are_drawn(tmp_path: Path, kind: str) -> None:
+    most = 255 if kind == "u1" else 4000
+    path = saved(tmp_path / "1.tif", Image.fromarray(ramp(high=most).astype(kind)))
+    assert rises(shown(path))
+
+
+def test_a_compressed_tiff_is_drawn(tmp_path: Path) -> None:
+    plane = ramp(high=60_000).astype(np.uint16)
+    assert rises(shown(saved(tmp_path / "1.tiff", Image.fromarray(plane), compression="tiff_lzw")))
+
+
+def test_sixteen_bits_of_a_png_are_drawn_with_contrast(tmp_path: Path) -> None:
+    assert rises(shown(saved(tmp_path / "1.png", Image.fromarray(ramp(low=500, high=900).astype(np.uint16)))))
+
+
+def test_a_float_tiff_with_a_hot_pixel_and_gaps_is_drawn(tmp_path: Path) -> None:
+    plane = ramp(200, 200).astype(np.float32)
+    plane[3, 3] = np.nan
+    plane[50, 50] = 1e30
+    assert rises(shown(saved(tmp_path / "1.tif", Image.fromarray(plane)), 200))
+
+
+def test_what_is_transparent_is_drawn_on_white(tmp_path: Path) -> None:
+    colours = np.zeros((40, 60, 4), np.uint8)
+    colours[:, 30:] = (255, 0, 0, 255)
+    for name, kind in (("1.png", ImageKind.SHIFT_PLOT), ("1.tif", ImageKind.MICROGRAPH)):
+        found = shown(saved(tmp_path / name, Image.fromarray(colours)), kind=kind)
+        assert found.shape == (40, 60, 3)
+        assert found[:, :24].min() > 235
+        assert found[:, 40:, 0].min() > 235
+        assert found[:, 40:, 1:].max() < 25
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+def test_pictures_of_every_kind_are_drawn(tmp_path: Path, mode: str) -> None:
+    suffix = "tif" if mode in ("CMYK", "YCbCr") else "png"
+    path = saved(tmp_path / f"1.{suffix}", Image.new("RGB", (50, 30), "white").convert(mode))
+    found = shown(path, kind=ImageKind.SHIFT_PLOT)
+    assert found.shape[:2] == (30, 50)
+    assert found.min() > 245
+
+
+def test_plots_stay_sharp_and_images_are_photographs(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.png", Image.fromarray(ramp().astype(np.uint8)))
+    assert render(path, ImageKind.SHIFT_PLOT, 128).data.startswith(b"\x89PNG")
+    assert render(path, ImageKind.MICROGRAPH, 128).data.startswith(b"\xff\xd8\xff")
+    assert render(mrc(tmp_path / "1.mrc", ramp()), ImageKind.SHIFT_PLOT, 128).data.startswith(b"\xff\xd8\xff")
+
+
+def test_what_a_picture_carries_beside_its_pixels_is_not_served(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (20, 20), "white")
+    exif = Image.Exif()
+    exif[0x010E] = "<script>secret</script>"
+    for suffix in ("png", "jpg"):
+        path = saved(tmp_path / f"1.{suffix}", picture, exif=exif)
+        with path.open("ab") as file:
+            file.write(b"<script>secret</script>")
+        for kind in ImageKind:
+            assert b"secret" not in render(path, kind, 128).data
+
+
+@pytest.mark.parametrize("size", [128, 512])
+def test_pictures_are_never_larger_than_asked_nor_than_they_are(tmp_path: Path, size: int) -> None:
+    for width, height in ((1, 1), (3000, 2), (2, 3000), (600, 400)):
+        path = saved(tmp_path / "1.png", Image.new("RGB", (width, height)))
+        found = shown(path, size, ImageKind.SHIFT_PLOT)
+        assert max(found.shape[:2]) == min(size, max(width, height))
+
+
+def test_another_format_under_an_image_s_name_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "1.png", Image.new("RGB", (20, 20)), format="GIF")
+    (tmp_path / "2.png").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
+    for name in ("1.png", "2.png"):
+        with pytest.raises(ImageUnreadable, match="is not a PNG, JPEG, TIFF or MRC image"):
+            render(tmp_path / name, ImageKind.SHIFT_PLOT, 128)
+
+
+def test_any_image_of_a_tiff_movie_is_drawn(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((40, 40), 50, np.uint8)) for _ in range(3)]
+    frames[2] = Image.fromarray(ramp(40, 40).astype(np.uint8))
+    path = tmp_path / "1.tif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], compression="tiff_adobe_deflate")
+    assert np.ptp(shown(path)) == 0
+    with Image.open(io.BytesIO(render(path, index=2).data)) as image:
+        assert rises(np.asarray(image).astype(float))
+    with pytest.raises(ImageMissing, match="holds fewer than 4 images"):
+        render(path, index=3)
+
+
+def test_a_tiff_movie_s_few_counts_have_contrast(tmp_path: Path) -> None:
+    counts = np.random.default_rng(5).poisson(1.0, (512, 512)).astype(np.uint8)
+    counts[:, 256:] += np.random.default_rng(6).poisson(0.5, (512, 256)).astype(np.uint8)
+    greys = shown(saved(tmp_path / "1.tif", Image.fromarray(counts), compression="tiff_lzw"), 64)
+    assert greys[:, 36:].mean() - greys[:, :28].mean() > 60
+
+
+def test_a_spectrum_in_a_tiff_is_drawn_as_one(tmp_path: Path) -> None:
+    plane = spectrum(fall=22, peak=1e7).astype(np.float32)
+    path = saved(tmp_path / "1.tif", Image.fromarray(plane))
+    assert rings(shown(path, 512, ImageKind.POWER_SPECTRUM), 0.08, 0.2) > 50
+
+
+def test_a_jpeg_is_decoded_no_larger_than_is_needed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.jpg", Image.new("L", (4000, 3000), 77))
+    with pictures.opened(path, 0, 256) as (image, width, height):
+        assert (width, height) == (4000, 3000)
+        assert image.width <= 1000
+    assert shown(path).shape == (192, 256)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode", "options"),
+    [("png", "RGB", {}), ("png", "L", {}), ("png", "P", {}), ("tif", "F", {}), ("jpg", "RGB", {"progressive": True})],
+)
+def test_what_would_take_too_much_memory_to_decode_is_refused_with_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, mode: str, options: dict[str, Any]
+) -> None:
+    path = saved(tmp_path / f"1.{suffix}", Image.new(mode, (1500, 1000)), **options)
+    assert shown(path).shape[:2] == (171, 256)
+    monkeypatch.setattr(pictures, "MOST_BYTES", 1_000_000)
+    with pytest.raises(ImageUnreadable, match=r"would take \d+ MB to decode \(1500 x 1000 pixels\)"):
+        render(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    suffix=st.sampled_from(["tif", "png", "jpg"]),
+    changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=12),
+    length=st.integers(0, 3000),
+)
+def test_no_damaged_picture_makes_it_fail(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, changes: list[tuple[int, int]], length: int
+) -> None:
+    out = io.BytesIO()
+    kinds = {"tif": "TIFF", "png": "PNG", "jpg": "JPEG"}
+    Image.fromarray(ramp(40, 40).astype(np.uint8)).save(out, kinds[suffix])
+    content = bytearray(out.getvalue())
+    for place, value in changes:
+        content[place % len(content)] = value
+    path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
+    path.write_bytes(content[:length])
+    with contextlib.suppress(ImageError):
+        render(path, size=128)
+    assert peak(path) < 20 * 2**20
