@@ -78,7 +78,10 @@ def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int) ->
         yield Finding(
             key=Key(rule=rule.name, session=session["id"], host=host),
             rule=rule,
-            state=State(severity=rule.severity, text=f"Cannot be read: {session['state_text'] or session['state']}"),
+            state=State(
+                severity=rule.severity,
+                text="Can be read" if well else f"Cannot be read: {session['state_text'] or session['state']}",
+            ),
             since=last,
             broken=not well and now - last >= rule.minutes * MINUTE,
             kept=well,

@@ -99,13 +99,10 @@ class Stages:
             idle = as_of - since
             kept = idle < rule.minutes * MINUTE
         broken = stage.working and rule.minutes * MINUTE <= idle < _RECENT
+        kept = kept or idle < rule.minutes * MINUTE or not stage.working
+        text = f"{stage.name} goes on" if kept else _stalled(stages, place, waiting)
         return Finding(
-            key=key,
-            rule=rule,
-            state=State(severity=rule.severity, text=_stalled(stages, place, waiting)),
-            since=since,
-            broken=broken,
-            kept=kept or idle < rule.minutes * MINUTE or not stage.working,
+            key=key, rule=rule, state=State(severity=rule.severity, text=text), since=since, broken=broken, kept=kept
         )
 
     def _first_after(self, stage: Stage, time: int) -> int | None:
@@ -161,22 +158,17 @@ def _in_sentence(name: str) -> str:
     return name if name.startswith("CTF") else name.lower()
 
 
-def _joined(names: list[str]) -> str:
-    first, *rest = names
-    text = " and ".join(_in_sentence(name) for name in (first, *rest))
-    return text[0].upper() + text[1:]
-
-
 def _stalled(stages: list[Stage], place: int, waiting: int) -> str:
     """Return which stage has stopped, and how the others stand."""
     text = f"{stages[place].name} has stopped"
     if place:
         text += f"; {waiting:,} items wait for it"
     others = [s for i, s in enumerate(stages) if i != place]
-    behind = [s for i, s in enumerate(stages[1:], start=1) if i != place and stages[i - 1].count > s.count]
+    behind = [s for before, s in pairwise(stages) if before.count - s.count >= FEWEST_WAITING]
     caught_up = [s.name for s in others if s not in behind and s is not stages[0]]
     if place == 0 and caught_up:
-        text += f"; {_joined(caught_up)} {'have' if len(caught_up) > 1 else 'has'} caught up"
+        names = " and ".join(_in_sentence(name) for name in caught_up)
+        text += f"; {names} {'have' if len(caught_up) > 1 else 'has'} caught up"
     if place and stages[0].newest > stages[place].newest:
         text += f"; {_in_sentence(others[0].name)} goes on"
     return text
@@ -189,10 +181,13 @@ def _failures(key: Key, rule: Rule, runs: list[Row], as_of: int) -> Iterator[Fin
         ended = run["ended"] or as_of
         lines = [line.strip() for line in (run["error"] or "").splitlines() if line.strip()]
         reason = f": {one_line(lines[-1])[:_MOST_TEXT]}" if lines else ""
+        name = run["label"] or run["class_name"]
         yield Finding(
             key=replace(key, subject=run["run"]),
             rule=rule,
-            state=State(severity=rule.severity, text=f"{run['label'] or run['class_name']} has failed{reason}"),
+            state=State(
+                severity=rule.severity, text=f"{name} has failed{reason}" if failed else f"{name} is {run['status']}"
+            ),
             since=ended,
             broken=failed and as_of - ended < _RECENT,
             kept=not failed,

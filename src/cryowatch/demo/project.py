@@ -122,7 +122,7 @@ class Run:
         self.class_name = class_name
         self.label = label
         self.status = "running"
-        self.started = self.ended = ""
+        self.started = self.ended = self.error = ""
         self.output = ""
         self.set: SetFile | None = None
         self._parameters = parameters or {}
@@ -134,7 +134,7 @@ class Run:
             "status": self.status,
             "initTime": self.started,
             "endTime": self.ended,
-            "_error": None,
+            "_error": self.error or None,
             "workingDir": self.folder,
             **self._parameters,
             "lastUpdateTimeStamp": None,
