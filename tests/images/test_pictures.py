@@ -167,6 +167,29 @@ def test_what_would_take_too_much_memory_to_decode_is_refused_with_figures(
         render(path)
 
 
+def test_a_part_that_claims_to_be_long_takes_no_memory(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.png", Image.fromarray(noise(200, 200).astype(np.uint8)))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"IDAT") - 4
+    content[place : place + 4] = b"\x7f\xff\xff\xff"
+    path.write_bytes(content[:600])
+    assert peak(path) < 2**20
+
+
+def test_a_picture_is_not_mapped_into_memory(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.tif", Image.fromarray(noise(400, 400).astype(np.uint8)))
+    with pictures.opened(path, 0, None) as (image, _, _):
+        path.write_bytes(b"")
+        assert np.asarray(image).mean() > 90
+
+
+def test_what_may_not_be_read_says_so(tmp_path: Path) -> None:
+    for name in ("1.png", "1.mrc"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(ImageUnreadable, match=f"{name}: cannot be read: Is a directory$"):
+            render(tmp_path / name)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     suffix=st.sampled_from(["tif", "png", "jpg"]),

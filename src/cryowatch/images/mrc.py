@@ -117,7 +117,9 @@ def opened(path: Path, index: int = 0) -> Iterator[_Rows]:
         raise ImageMissing("is not there", where=name) from error
     except EOFError as error:
         raise ImageIncomplete("ends in the middle of what is compressed", where=name, remedy=GROWING) from error
-    except (OSError, zlib.error) as error:
+    except OSError as error:
+        raise ImageUnreadable(f"cannot be read: {error.strerror or error}", where=name) from error
+    except zlib.error as error:
         raise ImageUnreadable(f"cannot be read: {error}", where=name) from error
 
 

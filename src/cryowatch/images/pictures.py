@@ -6,6 +6,8 @@ first.
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -34,6 +36,23 @@ _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error,
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # it warns above this, and refuses above twice as much
 
 
+class _File(io.FileIO):
+    """A file of which nothing is read, nor memory taken, beyond its end, whatever it says of its own parts.
+
+    Pillow would map one that it opens itself into memory: when somebody shortens that, the process ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.length = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if not self.seekable():
+            return super().read(size) or b""
+        left = max(0, self.length - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left)) or b""
+
+
 class PicturePlane:
     """A grey picture as rows of numbers."""
 
@@ -57,16 +76,20 @@ def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Ima
 
     A JPEG that is only wanted `size` pixels large is not decoded at its full size.
     """
-    with warnings.catch_warnings():
+    try:
+        file = _File(path)
+    except FileNotFoundError as error:
+        raise ImageMissing("is not there", where=path.name) from error
+    except OSError as error:
+        raise ImageUnreadable(f"cannot be read: {error.strerror}", where=path.name) from error
+    with file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            image = Image.open(path, formats=("PNG", "JPEG", "TIFF"))
-        except FileNotFoundError as error:
-            raise ImageMissing("is not there", where=path.name) from error
+            image = Image.open(file, formats=("PNG", "JPEG", "TIFF"))
         except Image.DecompressionBombError as error:
             raise ImageUnreadable("is larger than can be shown", where=path.name) from error
         except UnidentifiedImageError as error:
-            if path.stat().st_size == 0:
+            if file.length == 0:
                 raise ImageIncomplete("is empty", where=path.name, remedy=GROWING) from error
             raise ImageUnreadable("is not a PNG, JPEG, TIFF or MRC image", where=path.name) from error
         except _DAMAGED as error:
