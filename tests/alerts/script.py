@@ -134,7 +134,10 @@ class Watcher:
     """The agent's parts that see the project, on a clock of their own; begun anew it goes on from its store."""
 
     def __init__(self, project: Path, data: Path, clock: Callable[[], float], rules: tuple[Rule, ...]) -> None:
-        self._now = lambda: round(clock() * SECOND)
+        def now() -> int:
+            return round(clock() * SECOND)
+
+        self._now = now
         self.store = Store(data)
         self._watch = Watch(project, ScipionSource(project, host=HOST), self.store, host=HOST, clock=self._now)
         self.alarms = Alarms(self.store, rules, host=HOST, read_at=lambda _: self._watch.last_read, clock=self._now)

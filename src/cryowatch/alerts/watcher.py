@@ -90,7 +90,8 @@ class Alarms:
                 self._end(row, finding.state.text, now)
                 touched.add(finding.key.session)
                 continue
-            if not finding.kept and (now - last_bad >= _STILL_BAD or row["last_bad"] > now):
+            set_back = row["last_bad"] > now
+            if set_back or (not finding.kept and now - last_bad >= _STILL_BAD):
                 still_bad.append(row["id"])
             if finding.broken and self._follow(row, finding, now):
                 touched.add(finding.key.session)

@@ -1,0 +1,85 @@
+"""Rules are data: a facility changes them, and a slip is refused with file and key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryowatch.alerts.rules import STANDARD, About, Rule, rules_of
+from cryowatch.errors import ConfigError
+from cryowatch.model import Severity
+
+FILE = Path("/etc/cryowatch.toml")
+
+
+def chosen(text: str) -> dict[str, Rule]:
+    tables: dict[str, Any] = tomllib.loads(text).get("alerts", {}).get("rules", {})
+    return {rule.name: rule for rule in rules_of(tables, file=FILE)}
+
+
+def test_standard_rules_have_names_of_their_own() -> None:
+    assert len({rule.name for rule in STANDARD}) == len(STANDARD)
+
+
+def test_a_facility_changes_a_rule() -> None:
+    rule = chosen("""
+        [alerts.rules.defocus]
+        high = 3.2
+        window = 10
+        severity = "critical"
+        sessions = ["2026*", "krios-*"]
+    """)["defocus"]
+    assert (rule.low, rule.high, rule.window, rule.severity) == (0.1, 3.2, 10, Severity.CRITICAL)
+    assert rule.concerns("krios-7")
+    assert rule.concerns("20261124_x")
+    assert not rule.concerns("glacios")
+
+
+def test_a_facility_switches_rules_on_and_off() -> None:
+    rules = chosen("[alerts.rules.cpu]\nenabled = true\n[alerts.rules.motion]\nenabled = false\n")
+    assert rules["cpu"].enabled
+    assert not rules["motion"].enabled
+
+
+def test_a_facility_adds_a_rule() -> None:
+    rule = chosen("""
+        [alerts.rules.early-motion]
+        about = "micrograph"
+        field = "motion_early"
+        high = 5
+    """)["early-motion"]
+    assert (rule.about, rule.field, rule.high, rule.title) == (About.MICROGRAPH, "motion_early", 5, "Early motion")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[alerts.rules.defocsu]\nhigh = 3", r"alerts\.rules\.defocsu: there is no such rule\. Did you mean defocus\?"),
+        ("[alerts.rules.x]\nabout = 'micrograph'\nfield = 'defocsu'\nhigh = 1", r"\.rules\.x\.field: .*defocus\?"),
+        ("[alerts.rules.x]\nabout = 'micrograf'\nfield = 'defocus'", r"alerts\.rules\.x\.about: .*micrograph\?"),
+        ("[alerts.rules.x]\nabout = 'micrograph'\nhigh = 1", r"alerts\.rules\.x: the rule names no field"),
+        ("[alerts.rules.x]\nabout = 'micrograph'\nfield = 'defocus'", r"alerts\.rules\.x: the rule has no limit"),
+        ("[alerts.rules.x]\nabout = 'micrograph'\nfield = 'name'\nhigh = 1", r"there is no field of a micrograph name"),
+        ("[alerts.rules.defocus]\nlow = 5", r"alerts\.rules\.defocus: low must be below high \(they are 5 and 4\.0\)"),
+        ("[alerts.rules.defocus]\nhihg = 5", r"alerts\.rules\.defocus\.hihg: is not a setting\. Did you mean high\?"),
+        ("[alerts.rules.defocus]\nseverity = 'bad'", r"alerts\.rules\.defocus\.severity: there is no severity bad"),
+        ("[alerts.rules.defocus]\nhigh = 'four'", r"alerts\.rules\.defocus\.high: must be a number"),
+        ("[alerts.rules.defocus]\nwindow = 0", r"alerts\.rules\.defocus\.window: must lie between 1 and 1000"),
+        ("[alerts.rules.defocus]\nshare = 0.7", r"calm_share must not be below share"),
+        ("[alerts.rules.defocus]\nsessions = 'all'", r"alerts\.rules\.defocus\.sessions: must be"),
+        ("[alerts.rules.disk]\nrelative = true", r"alerts\.rules\.disk\.relative: only a rule about micrographs"),
+        ("[alerts.rules]\ndefocus = 4", r"alerts\.rules\.defocus: is not a table"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_refused_with_file_and_key(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{FILE}: .*{said}") as caught:
+        chosen(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_rules_of_one_name_are_no_toml() -> None:
+    with pytest.raises(tomllib.TOMLDecodeError, match="Cannot declare"):
+        chosen("[alerts.rules.defocus]\nhigh = 3\n[alerts.rules.defocus]\nhigh = 4\n")

@@ -1,0 +1,371 @@
+"""When alerts are raised and over: windows and hysteresis, clocks, sessions that end, what people said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryowatch.alerts.rules import STANDARD, Rule
+from cryowatch.alerts.watcher import Alarms
+from cryowatch.model import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind, Session
+from cryowatch.reading import Reading
+from cryowatch.store import Change, Store
+from tests.records import SECOND, START, micrograph, output, run, session, span
+
+MINUTE = 60 * SECOND
+HOST = "gpu1"
+
+
+class Facility:
+    """A store whose contents the test says, a clock, and the watcher of both."""
+
+    def __init__(self, data: Path) -> None:
+        self.now = START
+        self.read_at: int | None = START
+        self.told: list[Change] = []
+        self.store = Store(data)
+        self.key = self.store.register(session()).session
+        self.items: dict[str, list[Micrograph]] = {}
+        self.runs = [run("2", label="import movies"), run("67", label="alignment"), run("135", label="ctffind4")]
+        self.status = "running"
+        self._cursor = 0
+        self.use(STANDARD)
+
+    def use(self, rules: Sequence[Rule], *, repeat: float = 0) -> None:
+        """Begin anew, as after a restart."""
+        self.alarms = Alarms(
+            self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, repeat=repeat,
+            clock=lambda: self.now,
+        )  # fmt: skip
+
+    def commit(self, **values: Any) -> None:
+        """Store what the session holds now."""
+        self._cursor += 1
+        outputs = (
+            output("2", "outputMovies", kind=OutputKind.MOVIES, class_name="SetOfMovies"),
+            output("67", "outputMicrographs", kind=OutputKind.MICROGRAPHS, class_name="SetOfMicrographs"),
+            output(),
+        )
+        spans = tuple(
+            span(self.items.get(o.run, []), run=o.run, output=o.name) for o in outputs if self.items.get(o.run)
+        )
+        found = Reading(
+            cursor=str(self._cursor), session=replace(session(), status=self.status), runs=tuple(self.runs),
+            outputs=outputs, spans=spans, **values,
+        )  # fmt: skip
+        self.store.commit(self.key, found, now=self.now)
+        self.read_at = self.now
+
+    def bring(self, stage: str, count: int, **values: Any) -> None:
+        """Add items to a stage at the present time."""
+        place = {"2": "outputMovies", "67": "outputMicrographs", "135": "outputCTF"}[stage]
+        known = self.items.setdefault(stage, [])
+        for _ in range(count):
+            number = len(known) + 1
+            known.append(micrograph(number, run=stage, output=place, time=self.now, **values))
+
+    def look(self, minutes: float = 0) -> list[tuple[str, str]]:
+        """Let time pass, look, and return all that people were to be told: event and rule."""
+        self.now += round(minutes * MINUTE)
+        if self.read_at is not None:
+            self.read_at = self.now
+        self.alarms.step()
+        return self.notices()
+
+    def notices(self) -> list[tuple[str, str]]:
+        _, rows = self.store.reader().table(
+            "SELECT event, rule FROM notice JOIN alert ON alert.id = alert_id ORDER BY notice.id"
+        )
+        return [(event, rule) for event, rule in rows]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        return self.store.reader().rows("SELECT * FROM alert ORDER BY id")
+
+
+@pytest.fixture
+def facility(tmp_path: Path) -> Iterator[Facility]:
+    made = Facility(tmp_path)
+    yield made
+    made.store.close()
+
+
+def only(*names: str, **values: Any) -> list[Rule]:
+    return [replace(rule, **values) for rule in STANDARD if rule.name in names]
+
+
+def test_one_bad_micrograph_is_no_alarm(facility: Facility) -> None:
+    facility.bring("135", 24)
+    facility.bring("135", 1, defocus_u=90_000.0, defocus_v=90_000.0)
+    facility.commit()
+    assert facility.look() == []
+
+
+def test_too_few_micrographs_say_nothing(facility: Facility) -> None:
+    facility.bring("135", 24, defocus_u=90_000.0, defocus_v=90_000.0)
+    facility.commit()
+    assert facility.look() == []
+
+
+def test_a_window_without_fits_is_told_as_such(facility: Facility) -> None:
+    facility.use(only("defocus"))
+    facility.bring("135", 30, defocus_u=None, defocus_v=None, resolution=None)
+    facility.commit()
+    assert facility.look() == [("raised", "defocus")]
+    assert "Defocus: 0 of the last 25 micrographs 0.10-4.00 µm (no fit)" in facility.alerts()[0]["text"]
+
+
+def test_what_is_not_measured_is_no_alarm(facility: Facility) -> None:
+    facility.bring("135", 30, phase_shift=None, motion_total=None, fit_quality=None)
+    facility.commit()
+    assert facility.look() == []
+
+
+def test_fit_quality_is_compared_with_the_sessions_own_median(facility: Facility) -> None:
+    facility.use(only("fit-quality"))
+    facility.bring("135", 200, fit_quality=0.02)
+    facility.commit()
+    assert facility.look() == [], "low, but as always in this session"
+    facility.bring("135", 25, fit_quality=0.009)
+    facility.commit()
+    assert facility.look(1) == [("raised", "fit-quality")]
+
+
+def test_gain_residuals_raise_an_alarm(facility: Facility) -> None:
+    facility.use(only("gain-stddev", "gain-ratio1"))
+    gains = tuple(
+        GainResidual(run="135", item=n, movie=f"m{n}", time=START + n, stddev=0.06, ratio1=1.05, ratio2=2.0)
+        for n in range(1, 6)
+    )
+    facility.commit(gains=gains)
+    facility.bring("135", 1)
+    facility.commit()
+    assert facility.look() == [("raised", "gain-stddev")]
+
+
+def test_values_that_flap_for_an_hour_are_one_message_and_one_recovery(facility: Facility) -> None:
+    facility.use(only("memory"))
+    for step in range(360):
+        high = step % 12 < 9
+        facility.store.add_host_sample(HostSample(host=HOST, time=facility.now, memory=99.0 if high else 90.0))
+        facility.look(10 / 60)
+    for _ in range(120):
+        facility.store.add_host_sample(HostSample(host=HOST, time=facility.now, memory=40.0))
+        told = facility.look(10 / 60)
+    assert told == [("raised", "memory"), ("over", "memory")]
+
+
+def test_micrographs_that_flap_are_one_message_and_one_recovery(facility: Facility) -> None:
+    facility.use(only("astigmatism"))
+    for step in range(120):
+        bad = step % 5 != 0
+        facility.bring("135", 1, defocus_u=15_000.0, defocus_v=13_000.0 if bad else 14_900.0)
+        facility.commit()
+        facility.look(0.5)
+    for _ in range(30):
+        facility.bring("135", 1, defocus_u=15_000.0, defocus_v=14_900.0)
+        facility.commit()
+        told = facility.look(0.5)
+    assert told == [("raised", "astigmatism"), ("over", "astigmatism")]
+
+
+def test_the_stage_at_fault_is_named_and_no_other(facility: Facility) -> None:
+    for _ in range(40):
+        facility.bring("2", 1)
+        facility.look(0.5)
+    facility.bring("67", 40)
+    facility.bring("135", 40)
+    for _ in range(40):
+        facility.bring("2", 1)
+        facility.commit()
+        told = facility.look(0.5)
+    assert told == [("raised", "alignment-stalled")]
+    assert facility.alerts()[0]["text"] == "Alignment has stopped; 40 items wait for it; import goes on"
+
+
+def test_a_session_still_being_read_has_no_stalls(facility: Facility) -> None:
+    facility.bring("2", 5)
+    facility.commit()
+    facility.read_at = None
+    assert facility.look(60) == []
+
+
+def test_what_stopped_days_ago_is_nobodys_alarm(facility: Facility) -> None:
+    facility.bring("2", 5)
+    facility.runs[1] = run("67", status="failed", error="gone", ended=START)
+    facility.commit()
+    assert facility.look(60 * 48) == []
+
+
+def test_a_pause_that_ends_is_no_stall_of_the_next_stage(facility: Facility) -> None:
+    facility.use(only("ctf-stalled", "alignment-stalled"))
+    for stage in ("2", "67", "135"):
+        facility.bring(stage, 10)
+    facility.commit()
+    facility.look(40)
+    facility.bring("2", 6)
+    facility.bring("67", 5)
+    facility.commit()
+    assert facility.look() == []
+
+
+def test_items_that_were_dropped_for_good_are_no_stall(facility: Facility) -> None:
+    facility.bring("2", 20)
+    facility.look(0.1)
+    facility.bring("67", 15)
+    facility.look(0.1)
+    facility.bring("135", 11)
+    facility.commit()
+    assert [rule for _, rule in facility.look(30)] == ["import-stalled"]
+
+
+def test_a_growing_backlog_is_told(facility: Facility) -> None:
+    facility.use(only("backlog"))
+    for _ in range(90):
+        facility.bring("2", 4)
+        facility.bring("67", 2)
+        facility.commit()
+        told = facility.look(0.5)
+    assert told == [("raised", "backlog")]
+    assert "wait for alignment" in facility.alerts()[0]["text"]
+
+
+def test_many_movies_imported_at_once_are_no_growing_backlog(facility: Facility) -> None:
+    facility.use(only("backlog"))
+    facility.bring("2", 400)
+    for _ in range(90):
+        facility.bring("67", 2)
+        facility.commit()
+        told = facility.look(0.5)
+    assert told == []
+
+
+def test_when_the_session_ends_its_alarms_do(facility: Facility) -> None:
+    facility.use(only("import-stalled"))
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    facility.status = "finished"
+    facility.commit()
+    assert facility.look(1) == [("raised", "import-stalled"), ("over", "import-stalled")]
+
+
+def test_a_failed_run_is_told_also_as_the_last_one(facility: Facility) -> None:
+    facility.bring("2", 5)
+    facility.runs[2] = run("135", label="ctffind4", status="failed", error="a\nno GPU\n", ended=START)
+    facility.status = "finished"
+    facility.commit()
+    assert facility.look() == [("raised", "run-failed")]
+    assert facility.alerts()[0]["text"] == "ctffind4 has failed: no GPU"
+    facility.runs[2] = run("135", label="ctffind4")
+    facility.status = "running"
+    facility.commit()
+    facility.look(1)
+    assert facility.look(6) == [("raised", "run-failed"), ("over", "run-failed")]
+
+
+def test_an_unreadable_source_is_told_after_some_minutes(facility: Facility) -> None:
+    facility.use(only("unreadable"))
+    facility.bring("2", 5)
+    facility.commit()
+    facility.store.note(facility.key, state="denied", text="ctfs.sqlite: may not be read", last_read=facility.now)
+    assert facility.look(1) == []
+    assert facility.look(5) == [("raised", "unreadable")]
+    facility.store.note(facility.key, state="ok", text="", last_read=facility.now)
+    facility.look(1)
+    assert facility.look(5) == [("raised", "unreadable"), ("over", "unreadable")]
+
+
+def test_a_sink_in_trouble_is_told(facility: Facility) -> None:
+    where = "influx cryowatch http://db:8086"
+    for minute in range(12):
+        facility.store.advance(where, 3, now=facility.now, problem="cannot be reached")
+        told = facility.look(1)
+        assert told == [] or minute >= 9
+    assert told == [("raised", "undelivered")]
+    facility.store.advance(where, 3, now=facility.now)
+    facility.look(0)
+    facility.store.advance(where, 3, now=facility.now + 6 * MINUTE)
+    assert facility.look(6) == [("raised", "undelivered"), ("over", "undelivered")]
+
+
+def test_each_disk_has_its_own_alarm(facility: Facility) -> None:
+    def sample() -> None:
+        disks = tuple(
+            DeviceSample(kind="filesystem", device=d, used=used, free=1e9) for d, used in (("/a", 91.0), ("/b", 50.0))
+        )
+        facility.store.add_host_sample(HostSample(host=HOST, time=facility.now, devices=disks))
+
+    sample()
+    assert facility.look() == [("raised", "disk")]
+    assert facility.alerts()[0]["subject"] == "/a"
+
+
+def test_a_clock_set_back_an_hour_repeats_nothing_and_ends_in_time(facility: Facility) -> None:
+    facility.use(only("import-stalled"), repeat=30)
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    facility.now -= 60 * MINUTE
+    facility.commit()
+    facility.look(0)
+    told = [facility.look(1) for _ in range(10)][-1]
+    assert told == [("raised", "import-stalled"), ("over", "import-stalled")]
+    (alert,) = facility.alerts()
+    assert alert["until"] >= alert["since"]
+
+
+def test_a_lasting_alarm_is_repeated_until_somebody_sees_to_it(facility: Facility) -> None:
+    facility.use(only("import-stalled"), repeat=60)
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    facility.look(61)
+    assert facility.look(30) == [("raised", "import-stalled"), ("repeated", "import-stalled")]
+    facility.store.ledger().acknowledge(facility.alerts()[0]["id"], now=facility.now)
+    assert len(facility.look(61)) == 2
+
+
+def test_of_what_is_muted_nobody_is_told(facility: Facility) -> None:
+    facility.use(only("import-stalled"))
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    facility.store.ledger().mute(facility.alerts()[0]["id"], until=facility.now + 600 * MINUTE)
+    for _ in range(3):
+        facility.bring("2", 1)
+        facility.commit()
+        facility.look(1)
+        facility.look(6)
+        facility.look(20)
+    assert facility.notices() == [("raised", "import-stalled")]
+    assert len(facility.alerts()) > 1
+
+
+def test_a_rule_that_is_taken_away_takes_its_alert_along(facility: Facility) -> None:
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    facility.use(only("defocus"))
+    facility.look(1)
+    assert facility.alerts()[0]["until"] is not None
+
+
+def test_pages_are_told_of_what_changed(facility: Facility) -> None:
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    assert [change.key for change in facility.told] == ["alpha"]
+
+
+def test_a_session_of_another_host_is_not_its_business(facility: Facility) -> None:
+    other = facility.store.register(Session(name="beta", path="/projects/beta", host="gpu2"))
+    found = Reading(
+        cursor="1", session=Session(name="beta", path="/projects/beta", host="gpu2", status="running"),
+        runs=(run(status="failed", ended=START),), outputs=(),
+    )  # fmt: skip
+    facility.store.commit(other.session, found, now=START)
+    assert facility.look() == []
