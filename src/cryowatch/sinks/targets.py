@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
+from cryowatch.config import Images
 from cryowatch.errors import SinkRefused
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
@@ -40,6 +43,18 @@ class Target(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def target_of(images: Images) -> Target:
+    """Return the place that the settings name; raises `ConfigError`."""
+    parts = urlsplit(images.publish)
+    if parts.scheme == "file":
+        from cryowatch.sinks.folder import Folder  # noqa: PLC0415
+
+        return Folder(Path(unquote(parts.path)))
+    from cryowatch.sinks import sftp  # noqa: PLC0415
+
+    return sftp.target_of(images)
 
 
 def checked(name: str) -> str:
