@@ -25,6 +25,7 @@ LAYERS = {
     "ahead": WIRING,
     "standing": OUTPUTS,
     "web": WIRING,
+    "report": WIRING,
     "demo": WIRING,
     "sinks": OUTPUTS,
     "alerts": OUTPUTS,

@@ -19,6 +19,7 @@
     ├── SinkError              what the store holds cannot be delivered now; nothing is dropped
     │   ├── SinkAway               the server is away or busy: try again soon
     │   └── SinkRefused            it refuses: a person has to see to it
+    ├── ReportError            a report cannot be made or written
     ├── ServerError            InfluxDB or Grafana cannot be reached, refuses, or is not of the kind that was expected
     └── ImageError             an image cannot be shown
         ├── ImageMissing           no such file
@@ -124,6 +125,10 @@ class SinkAway(SinkError):
 
 class SinkRefused(SinkError):
     """The server refuses, and will until a person changes something."""
+
+
+class ReportError(CryowatchError):
+    """A report cannot be made or written."""
 
 
 class ServerError(CryowatchError):

@@ -17,7 +17,11 @@ Rows = Sequence[tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a panel is asked for: whose rows, of what time (UTC ns), changed since when, by which limits."""
+    """What a panel is asked for: whose rows, of what time (UTC ns), changed since when, by which limits.
+
+    `confined` leaves out what is of the machine and not of the session: its alerts, and its samples from outside the
+    time even where the newest is asked for.
+    """
 
     session: int
     host: str
@@ -27,6 +31,7 @@ class Scope:
     stop: int | None = None
     after: int | None = None
     variables: Mapping[str, float] = field(default_factory=dict)
+    confined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,8 @@ def _latest_stat(panel: Panel, scope: Scope) -> Query:
     ]
     shown = ", ".join(_shown(panel, f) for f in panel.fields)
     if panel.record == "host":
-        source, parameters = "FROM host_sample WHERE host = :host", {"host": scope.host}
+        during, parameters = window(scope) if scope.confined else ("", {})
+        source, parameters = f"FROM host_sample WHERE host = :host{during}", {**parameters, "host": scope.host}
     else:
         source, parameters = _rows_of(panel, scope)
     return Query(
@@ -264,8 +265,9 @@ def _gain_table(panel: Panel, scope: Scope) -> Query:
 
 def _alert_table(panel: Panel, scope: Scope) -> Query:
     known = [quantity(panel, f) for f in panel.fields]
+    of_machine = "" if scope.confined else " OR session_id IS NULL"
     return Query(
-        sql=f"SELECT {', '.join(panel.fields)} FROM alert WHERE session_id = :session OR session_id IS NULL"
+        sql=f"SELECT {', '.join(panel.fields)} FROM alert WHERE session_id = :session{of_machine}"
         " ORDER BY until IS NULL DESC, since DESC LIMIT :rows",
         parameters={"session": scope.session, "rows": panel.rows or 100},
         shape=lambda found: payload.table(panel.fields, known, found),

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,15 @@ class Reader:
         self.path = path
         self._threads = threading.local()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let everything that this thread reads within be of one moment, whatever is written meanwhile."""
+        self.table("BEGIN")
+        try:
+            yield
+        finally:
+            self.table("ROLLBACK")
+
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Return the rows of a query as dictionaries."""
         columns, values = self.table(sql, parameters)
@@ -128,7 +137,7 @@ class Reader:
         """Return the names of a query's columns and its rows."""
         try:
             cursor = self._connection().execute(sql, parameters)
-            columns = [d[0] for d in cursor.description]
+            columns = [d[0] for d in cursor.description or ()]
             return columns, cursor.fetchall()
         except sqlite3.Error as error:
             raise StoreFailed(f"cannot be read: {error}", where=self.path) from error

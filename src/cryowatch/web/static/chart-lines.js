@@ -2,6 +2,7 @@
 
 import { Chart, colours, limitLines, timeAxis, valueAxis, zoomTool } from "./chart.js";
 import { moment, quantity } from "./format.js";
+import { now } from "./now.js";
 
 // Stages keep pace, so their lines lie on each other: each shows through the gaps of the next.
 const DASHES = ["solid", [8, 6], [3, 9]];
@@ -9,7 +10,7 @@ const DASHES = ["solid", [8, 6], [3, 9]];
 // The last step goes on to its end.
 function stretched(time, values, step) {
   const last = time.length - 1;
-  return [...time.map((t, k) => [t, values[k]]), [Math.min(time[last] + step, Date.now()), values[last]]];
+  return [...time.map((t, k) => [t, values[k]]), [Math.min(time[last] + step, now()), values[last]]];
 }
 
 export class Lines {

@@ -3,6 +3,7 @@
 import * as echarts from "./vendor/echarts.esm.min.js";
 import { el } from "./dom.js";
 import { clock, number } from "./format.js";
+import { now } from "./now.js";
 
 const DAY = 86400000;
 
@@ -79,7 +80,7 @@ export function timeAxis(c, view, extent, first = null) {
   return {
     type: "time",
     min: from !== null && first !== null ? Math.max(from, first) : undefined,
-    max: to ?? (live ? Date.now() : undefined),
+    max: to ?? (live ? now() : undefined),
     axisLine: { lineStyle: { color: c.line } },
     axisTick: { lineStyle: { color: c.line } },
     axisLabel: { color: c.muted, hideOverlap: true, showMaxLabel: false, showMinLabel: false, formatter: (time) => timeLabel(time, extent) },

@@ -8,13 +8,14 @@ const SORTS = [
 ];
 const RANGES = [["defocus", "Defocus", "µm", 0.1], ["resolution", "Resolution", "Å", 0.1], ["astigmatism", "Astigmatism", "nm", 1], ["motion_total", "Motion", "Å", 1]];
 const PAUSE = 250;
+const KEPT = /^(sort|order|search|enabled|pictured|(min|max)_)/;
 
 export class Filter {
   constructor(view, changed, count) {
     this.view = view;
     this.changed = changed;
     const address = new URLSearchParams(location.search);
-    this.values = Object.fromEntries([...address].filter(([name]) => /^(sort|order|search|enabled|(min|max)_)/.test(name)));
+    this.values = Object.fromEntries([...address].filter(([name]) => KEPT.test(name)));
     this.search = el("input", { type: "search", placeholder: "Search names", "aria-label": "Search names", value: this.values.search ?? "", oninput: () => this.later("search", this.search.value) });
     const sort = el("select", { "aria-label": "Sort by", onchange: () => this.sort(sort.value) }, ...SORTS.map(([value, text]) => el("option", { value, text, selected: value === (this.values.sort ?? "time") })));
     this.way = el("button", { type: "button", onclick: () => this.turn() });
@@ -93,7 +94,7 @@ export class Filter {
   apply() {
     this.showWay();
     const address = new URLSearchParams(location.search);
-    for (const name of [...address.keys()]) if (/^(sort|order|search|enabled|(min|max)_)/.test(name)) address.delete(name);
+    for (const name of [...address.keys()]) if (KEPT.test(name)) address.delete(name);
     for (const [name, value] of Object.entries(this.values)) address.set(name, value);
     history.replaceState(null, "", `${location.pathname}${address.size ? `?${address}` : ""}${location.hash}`);
     scrollTo({ top: 0 });

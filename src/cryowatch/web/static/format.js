@@ -1,5 +1,7 @@
 // Numbers and times as people read them: units always, a real minus, "–" for no value.
 
+import { now } from "./now.js";
+
 const NONE = "–";
 const formats = new Map();
 
@@ -29,7 +31,7 @@ export function duration(milliseconds) {
   return `${seconds} s`;
 }
 
-export const age = (time, now = Date.now()) => (time === null || time === undefined ? NONE : `${duration(now - time)} ago`);
+export const age = (time) => (time === null || time === undefined ? NONE : `${duration(now() - time)} ago`);
 
 const pad = (n) => String(n).padStart(2, "0");
 

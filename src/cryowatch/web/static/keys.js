@@ -14,6 +14,7 @@ export function shortcuts(gallery) {
   document.body.append(help);
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches?.("input, select, textarea");
+    if (gallery.list.offsetParent === null) return;
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (typing) {
       if (event.key === "Escape") event.target.blur();

@@ -1,30 +1,61 @@
-// Rows and columns; a cell may bring its own unit and format.
+// Rows and columns; a cell may bring its own unit and format. A click on a column's head sorts by it.
 
 import { el } from "./dom.js";
 import { age, bytes, duration, moment, number, quantity, status } from "./format.js";
 
 const RIGHT = ["number", "count", "bytes", "duration"];
+const FALLING = [...RIGHT, "time", "age"];
 
 export class Table {
   constructor(described, view, body) {
     this.place = el("div", { class: "rows", tabIndex: 0 });
+    this.sorted = null;
     body.append(this.place);
   }
 
   update(data) {
+    this.data = data;
     const titled = data.columns.some((c) => c.label);
     this.place.classList.toggle("pairs", !titled);
     const table = el("table");
-    if (titled) {
-      table.append(el("thead", {}, el("tr", {}, ...data.columns.map((c) => el("th", {
-        text: c.unit && c.format === "number" ? `${c.label} (${c.unit})` : c.label, scope: "col", class: RIGHT.includes(c.format) ? "number" : "",
-      })))));
-    }
-    table.append(el("tbody", {}, ...data.rows.map((row) => el("tr", {}, ...row.map((value, i) => cell(value, data.columns[i]))))));
+    if (titled) table.append(el("thead", {}, el("tr", {}, ...data.columns.map((column, i) => this.head(column, i)))));
+    table.append(el("tbody", {}, ...this.rows().map((row) => el("tr", {}, ...row.map((value, i) => cell(value, data.columns[i]))))));
     const { scrollTop, scrollLeft } = this.place;
     this.place.replaceChildren(table);
     this.place.scrollTo(scrollLeft, scrollTop);
   }
+
+  head(column, i) {
+    const way = this.sorted?.column === i ? this.sorted.way : null;
+    const button = el("button", { class: "sort", type: "button", title: "Sort", onclick: () => this.sort(i) },
+      column.unit && column.format === "number" ? `${column.label} (${column.unit})` : column.label);
+    return el("th", { scope: "col", class: RIGHT.includes(column.format) ? "number" : "", "aria-sort": way }, column.label ? button : null);
+  }
+
+  // Numbers and times first fall, texts first rise; a third click brings the table's own order back.
+  sort(i) {
+    const first = FALLING.includes(this.data.columns[i].format) ? "descending" : "ascending";
+    const second = first === "ascending" ? "descending" : "ascending";
+    const way = this.sorted?.column !== i ? first : this.sorted.way === first ? second : null;
+    this.sorted = way && { column: i, way };
+    this.update(this.data);
+    this.place.querySelectorAll("th")[i].querySelector("button")?.focus();
+  }
+
+  rows() {
+    if (this.sorted === null || this.sorted.column >= this.data.columns.length) return this.data.rows;
+    const { column, way } = this.sorted;
+    const sign = way === "ascending" ? 1 : -1;
+    return [...this.data.rows].sort((a, b) => compared(a[column], b[column], sign));
+  }
+}
+
+// What has no value comes last either way.
+function compared(a, b, sign) {
+  const none = (value) => value === null || value === undefined || value === "" || value === "–";
+  if (none(a) || none(b)) return none(a) - none(b);
+  if (typeof a === "number" && typeof b === "number") return sign * (a - b);
+  return sign * String(a).localeCompare(String(b), "en", { numeric: true });
 }
 
 function cell(value, column) {

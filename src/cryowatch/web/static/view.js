@@ -1,5 +1,7 @@
 // What a page shows: which output, which time, which limits. All of it is in the address, so a link shows the same.
 
+import { now } from "./now.js";
+
 const HOUR = 3600000;
 
 export class View extends EventTarget {
@@ -45,7 +47,7 @@ export class View extends EventTarget {
     const hours = Number.parseFloat(this.window);
     if (!hours) return { from: null, to: null };
     const live = this.ofHost || this.session?.status === "running";
-    const end = live ? Date.now() : this.session?.newest.time ?? Date.now();
+    const end = live ? now() : this.session?.newest.time ?? now();
     return { from: Math.floor(end - hours * HOUR), to: null };
   }
 

@@ -1,0 +1,146 @@
+"""What a report says: everything but the images, as of one moment of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryowatch.dashboards import Dashboard, Panel, PanelKind, Scope, compile_panel
+from cryowatch.images import available
+from cryowatch.model import RECORDS, ImageKind, OutputKind, quantities
+from cryowatch.report.columns import packed
+from cryowatch.store import Reader
+from cryowatch.store.reader import Row, leading
+from cryowatch.web.api import definition
+
+_MILLISECOND = 10**6
+_OF_HOST = ("host", "device")
+_TABLES = (OutputKind.CTF, OutputKind.MICROGRAPHS)
+_VALUES = (
+    "defocus_u", "defocus_v", "defocus_angle", "phase_shift", "resolution", "fit_quality", "motion_total",
+    "motion_early", "motion_late", "pixel_size", "micrograph_path",
+)  # fmt: skip
+
+_MICROGRAPHS = f"""
+SELECT id, item, name, time, enabled, {", ".join(_VALUES)}, power_spectrum_path, shift_plot_path
+FROM micrograph WHERE output_id = ? ORDER BY time, item"""
+
+_SPAN = """
+SELECT min(time), max(time) FROM (
+    SELECT created AS time FROM session WHERE id = :session AND created IS NOT NULL
+    UNION ALL SELECT started FROM run WHERE session_id = :session AND started IS NOT NULL
+    UNION ALL SELECT ended FROM run WHERE session_id = :session AND ended IS NOT NULL
+    UNION ALL SELECT micrograph.time FROM micrograph JOIN output ON output.id = output_id
+        WHERE output.session_id = :session)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What the page gets as JSON, and the rows that images are made of, by output and oldest first."""
+
+    session: Row
+    data: Mapping[str, Any]
+    rows: Mapping[int, Sequence[Row]]
+    leading: int | None
+
+
+def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: int) -> Content:
+    """Return what is known of a session (by key, name or path) at one moment; raises `NotFoundError`."""
+    with reader.snapshot():
+        session = reader.session(name)
+        outputs = reader.outputs(session["id"])
+        chosen = leading(outputs)
+        lead = None if chosen is None else int(chosen["id"])
+        shown = [o for o in outputs if o["count"] and (o["kind"] in _TABLES or o["id"] == lead)]
+        rows = {o["id"]: _rows(reader, session, o["id"]) for o in shown}
+        newest = max((o["newest"] for o in outputs if o["newest"] is not None), default=None)
+        panels, made_of = _panels(reader, session, lead, dashboards, now)
+    data = {
+        "session": {
+            "id": session["key"],
+            "name": session["name"],
+            "status": session["status"] or "empty",
+            "state": session["state"],
+            "last_read": _milliseconds(session["last_read"]),
+            "newest": {"time": _milliseconds(newest)},
+            "output": lead,
+            "outputs": [{key: o[key] for key in ("id", "run", "run_label", "name", "kind", "count")} for o in shown],
+        },
+        "dashboards": [definition(d, {v.name: v.value for v in d.variables}) for d in dashboards],
+        "fields": _fields(),
+        "panels": panels,
+        "made_of": made_of,
+        "tables": {output: _table(found) for output, found in rows.items()},
+        "counts": {"micrographs": len(rows.get(lead, ())) if lead is not None else 0},
+    }
+    return Content(session=session, data=data, rows=rows, leading=lead)
+
+
+def _milliseconds(nanoseconds: int | None) -> int | None:
+    return None if nanoseconds is None else nanoseconds // _MILLISECOND
+
+
+def _fields() -> dict[str, Any]:
+    return {
+        name: {"label": q.label, "text": q.text, "shown_unit": q.shown_unit, "scale": q.scale, "decimals": q.decimals}
+        for name, q in quantities(RECORDS["micrograph"]).items()
+    }
+
+
+def _rows(reader: Reader, session: Row, output: int) -> list[Row]:
+    """Return an output's micrographs, each with `images`: which kinds of image can be made, as bits in their order."""
+    rows = reader.rows(_MICROGRAPHS, (output,))
+    plotless = [row["name"] for row in rows if not row["shift_plot_path"]]
+    shifted = reader.shifted(session["id"], plotless) if plotless else set()
+    for row in rows:
+        there = (available(row, kind, shifted=row["name"] in shifted) for kind in ImageKind)
+        row["images"] = sum(1 << bit for bit, is_there in enumerate(there) if is_there)
+        row["session_path"] = session["path"]
+    return rows
+
+
+def _table(rows: Sequence[Row]) -> dict[str, Any]:
+    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in ("id", "item", "name", *_VALUES)}
+    columns["time"] = [row["time"] // _MILLISECOND for row in rows]
+    columns["enabled"] = [bool(row["enabled"]) for row in rows]
+    columns["images"] = [row["images"] for row in rows]
+    return {"count": len(rows), "columns": {name: packed(values) for name, values in columns.items()}}
+
+
+def _panels(
+    reader: Reader, session: Row, output: int | None, dashboards: Sequence[Dashboard], now: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return by dashboard and panel the data of those that are not of micrographs, and how to make those that are."""
+    first, last = reader.table(_SPAN, {"session": session["id"]})[1][0]
+    panels: dict[str, Any] = {}
+    made_of: dict[str, Any] = {}
+    for dashboard in dashboards:
+        panels[dashboard.name], made_of[dashboard.name] = {}, {}
+        for panel in dashboard.panels:
+            if panel.record == "micrograph" and panel.kind is not PanelKind.TEXT:
+                made_of[dashboard.name][panel.id] = _recipe(panel)
+                continue
+            of_host = panel.record in _OF_HOST
+            scope = Scope(
+                session=session["id"],
+                host=session["host"],
+                output=output,
+                now=now,
+                start=(now if first is None else first) if of_host else None,
+                stop=(now if session["status"] == "running" or last is None else last) if of_host else None,
+                variables={v.name: v.value for v in dashboard.variables},
+                confined=True,
+            )
+            query = compile_panel(panel, scope)
+            panels[dashboard.name][panel.id] = query.shape(reader.table(query.sql, query.parameters)[1])
+    return panels, made_of
+
+
+def _recipe(panel: Panel) -> dict[str, Any]:
+    bins = panel.bins
+    return {
+        "aggregate": panel.aggregate,
+        "rows": panel.rows,
+        "bins": bins and {"start": bins.start, "stop": bins.stop, "step": bins.step, "count": bins.count},
+    }

@@ -1,0 +1,190 @@
+"""The images of a report: as many as fit, the newest and others evenly spread over the session.
+
+A micrograph's images come together.  Where all of them fit, they are large; else small, as many as fit.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cryowatch.errors import ImageError
+from cryowatch.images import ImageServer, Rendered, Shifts, subject
+from cryowatch.model import ImageKind
+from cryowatch.report.content import Content
+from cryowatch.store import Reader
+from cryowatch.store.reader import Row
+
+NEWEST = 60
+AT_ONCE = 8
+SIZES = {ImageKind.MICROGRAPH: 512, ImageKind.POWER_SPECTRUM: 256, ImageKind.SHIFT_PLOT: 256}
+"""The sizes that live pages show first, so that a live session's are rendered already."""
+
+SMALL = 256
+QUALITY = 60
+LEFT_OUT = "not in this report"
+ENDING = "could not be rendered in time"
+NO_PROJECT = "the project's folder could not be reached"
+_COLUMNS = ("micrograph_path", "power_spectrum_path", "shift_plot_path")
+
+Progress = Callable[[int, int], object]
+"""Told how many of how many micrographs have been looked at."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody."""
+    del done, total
+
+
+@dataclass(slots=True)
+class Pictures:
+    """By kind and micrograph an image in base64, the number of a reason why it is not there, or `=` and whose it is."""
+
+    images: dict[str, dict[int, str | int]] = field(default_factory=lambda: {kind.value: {} for kind in ImageKind})
+    reasons: list[str] = field(default_factory=lambda: [LEFT_OUT])
+    bytes: int = 0
+    """How much of a file they take."""
+
+    def holds(self, micrograph: int) -> bool:
+        """Return whether any image of a micrograph is in it."""
+        return any(isinstance(found.get(micrograph), str) for found in self.images.values())
+
+
+def order(count: int) -> Iterator[int]:
+    """Yield the places of rows that are sorted by time: the newest, then others so that each lies far from the last.
+
+    The rest is halved again and again (van der Corput's sequence), so wherever it stops, it is evenly spread.
+    """
+    newest = min(NEWEST, count)
+    yield from range(count - 1, count - newest - 1, -1)
+    rest = count - newest
+    bits = max(0, rest - 1).bit_length()
+    for number in range(1 << bits if rest else 0):
+        place = int(f"{number:0{bits}b}"[::-1], 2) if bits else 0
+        if place < rest:
+            yield place
+
+
+def pictures(
+    reader: Reader,
+    images: ImageServer,
+    found: Content,
+    *,
+    most: int,
+    progress: Progress = silent,
+    ended: Callable[[], bool] = lambda: False,
+) -> Pictures:
+    """Return images of a session's leading output that take at most so many bytes."""
+    rows = found.rows.get(found.leading, ()) if found.leading is not None else ()
+    large, small = Pictures(), Pictures()
+    if rows and not Path(found.session["path"]).is_dir():
+        small.reasons[0] = NO_PROJECT
+        return small
+    fits = True
+    for done, (row, rendered) in enumerate(_rendered(reader, images, rows, found.session["id"], ended), 1):
+        progress(done, len(rows))
+        fits = fits and _add(large, row, rendered, size=None, most=most, outputs=len(found.rows))
+        if not fits:
+            large = Pictures()
+        if not _add(small, row, rendered, size=SMALL, most=most, outputs=len(found.rows)):
+            break
+    chosen = large if fits else small
+    _share(chosen, found, rows)
+    return chosen
+
+
+def _rendered(
+    reader: Reader, images: ImageServer, rows: Sequence[Row], session: int, ended: Callable[[], bool]
+) -> Iterator[tuple[Row, dict[ImageKind, Rendered | str]]]:
+    """Yield rows in the order of `order` with their images or the reasons why there is none, some asked for ahead."""
+
+    def ask(row: Row, kind: ImageKind) -> Future[Rendered] | str:
+        def shifts() -> Shifts | None:
+            return reader.shifts(session, row["name"])
+
+        try:
+            return images.ask(subject(row, kind, shifts), SIZES[kind], ahead=True)
+        except ImageError as error:
+            return _reason(error)
+
+    def got(asked: Future[Rendered] | str) -> Rendered | str:
+        if isinstance(asked, str):
+            return asked
+        try:
+            return asked.result()
+        except ImageError as error:
+            return _reason(error)
+        except CancelledError:
+            return ENDING
+
+    def asked(row: Row) -> tuple[Row, dict[ImageKind, Future[Rendered] | str]]:
+        return row, {kind: ask(row, kind) for bit, kind in enumerate(ImageKind) if row["images"] >> bit & 1}
+
+    coming = (asked(rows[place]) for place in order(len(rows)))
+    waiting = deque(islice(coming, AT_ONCE))
+    try:
+        while waiting and not ended():
+            row, futures = waiting.popleft()
+            yield row, {kind: got(future) for kind, future in futures.items()}
+            waiting.extend(islice(coming, 1))
+    finally:
+        for _, futures in waiting:
+            for future in futures.values():
+                if isinstance(future, Future):
+                    future.cancel()
+
+
+def _reason(error: ImageError) -> str:
+    """Return what is wrong without where: a report tells nobody how a facility's folders are called."""
+    return error.what
+
+
+def _add(
+    place: Pictures, row: Row, rendered: dict[ImageKind, Rendered | str], *, size: int | None, most: int, outputs: int
+) -> bool:
+    """Put a micrograph's images into a place unless it would grow beyond `most`; returns whether it did not."""
+    new: dict[ImageKind, Any] = {}
+    room = 0
+    for kind, image in rendered.items():
+        if isinstance(image, str):
+            if image not in place.reasons:
+                place.reasons.append(image)
+                room += len(image.encode()) + 16
+            new[kind] = place.reasons.index(image)
+            room += 20
+        else:
+            new[kind] = base64.b64encode(_reduced(image, size)).decode()
+            room += len(new[kind]) + 20 * outputs
+    if place.bytes + room > most:
+        return False
+    for kind, value in new.items():
+        place.images[kind.value][row["id"]] = value
+    place.bytes += room
+    return True
+
+
+def _reduced(image: Rendered, size: int | None) -> bytes:
+    from cryowatch.images.reduced import reduced  # noqa: PLC0415  it needs an image library
+
+    return reduced(image, size=size, quality=QUALITY).data
+
+
+def _share(place: Pictures, found: Content, rows: Sequence[Row]) -> None:
+    """Let other outputs' micrographs that are made of the same files have the same images."""
+    known: dict[tuple[ImageKind, str], int] = {}
+    for row in rows:
+        for kind, column in zip(ImageKind, _COLUMNS, strict=True):
+            if row[column] and isinstance(place.images[kind.value].get(row["id"]), str):
+                known[kind, row[column]] = row["id"]
+    for output, others in found.rows.items():
+        for row in others if output != found.leading else ():
+            for kind, column in zip(ImageKind, _COLUMNS, strict=True):
+                same = known.get((kind, row[column]))
+                if same is not None:
+                    place.images[kind.value][row["id"]] = f"={same}"

@@ -1,0 +1,80 @@
+// On paper: every dashboard after the other, in light colours, its charts drawn anew at the width of the page.
+
+import { el } from "../../web/static/dom.js";
+import { number } from "../../web/static/format.js";
+import { get, sessionPath } from "./answers.js";
+import { content } from "./content.js";
+
+const CARDS = 24;
+const SHARPNESS = 2;
+
+// The grid on paper, as in report.css, and how many of its rows fit on a page.
+const ROW = 51;
+const GAP = 10;
+const ROWS_OF_PAGE = 10;
+const root = document.documentElement;
+
+export function printable(sections) {
+  let theme = null;
+  addEventListener("beforeprint", () => {
+    if (theme !== null) return;
+    theme = root.dataset.theme;
+    root.dataset.theme = "light";
+    root.classList.add("printing");
+    for (const section of sections) section.drawNow();
+    const panels = sections.flatMap((section) => section.panels);
+    for (const section of sections) section.node.classList.toggle("void", !section.waiting.hidden);
+    for (const panel of panels) lay(panel);
+    for (const panel of panels) panel.drawn?.chart?.chart.resize();
+    document.dispatchEvent(new CustomEvent("themechange"));
+    for (const panel of panels) draw(panel);
+  });
+  addEventListener("afterprint", () => {
+    if (theme === null) return;
+    root.classList.remove("printing");
+    root.dataset.theme = theme;
+    theme = null;
+    for (const copy of document.querySelectorAll(".on-paper")) copy.remove();
+    for (const panel of sections.flatMap((section) => section.panels)) {
+      if (isTable(panel)) {
+        panel.node.classList.remove("long");
+        panel.fit();
+      }
+      panel.drawn?.chart?.chart.resize();
+    }
+    document.dispatchEvent(new CustomEvent("themechange"));
+  });
+}
+
+const isTable = (panel) => panel.described.kind === "table" && !panel.node.hidden && panel.drawn !== null;
+
+// A table that is as wide as the page is as high as its rows need; one that is higher than a page goes on on the next.
+function lay(panel) {
+  if (!isTable(panel) || panel.described.width < 12) return;
+  const needed = panel.node.querySelector("header").offsetHeight + panel.body.querySelector("table").offsetHeight + 12;
+  const rows = Math.ceil((needed + GAP) / (ROW + GAP));
+  panel.node.style.setProperty("--height", rows);
+  panel.node.classList.toggle("long", rows > ROWS_OF_PAGE);
+}
+
+function draw(panel) {
+  const chart = panel.drawn?.chart;
+  if (!chart || panel.node.hidden) return;
+  const copy = chart.chart.renderToCanvas({ pixelRatio: SHARPNESS });
+  copy.className = "on-paper";
+  copy.removeAttribute("style");
+  chart.box.append(copy);
+}
+
+// The gallery on paper: the newest micrographs whose images are here. Made before anybody prints, as images take a moment.
+export async function galleryOnPaper(section) {
+  const { gallery } = section;
+  await gallery.ready;
+  const { total, micrographs } = await get(sessionPath(section.view.id, "micrographs"), { pictured: "1", limit: CARDS });
+  if (!micrographs.length) return;
+  const cards = micrographs.map((micrograph) => gallery.card(micrograph));
+  for (const image of cards.flatMap((card) => [...card.querySelectorAll("img")])) image.loading = "eager";
+  const all = number(content.counts.micrographs);
+  const said = cards.length < total ? `The newest ${number(cards.length)} of ${number(total)} whose images are in the file; the session has ${all}.` : "";
+  section.node.append(el("div", { class: "paper" }, said && el("p", { class: "left-out", text: said }), el("div", { class: "sheet" }, ...cards)));
+}
