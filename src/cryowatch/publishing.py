@@ -248,12 +248,13 @@ class Publisher:
 
     async def _check_folders(self, rows: Iterable[Row]) -> None:
         """Begin anew for a session whose folder is gone from the target."""
-        for session, folder in {(row["session_id"], row["key"]) for row in rows if row["published_seq"] is not None}:
-            if not await self._target.holds(folder):
-                forgotten = await self._in_thread(self._store.unpublish, session, target=self.where)
-                if forgotten:
-                    log.warning("%s: the folder %s is gone; its images are published anew", self.where, folder)
-                    self._upto = 0
+        for session, folder in {(row["session_id"], row["key"]) for row in rows}:
+            if await self._target.holds(folder):
+                continue
+            if await self._in_thread(self._store.unpublish, session, target=self.where):
+                log.warning("%s: the folder %s is gone; its images are published anew", self.where, folder)
+                self._upto = 0
+                await self._in_thread(self._look)
 
     async def _one(self, row: Row) -> Publication:
         """Render and put the images of one micrograph; raises a `SinkError`."""
