@@ -8,6 +8,7 @@ import gzip
 import io
 import struct
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,13 +85,25 @@ def test_any_image_of_a_stack_is_read(tmp_path: Path, compression: str) -> None:
         rows(path, 5)
 
 
-def test_what_was_read_already_is_not_read_again(tmp_path: Path) -> None:
+def test_what_was_read_already_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "1.mrc.gz"
     plane = np.random.default_rng(1).normal(0, 1, (64, 40)).astype(np.float32)
     path.write_bytes(gzip.compress(mrc(tmp_path / "1.mrc", plane).read_bytes()))
+    monkeypatch.setattr(gzip.GzipFile, "rewind", lambda _: pytest.fail("it was unpacked from its beginning again"))
     with mrc_module.opened(path) as opened:
         for first, last in ((0, 20), (10, 30), (10, 30), (30, 31), (50, 64)):
             assert (opened.rows(first, last) == plane[first:last]).all()
+
+
+def test_what_is_unpacked_is_in_memory_once(tmp_path: Path) -> None:
+    path = tmp_path / "1.mrc.gz"
+    path.write_bytes(gzip.compress(header(10_000, 200, 2) + bytes(10_000 * 200 * 4)))
+    with mrc_module.opened(path) as opened:
+        tracemalloc.start()
+        opened.rows(0, 200)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 12_000_000
 
 
 # What cannot be shown.

@@ -114,6 +114,13 @@ def test_a_wave_is_where_its_frequency_is_and_opposite(tmp_path: Path) -> None:
     assert np.allclose(spectrum[1:, 1:], spectrum[:0:-1, :0:-1], rtol=1e-3)
 
 
+def test_a_gradient_over_the_micrograph_draws_no_cross(tmp_path: Path) -> None:
+    noise = np.random.default_rng(2).normal(0, 1, (1500, 1500)) + np.linspace(0, 300, 1500)
+    spectrum = computed(mrc(tmp_path / "1.mrc", noise))
+    middle = TILE // 2
+    assert np.median(spectrum[middle, middle + 40 :]) < 2 * np.median(spectrum[middle + 40 :, middle + 40 :])
+
+
 def test_hot_pixels_gaps_and_a_carbon_edge_do_not_hide_the_rings(tmp_path: Path) -> None:
     seen = micrograph(Defocus(u=12_000, v=12_000, angle=0))
     clean = profile(computed(mrc(tmp_path / "1.mrc", seen)), 0, 90)[20:200]

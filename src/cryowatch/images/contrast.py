@@ -12,8 +12,8 @@ _GREY = 128
 _CENTRE = 0.03
 _STEEP = 10.0
 _WIDEST = 3.5
-_WINDOW = 0.015
-_LEAST_WINDOW = 0.04
+_WINDOW = 0.01
+_LEAST_WINDOW = 0.03
 
 Floats = NDArray[np.float32]
 

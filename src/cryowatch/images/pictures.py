@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,21 +37,19 @@ _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error,
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # it warns above this, and refuses above twice as much
 
 
-class _File(io.FileIO):
+class _File(io.BufferedReader):
     """A file of which nothing is read, nor memory taken, beyond its end, whatever it says of its own parts.
 
     Pillow would map one that it opens itself into memory: when somebody shortens that, the process ends.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(io.FileIO(path))
         self.length = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if not self.seekable():
-            return super().read(size) or b""
-        left = max(0, self.length - self.tell())
-        return super().read(left if size is None or size < 0 else min(size, left)) or b""
+        left = max(0, self.length - self.tell()) if self.seekable() else sys.maxsize
+        return super().read(size if size is None or size < 0 else min(size, left))
 
 
 class PicturePlane:
