@@ -37,10 +37,11 @@ def test_where_there_are_no_rings_none_are_drawn() -> None:
     assert 100 < running.mean() < 155
 
 
+@pytest.mark.parametrize("strength", [0.1, 0.3, 0.9])
 @pytest.mark.parametrize(("inner", "outer"), [(0.06, 0.1), (0.15, 0.2), (0.25, 0.3), (0.35, 0.45)])
-def test_the_contrast_is_the_same_at_every_frequency(inner: float, outer: float) -> None:
-    greys = flattened(spectrum(np.full(1, 0.9)))
-    assert 35 < greys[(inner < RADIUS) & (outer > RADIUS)].std() < 90
+def test_the_contrast_is_the_same_at_every_frequency(inner: float, outer: float, strength: float) -> None:
+    greys = flattened(spectrum(np.full(1, strength)))
+    assert 40 < greys[(inner < RADIUS) & (outer > RADIUS)].std() < 90
 
 
 def test_rings_stand_out_of_the_noise() -> None:
