@@ -13,14 +13,24 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from cryowatch.addresses import listening, server, target
 from cryowatch.errors import ConfigError
 from cryowatch.model import Severity
+from cryowatch.placeholders import checked
 
 PREFIX = "CRYOWATCH_"
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
@@ -35,22 +45,6 @@ def _zone(name: str) -> str:
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is not a time zone; write it like Europe/Madrid") from error
     return name
-
-
-def _address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not an address and port; write it like 127.0.0.1:8420")
-    return text
-
-
-def _url(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    if "@" in rest:
-        raise ValueError("an account does not belong into the address; give username and password_file instead")
-    if text and (scheme not in ("http", "https") or not rest):
-        raise ValueError("it is not an address; write it like https://influx.example.org:8086")
-    return text.rstrip("/")
 
 
 def at_home(path: Path) -> Path:
@@ -78,8 +72,8 @@ class _Section(BaseModel):
 class Web(_Section):
     """The built-in pages."""
 
-    listen: Annotated[str, AfterValidator(_address)] = Field(default="127.0.0.1:8420", description="Address and port.")
-    url: Annotated[str, AfterValidator(_url)] = Field(
+    listen: Annotated[str, AfterValidator(listening)] = Field(default="127.0.0.1:8420", description="Address and port.")
+    url: Annotated[str, AfterValidator(server)] = Field(
         default="", description="Address under which readers reach the pages, for links in messages."
     )
 
@@ -97,26 +91,13 @@ class Host(_Section):
     keep_days: int = Field(default=30, ge=1, le=3650, description="Days for which samples are kept.")
 
 
-def _target(text: str) -> str:
-    parts = urlsplit(text)
-    if text and (parts.scheme not in ("file", "sftp") or not parts.path.strip("/") or parts.query or parts.fragment):
-        raise ValueError("it is no place to publish to; write sftp://user@host/folder or file:///folder")
-    if parts.password is not None:
-        raise ValueError("a password does not belong into the address; give password_file instead")
-    if parts.scheme == "sftp" and not parts.hostname:
-        raise ValueError("it names no host; write sftp://user@host/folder")
-    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
-        raise ValueError("a folder here has three slashes; write file:///folder")
-    return text.rstrip("/")
-
-
 class Images(_Section):
     """Rendering thumbnails, and publishing them."""
 
     cache_mb: int = Field(default=2000, ge=10, description="Megabytes on disk for rendered images.")
     workers: int = Field(default=1, ge=1, le=16, description="Processes that render, at low priority.")
     ahead: bool = Field(default=True, description="Whether new micrographs are rendered before anybody asks.")
-    publish: Annotated[str, AfterValidator(_target)] = Field(
+    publish: Annotated[str, AfterValidator(target)] = Field(
         default="", description="Where images are copied to: sftp://user@host/folder or file:///folder."
     )
     publish_days: float = Field(default=0, ge=0, description="How old a micrograph may be to be copied; 0: any age.")
@@ -142,10 +123,22 @@ class Facility(_Section):
     logo: Directory | None = Field(default=None, description="Its logo: an SVG, PNG or JPEG file.")
 
 
+class Report(_Section):
+    """Reports of live sessions, each as one file."""
+
+    minutes: float = Field(default=0, ge=0, le=1440, description="Minutes between two reports of a session; 0: none.")
+    folder: Directory | None = Field(default=None, description="Where they are written; else reports in the data_dir.")
+    size_mb: float = Field(default=20, ge=1, le=500, description="Megabytes that a report may have.")
+    command: Annotated[list[str], BeforeValidator(lambda said: checked(said, ("file", "folder", "session")))] = Field(
+        default=[], description="Program and arguments that are run with each report, without a shell."
+    )
+    timeout: float = Field(default=120, ge=1, le=3600, description="Seconds after which that command is ended.")
+
+
 class Influx(_Section):
     """The InfluxDB that everything is also written to; none without a url."""
 
-    url: Annotated[str, AfterValidator(_url)] = Field(default="", description="Address of the server.")
+    url: Annotated[str, AfterValidator(server)] = Field(default="", description="Address of the server.")
     database: str = Field(default="scipion", min_length=1, description="Its database.")
     username: str = Field(default="", description="Account that may write.")
     password: SecretStr | None = Field(default=None, description="Its password; better in a file.")
@@ -260,6 +253,7 @@ class Settings(BaseSettings):
     images: Images = Images()
     influx: Influx = Influx()
     facility: Facility = Facility()
+    report: Report = Report()
     alerts: Alerts = Alerts()
     mail: Mail = Mail()
     webhooks: dict[str, Webhook] = Field(default={}, description="Webhooks for notices, by name.")

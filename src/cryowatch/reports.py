@@ -17,6 +17,8 @@ from cryowatch.store.writer import FILE_NAME
 
 _HEALTHY = ("ok", "busy")
 _DAY = 86_400 * 10**9
+_WAITING = {"images": "micrographs", "report": "reports"}
+"""What those who follow the store are behind with, by the first word of their names; else changes."""
 _ONE_LINE = 10_000
 """Columns for what is no terminal, so that each session stays on its line."""
 
@@ -108,7 +110,8 @@ def _delivery_status(row: Row) -> dict[str, Any]:
 
 def _left(delivery: Mapping[str, Any]) -> str:
     refused = f", {delivery['refused']:,} points were refused" if delivery["refused"] else ""
-    return f"{delivery['behind']:,} changes behind{refused}"
+    noun = _WAITING.get(delivery["where"].split(" ")[0], "changes")
+    return f"{delivery['behind']:,} {noun} behind{refused}"
 
 
 def _print_status(found: list[dict[str, Any]], out: TextIO) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -26,16 +27,17 @@ from cryowatch.agent import Agent
 from cryowatch.ahead import Ahead
 from cryowatch.alerts.rules import rules_of
 from cryowatch.alerts.watcher import Alarms
-from cryowatch.config import Images, Influx, Settings, Web, at_home, load
-from cryowatch.dashboards import Dashboard
+from cryowatch.config import Images, Influx, Report, Settings, Web, at_home, load
 from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
+from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.sources.discovery import find_projects
 from cryowatch.store import Store
 
 if TYPE_CHECKING:
     from cryowatch.images import ImageServer
     from cryowatch.publishing import Publisher
+    from cryowatch.report.schedule import Reports
     from cryowatch.secrets import TransferSecrets
 
 console = Console(stderr=True, highlight=False, emoji=False)
@@ -144,24 +146,6 @@ def _publishers(chosen: Settings, store: Store, images: ImageServer, deliveries:
     return [Publisher(store, images, target, days=chosen.images.publish_days, told=told)]
 
 
-def _dashboards(chosen: Settings) -> Sequence[Dashboard]:
-    """Return the dashboards as the facility wants them; raises `ConfigError`."""
-    from cryowatch.dashboards.custom import customised  # noqa: PLC0415
-
-    return customised(chosen.dashboards, chosen.limits, file=chosen.file)
-
-
-def _logo(chosen: Settings) -> Path | None:
-    """Return the facility's logo; raises `ConfigError` where it is none."""
-    from cryowatch.web.pages import LOGO_KINDS  # noqa: PLC0415
-
-    logo = chosen.facility.logo
-    if logo is not None and (logo.suffix.lower() not in LOGO_KINDS or not logo.is_file()):
-        kinds = ", ".join(LOGO_KINDS)
-        raise ConfigError(f"must be a file that is there and ends in {kinds}", where=f"{chosen.file}: facility.logo")
-    return logo
-
-
 @contextlib.contextmanager
 def _store(data_dir: Path) -> Iterator[Store]:
     store = Store(data_dir)
@@ -169,6 +153,29 @@ def _store(data_dir: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _reports(chosen: Settings, store: Store, images: ImageServer) -> list[Reports]:
+    """Return what writes reports, where the settings ask for it; raises `ConfigError`."""
+    if not chosen.report.minutes:
+        return []
+    from cryowatch.report import wiring  # noqa: PLC0415
+
+    return [wiring.reports(chosen, store, images)]
+
+
+def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, force: bool) -> None:
+    """Write the report of a session, and say what it holds; raises a `CryowatchError`."""
+    from cryowatch.report import wiring  # noqa: PLC0415
+
+    with _Bars() as bars:
+        shown = partial(bars.show, "images")
+        made = wiring.make(chosen, _images(chosen), session, out, size_mb=size_mb, force=force, progress=shown)
+    pictured = f", {made.pictured:,} with images" if made.micrographs else ""
+    size = f"{made.bytes / 1e6:.1f} MB, {_counted(made.micrographs, 'micrograph')}{pictured}"
+    console.print(one_line(f"{made.path}: {size}"), markup=False, soft_wrap=True)
+    for text in made.left_out:
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[Path], *, pages: bool = False) -> Agent:
@@ -181,7 +188,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
         keep_days=chosen.host.keep_days,
         zone=chosen.zone,
         ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,
-        followers=[*_publishers(chosen, store, images, deliveries), *deliveries],
+        followers=[*_publishers(chosen, store, images, deliveries), *deliveries, *_reports(chosen, store, images)],
     )
     if chosen.alerts.enabled:
         alarms = Alarms(
@@ -275,9 +282,9 @@ def _serve_pages(chosen: Settings, store: Store, images: ImageServer, agent: Age
         host=agent.host,
         last_read=agent.last_read,
         deliveries=lambda: [follower.described() for follower in agent.followers],
-        dashboards=_dashboards(chosen),
+        dashboards=dashboards_of(chosen),
         facility=chosen.facility.name,
-        logo=_logo(chosen),
+        logo=logo_of(chosen),
     )
     agent.listen(hub.publish)
     agent.start()
@@ -318,7 +325,8 @@ def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
 def load_demo(data_dir: Path, port: int) -> Settings:
     """Return the settings of a demo: its own data, its own port, and nothing goes to anybody else."""
     found = settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
-    return found.model_copy(update={"influx": Influx(), "images": found.images.model_copy(update={"publish": ""})})
+    images = found.images.model_copy(update={"publish": ""})
+    return found.model_copy(update={"influx": Influx(), "images": images, "report": Report()})
 
 
 def _has_screen() -> bool:

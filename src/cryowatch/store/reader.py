@@ -6,6 +6,7 @@ end before it returns.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import sqlite3
@@ -155,7 +156,8 @@ class Reader:
             if found:
                 keys = ", ".join(str(row["key"]) for row in found)
                 raise NotFoundError(f"more than one session is called {name}", remedy=f"Say which: {keys}")
-        known = ", ".join(str(row["key"]) for row in self.sessions()[:8])
+        keys = sorted((str(row["key"]) for row in self.sessions()), key=lambda key: -_likeness(name, key))
+        known = ", ".join(keys[:8])
         raise NotFoundError(
             f"there is no session {name}", remedy=f"Known: {known}" if known else "No session is known yet"
         )
@@ -289,6 +291,11 @@ class _Held:
     def __del__(self) -> None:
         with suppress(sqlite3.ProgrammingError):  # the reader itself was dropped by another thread
             self.connection.close()
+
+
+def _likeness(name: str, key: str) -> float:
+    """Return how alike two names are, from 0 to 1, whatever their case."""
+    return difflib.SequenceMatcher(None, name.lower(), key.lower()).ratio()
 
 
 class _Quantile:

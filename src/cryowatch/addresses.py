@@ -1,0 +1,37 @@
+"""Addresses in settings: each function returns one as it is used, or raises ValueError with how to write it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+
+def listening(text: str) -> str:
+    """Return an address and port to listen at."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address and port; write it like 127.0.0.1:8420")
+    return text
+
+
+def server(text: str) -> str:
+    """Return the address of an HTTP server, which holds no account."""
+    scheme, _, rest = text.partition("://")
+    if "@" in rest:
+        raise ValueError("an account does not belong into the address; give username and password_file instead")
+    if text and (scheme not in ("http", "https") or not rest):
+        raise ValueError("it is not an address; write it like https://influx.example.org:8086")
+    return text.rstrip("/")
+
+
+def target(text: str) -> str:
+    """Return a place that files can be copied to."""
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("file", "sftp") or not parts.path.strip("/") or parts.query or parts.fragment):
+        raise ValueError("it is no place to publish to; write sftp://user@host/folder or file:///folder")
+    if parts.password is not None:
+        raise ValueError("a password does not belong into the address; give password_file instead")
+    if parts.scheme == "sftp" and not parts.hostname:
+        raise ValueError("it names no host; write sftp://user@host/folder")
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        raise ValueError("a folder here has three slashes; write file:///folder")
+    return text.rstrip("/")

@@ -1,0 +1,172 @@
+"""Reports while sessions run: each live session's every so many minutes, once more when it ends, then handed over.
+
+Each session has a folder of its own, named by its key, with the report as `index.html`.  The position up to which a
+session was reported and handed over is kept in the store, so a report that is due is not forgotten by a restart.  A
+session that had ended before cryowatch first saw it gets none.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryowatch.errors import CryowatchError, ImageError, NotFoundError, ReportError, SinkAway, SinkError, SinkRefused
+from cryowatch.report.making import Made, Maker
+from cryowatch.report.publish import Command
+from cryowatch.standing import Standing
+from cryowatch.store import Store
+from cryowatch.store.reader import Row
+
+log = logging.getLogger(__name__)
+
+NAME = "index.html"
+LOOK_SECONDS = 2.0
+RETRY_SECONDS = 60.0
+_SECOND = 10**9
+
+
+@dataclass(slots=True)
+class _Known:
+    """A session: up to where it was reported, whether it was seen at work since, and when it may be reported next."""
+
+    seq: int
+    state: Standing
+    live: bool = False
+    next: int = 0
+
+
+class Reports:
+    """Writes reports into a folder and hands them over; `clock` gives UTC ns."""
+
+    follower = "reports"
+
+    def __init__(
+        self,
+        store: Store,
+        maker: Maker,
+        *,
+        folder: Path,
+        minutes: float,
+        size_mb: float,
+        command: Command,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._reader = store.reader()
+        self._maker = maker
+        self._folder = folder
+        self._pace = round(minutes * 60 * _SECOND)
+        self._size_mb = size_mb
+        self._command = command
+        self._clock = clock
+        self._sessions: dict[str, _Known] = {}
+        self._stopped = threading.Event()
+
+    @property
+    def behind(self) -> int:
+        """How many sessions' reports could not be written or handed over."""
+        return sum(bool(known.state.problem) for known in list(self._sessions.values()))
+
+    def described(self) -> dict[str, Any]:
+        """Return how it goes, for pages and metrics."""
+        states = [known.state for known in list(self._sessions.values())]
+        troubled = [state for state in states if state.problem]
+        last = max((state.last_success for state in states if state.last_success is not None), default=None)
+        return {
+            "where": f"reports in {self._folder}",
+            "what": "reports",
+            "waiting": "reports",
+            "behind": len(troubled),
+            "accepted": sum(state.accepted for state in states),
+            "rejected": 0,
+            "problem": troubled[0].problem if troubled else "",
+            "needs_person": any(state.needs_person for state in troubled),
+            "last_success": None if last is None else last // 10**6,
+        }
+
+    def wake(self) -> None:
+        """Take note that something is new: it is looked at in a moment anyway."""
+
+    def stop(self) -> None:
+        """End `run` soon, and a command that is at work; may be called from any thread."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Report until stopped."""
+        while not self._stopped.is_set():
+            self.look()
+            self._stopped.wait(LOOK_SECONDS)
+
+    def finish(self) -> bool:
+        """Report what is live or was reported before and has changed; returns whether all of that worked."""
+        self.look(at_once=True)
+        return not self.behind
+
+    def look(self, *, at_once: bool = False) -> None:
+        """Report every session whose time has come."""
+        for row in self._reader.sessions():
+            if self._stopped.is_set():
+                return
+            known = self._known(row)
+            if self._is_due(row, known, at_once=at_once):
+                self._report(row, known)
+
+    def _known(self, row: Row) -> _Known:
+        known = self._sessions.get(row["key"])
+        if known is None:
+            seq = self._reader.position(_follower(row["key"]))
+            known = self._sessions[row["key"]] = _Known(seq, Standing(f"report of {row['key']}"))
+        return known
+
+    def _is_due(self, row: Row, known: _Known, *, at_once: bool) -> bool:
+        running = row["status"] == "running"
+        just_ended = known.live and not running and not known.state.problem
+        known.live = known.live or running
+        if row["seq"] <= known.seq or not (running or known.live or known.seq):
+            return False
+        return at_once or just_ended or self._clock() >= known.next
+
+    def _report(self, row: Row, known: _Known) -> None:
+        key = row["key"]
+        try:
+            made = self._make(key)
+            self._command.run(made.path, key, ended=self._stopped.is_set)
+        except NotFoundError:
+            return
+        except SinkError as error:
+            self._failed(key, known, error)
+        except (ReportError, ImageError) as error:
+            self._failed(key, known, SinkRefused(str(error)))
+        except CryowatchError as error:
+            self._failed(key, known, SinkAway(str(error), where=known.state.where))
+        else:
+            now = self._clock()
+            known.state.accepted += 1
+            known.state.succeeded(now)
+            known.seq, known.next, known.live = made.seq, now + self._pace, row["status"] == "running"
+            self._store.advance(_follower(key), made.seq, now=now, waiting=0)
+
+    def _make(self, key: str) -> Made:
+        folder = self._folder / key
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ReportError(f"cannot be made: {error.strerror}", where=folder, remedy="See report.folder") from None
+        return self._maker.make(key, folder / NAME, size_mb=self._size_mb, ended=self._stopped.is_set)
+
+    def _failed(self, key: str, known: _Known, error: SinkError) -> None:
+        if self._stopped.is_set():
+            return
+        now = self._clock()
+        wait = max(RETRY_SECONDS, known.state.failed(error))
+        known.next = now + round(wait * _SECOND)
+        self._store.advance(_follower(key), known.seq, now=now, problem=known.state.problem, waiting=1)
+
+
+def _follower(key: str) -> str:
+    return f"report {key}"
