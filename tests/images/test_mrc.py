@@ -89,18 +89,18 @@ def test_what_was_read_already_is_not_read_again(tmp_path: Path, monkeypatch: py
     path = tmp_path / "1.mrc.gz"
     plane = np.random.default_rng(1).normal(0, 1, (64, 40)).astype(np.float32)
     path.write_bytes(gzip.compress(mrc(tmp_path / "1.mrc", plane).read_bytes()))
-    places: list[int] = []
+    steps: list[int] = []
     seek = gzip.GzipFile.seek
 
     def followed(file: gzip.GzipFile, place: int, whence: int = 0) -> int:
-        places.append(place)
+        steps.append(place - file.tell())
         return seek(file, place, whence)
 
     monkeypatch.setattr(gzip.GzipFile, "seek", followed)
     with mrc_module.opened(path) as opened:
         for first, last in ((0, 20), (10, 30), (10, 30), (30, 31), (50, 64)):
             assert (opened.rows(first, last) == plane[first:last]).all()
-    assert places == sorted(places), "it would be unpacked from its beginning again"
+    assert min(steps) >= 0, "it would be unpacked from its beginning again"
 
 
 def test_what_is_unpacked_is_in_memory_once(tmp_path: Path) -> None:
