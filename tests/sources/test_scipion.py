@@ -554,7 +554,9 @@ def test_whatever_the_writer_does_the_store_ends_up_with_the_same(
         (None, ""),
     ],
 )
-def test_scipions_decorations_of_paths_are_taken_off_but_for_the_number_in_a_stack(decorated: str | None, bare: str) -> None:
+def test_scipions_decorations_of_paths_are_taken_off_but_for_the_number_in_a_stack(
+    decorated: str | None, bare: str
+) -> None:
     assert bare_path(decorated) == bare
 
 
