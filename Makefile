@@ -20,7 +20,7 @@ export SCIPION_HOME := $(CURDIR)/.scipion/home
 export SCIPION_USER_DATA := $(CURDIR)/.scipion/data
 export SCIPION_VERSION := 3.11
 
-DEBIAN := chromium fonts-dejavu-core fonts-noto-color-emoji influxdb
+DEBIAN := chromium fonts-dejavu-core fonts-noto-color-emoji influxdb openssh-client openssh-server
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
@@ -81,7 +81,7 @@ $(SCIPION)/.installed: Makefile | $(SCIPION)/bin/python
 
 again:
 
-# The browser tests drive Debian's chromium, those of InfluxDB its influxd.
+# The browser tests drive Debian's chromium, those of InfluxDB its influxd, those of publishing its sshd.
 packages:
 	@missing=(); \
 	for package in $(DEBIAN); do dpkg -s "$$package" >/dev/null 2>&1 || missing+=("$$package"); done; \

@@ -56,7 +56,7 @@ STRANGERS = {("sources", "images"), ("images", "sources"), ("sinks", "sources"),
 PIXELS = {"numpy", "mrcfile", "PIL", "tifffile"}
 HEAVY = PIXELS | {
     "starlette", "uvicorn", "jinja2", "pydantic", "pydantic_settings", "sqlite3", "psutil", "orjson", "httpx2",
-    "cryptography", "grafana_foundation_sdk",
+    "cryptography", "grafana_foundation_sdk", "asyncssh",
 }  # fmt: skip
 
 

@@ -1,0 +1,359 @@
+"""SFTP to a real sshd: every kind of key, every fault of a host key, cuts and silence; never half an image."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from cryowatch.config import Images
+from cryowatch.errors import SinkAway, SinkRefused
+from cryowatch.sinks.sftp import Access, Place, Sftp, place_of
+from cryowatch.sinks.targets import Put, target_of
+from tests.publishing.sshd import Relay, Sshd, make_key
+
+DATA = bytes(range(256)) * 160
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sshd(shared: Sshd) -> Sshd:
+    """The server, with an empty folder, its own key known and one key let in."""
+    shutil.rmtree(shared.root, ignore_errors=True)
+    shared.root.mkdir()
+    shared.trust(shared.host_key)
+    shared.authorized.write_text(shared.key.with_suffix(".pub").read_text())
+    return shared
+
+
+def target(
+    sshd: Sshd, *, port: int | None = None, key: Path | None = None, password: str = "", **seconds: float
+) -> Sftp:
+    place = Place(host="127.0.0.1", port=port or sshd.port, user=sshd.user, path=str(sshd.root))
+    return Sftp(place, Access(key_file=key or sshd.key, password=password, known_hosts=sshd.known_hosts), **seconds)
+
+
+def use(chosen: Sftp, work: Callable[[Sftp], Awaitable[object]]) -> object:
+    async def whole() -> object:
+        try:
+            return await work(chosen)
+        finally:
+            await chosen.close()
+
+    return asyncio.run(whole())
+
+
+def put(chosen: Sftp, name: str = "alpha/1-mic.jpg", data: bytes = DATA) -> object:
+    return use(chosen, lambda t: t.put(name, data))
+
+
+def test_a_file_lies_whole_under_its_name(sshd: Sshd) -> None:
+    assert put(target(sshd)) is Put.SENT
+    file = sshd.root / "alpha/1-mic.jpg"
+    assert file.read_bytes() == DATA
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert [p.name for p in file.parent.iterdir()] == ["1-mic.jpg"]
+
+
+def test_the_settings_name_the_place(sshd: Sshd) -> None:
+    images = Images(publish=sshd.url, key_file=sshd.key, known_hosts=sshd.known_hosts)
+    chosen = target_of(images)
+    assert isinstance(chosen, Sftp)
+    assert chosen.where == sshd.url
+    assert put(chosen) is Put.SENT
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("sftp://a%40b@host/x%20y", Place(host="host", path="/x y", user="a@b")),
+        ("sftp://host:2222/x/", Place(host="host", path="/x", port=2222)),
+        ("sftp://u@[::1]:22/x", Place(host="::1", path="/x", user="u", port=22)),
+    ],
+)
+def test_addresses_are_understood(url: str, place: Place) -> None:
+    assert place_of(url) == place
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_every_usual_kind_of_key_is_let_in(sshd: Sshd, tmp_path: Path, kind: str) -> None:
+    key = make_key(tmp_path / "key", kind)
+    sshd.authorized.write_text(key.with_suffix(".pub").read_text())
+    assert put(target(sshd, key=key)) is Put.SENT
+
+
+def test_a_pem_key_as_paramiko_wrote_them_is_let_in(sshd: Sshd, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    command = ["ssh-keygen", "-q", "-m", "PEM", "-t", "rsa", "-N", "", "-f", str(key)]
+    subprocess.run(command, check=True, capture_output=True)
+    sshd.authorized.write_text(key.with_suffix(".pub").read_text())
+    assert put(target(sshd, key=key)) is Put.SENT
+
+
+def test_a_key_with_a_passphrase_is_opened_by_the_password(sshd: Sshd, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "key", passphrase="open sesame")
+    sshd.authorized.write_text(key.with_suffix(".pub").read_text())
+    assert put(target(sshd, key=key, password="open sesame")) is Put.SENT
+    with pytest.raises(SinkRefused, match=r"wants a passphrase\. Put it into the file images\.password_file"):
+        put(target(sshd, key=key))
+    with pytest.raises(SinkRefused, match="the passphrase does not open") as caught:
+        put(target(sshd, key=key, password="wrong secret"))
+    assert "wrong secret" not in str(caught.value)
+
+
+def test_a_dsa_key_gets_an_explanation(sshd: Sshd, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    asyncssh.generate_private_key("ssh-dss").write_private_key(str(key))
+    with pytest.raises(SinkRefused, match=r"DSA key, which servers no longer accept\. Make a new one with `ssh-keygen"):
+        put(target(sshd, key=key))
+
+
+@pytest.mark.parametrize(("name", "said"), [("missing", "No such file"), ("text", "no private key that can be read")])
+def test_what_is_no_key_is_explained(sshd: Sshd, tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(SinkRefused, match=said):
+        put(target(sshd, key=tmp_path / name))
+
+
+def test_the_agents_keys_are_let_in(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_key(tmp_path / "key")
+    sshd.authorized.write_text(key.with_suffix(".pub").read_text())
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "s")], stdout=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "s").exists():
+            time.sleep(0.02)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "s"))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
+        place = Place(host="127.0.0.1", port=sshd.port, user=sshd.user, path=str(sshd.root))
+        assert put(Sftp(place, Access(known_hosts=sshd.known_hosts))) is Put.SENT
+    finally:
+        agent.terminate()
+        agent.wait(5)
+
+
+def test_a_password_is_let_in(tmp_path: Path) -> None:
+    """OpenSSH asks the system for passwords, which a test cannot set; asyncssh's own server stands in."""
+
+    class Door(asyncssh.SSHServer):
+        def begin_auth(self, username: str) -> bool:
+            return True
+
+        def password_auth_supported(self) -> bool:
+            return True
+
+        def validate_password(self, username: str, password: str) -> bool:
+            return password == "open sesame"
+
+    async def whole() -> None:
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        server = await asyncssh.listen("127.0.0.1", 0, server_factory=Door, server_host_keys=[key], sftp_factory=True)
+        port = server.get_port()
+        known = tmp_path / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{port} {key.export_public_key().decode()}")
+        place = Place(host="127.0.0.1", port=port, user="u", path=str(tmp_path / "public"))
+        good = Sftp(place, Access(password="open sesame", known_hosts=known))
+        assert await good.put("alpha/1.jpg", DATA) is Put.SENT
+        await good.close()
+        bad = Sftp(place, Access(password="wrong secret", known_hosts=known))
+        with pytest.raises(SinkRefused, match=r"does not let us in with .* and the password") as caught:
+            await bad.put("alpha/2.jpg", DATA)
+        assert "wrong secret" not in str(caught.value)
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(whole())
+
+
+def test_a_key_that_is_not_let_in_is_explained(sshd: Sshd, tmp_path: Path) -> None:
+    with pytest.raises(SinkRefused, match=r"does not let us in with the key .*authorized_keys there"):
+        put(target(sshd, key=make_key(tmp_path / "other")))
+
+
+def test_an_unknown_host_key_is_refused(sshd: Sshd) -> None:
+    sshd.known_hosts.unlink()
+    with pytest.raises(SinkRefused, match=r"host key is not known yet\. Look at its key with `cryowatch images trust`"):
+        put(target(sshd))
+
+
+def test_a_changed_host_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+    sshd.trust(make_key(tmp_path / "other"))
+    with pytest.raises(SinkRefused, match=r"shows another host key than .*known_hosts holds"):
+        put(target(sshd))
+
+
+def test_a_host_key_of_another_kind_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+    sshd.trust(make_key(tmp_path / "other", "ecdsa"))
+    with pytest.raises(SinkRefused, match=r"shows another host key than .*images trust"):
+        put(target(sshd))
+
+
+def test_a_revoked_host_key_is_refused(sshd: Sshd) -> None:
+    sshd.trust(sshd.host_key, marker="@revoked ")
+    with pytest.raises(SinkRefused, match="host key that was revoked"):
+        put(target(sshd))
+
+
+def test_what_is_there_with_the_right_size_is_not_sent_again(sshd: Sshd) -> None:
+    relay = Relay(sshd.port)
+    known = f"[127.0.0.1]:{relay.port} " + sshd.known_hosts.read_text().split(" ", 1)[1]
+    sshd.known_hosts.write_text(known)
+    try:
+        assert put(target(sshd, port=relay.port)) is Put.SENT
+        once = relay.sent
+        assert put(target(sshd, port=relay.port)) is Put.THERE
+        assert relay.sent - once < once - len(DATA) * 0.9
+        assert put(target(sshd, port=relay.port), data=DATA[:-1]) is Put.SENT
+        assert (sshd.root / "alpha/1-mic.jpg").read_bytes() == DATA[:-1]
+    finally:
+        relay.close()
+
+
+def test_a_cut_in_mid_file_leaves_no_half_image(sshd: Sshd) -> None:
+    relay = Relay(sshd.port)
+    sshd.known_hosts.write_text(f"[127.0.0.1]:{relay.port} " + sshd.known_hosts.read_text().split(" ", 1)[1])
+    big = random.Random(1).randbytes(1_500_000)
+
+    async def work(chosen: Sftp) -> None:
+        await chosen.put("alpha/first.jpg", DATA)
+        for share in (0.05, 0.4, 0.9):
+            relay.cut_after = relay.sent + int(len(big) * share)
+            with pytest.raises(SinkAway, match="connection was cut"):
+                await chosen.put("alpha/big.jpg", big)
+            assert not (sshd.root / "alpha/big.jpg").exists()
+            relay.cut_after = None
+        assert await chosen.put("alpha/big.jpg", big) is Put.SENT
+
+    try:
+        use(target(sshd, port=relay.port), work)
+    finally:
+        relay.close()
+    assert (sshd.root / "alpha/big.jpg").read_bytes() == big
+    assert sorted(p.name for p in (sshd.root / "alpha").iterdir()) == ["big.jpg", "first.jpg"]
+
+
+def test_a_line_that_falls_silent_is_given_up_in_time(sshd: Sshd) -> None:
+    relay = Relay(sshd.port)
+    sshd.known_hosts.write_text(f"[127.0.0.1]:{relay.port} " + sshd.known_hosts.read_text().split(" ", 1)[1])
+
+    async def work(chosen: Sftp) -> None:
+        await chosen.put("alpha/1.jpg", DATA)
+        relay.silent = True
+        with pytest.raises(SinkAway, match="did not answer for"):
+            await chosen.put("alpha/2.jpg", DATA)
+        with pytest.raises(SinkAway, match="cannot be reached: no answer in time"):
+            await chosen.put("alpha/2.jpg", DATA)
+        relay.silent = False
+        assert await chosen.put("alpha/2.jpg", DATA) is Put.SENT
+
+    try:
+        use(target(sshd, port=relay.port, connect_seconds=1.0, put_seconds=0.4), work)
+    finally:
+        relay.close()
+
+
+def test_a_server_that_was_away_is_used_again(tmp_path: Path) -> None:
+    server = Sshd(tmp_path / "sshd")
+
+    async def work(chosen: Sftp) -> None:
+        server.stop()
+        for _ in range(3):
+            with pytest.raises(SinkAway, match="cannot be reached"):
+                await chosen.put("alpha/1.jpg", DATA)
+        server.start()
+        assert await chosen.put("alpha/1.jpg", DATA) is Put.SENT
+
+    use(target(server), work)
+    server.stop()
+
+
+def test_a_folder_deleted_meanwhile_is_made_again(sshd: Sshd) -> None:
+    async def work(chosen: Sftp) -> None:
+        await chosen.put("alpha/1.jpg", DATA)
+        assert await chosen.holds("alpha")
+        shutil.rmtree(sshd.root / "alpha")
+        assert not await chosen.holds("alpha")
+        assert await chosen.put("alpha/2.jpg", DATA) is Put.SENT
+
+    use(target(sshd), work)
+
+
+def test_a_place_that_may_not_be_written_is_explained(sshd: Sshd) -> None:
+    if os.geteuid() == 0:
+        sshd.root.rmdir()
+        sshd.root.symlink_to("/proc")
+    else:
+        sshd.root.chmod(0o555)
+    try:
+        with pytest.raises(SinkRefused, match="cannot be written"):
+            put(target(sshd))
+    finally:
+        if sshd.root.is_symlink():
+            sshd.root.unlink()
+        else:
+            sshd.root.chmod(0o755)
+
+
+def test_a_full_disk_is_explained(sshd: Sshd) -> None:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(sshd.root)], check=False, capture_output=True
+        ).returncode
+    ):
+        pytest.skip("only root can mount a small disk")
+    try:
+        with pytest.raises(SinkRefused, match=r"takes no more: .*Free some space there"):
+            put(target(sshd), data=bytes(200_000))
+        assert not (sshd.root / "alpha/1-mic.jpg").exists()
+    finally:
+        subprocess.run(["umount", "-l", str(sshd.root)], check=True)
+
+
+def test_a_server_without_sftp_is_explained(tmp_path: Path) -> None:
+    server = Sshd(tmp_path / "sshd", subsystem=False)
+    with pytest.raises(SinkRefused, match=r"offers no SFTP.*Subsystem sftp internal-sftp"):
+        put(target(server))
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "name", ["../1.jpg", "a/../../1.jpg", "/etc/1.jpg", "a\nb/1.jpg", "a/1.jpg\0", "a", "a/b/c", "-/.x", "🧊/1"]
+)
+def test_no_name_leads_out_of_the_folder(sshd: Sshd, name: str) -> None:
+    with pytest.raises(SinkRefused, match="is no name"):
+        put(target(sshd), name=name)
+    assert list(sshd.root.iterdir()) == []
+
+
+def test_many_files_travel_at_once(sshd: Sshd) -> None:
+    relay = Relay(sshd.port, delay=0.01)
+    sshd.known_hosts.write_text(f"[127.0.0.1]:{relay.port} " + sshd.known_hosts.read_text().split(" ", 1)[1])
+
+    async def work(chosen: Sftp) -> float:
+        await chosen.put("alpha/0.jpg", DATA)
+        began = time.monotonic()
+        await asyncio.gather(*(chosen.put(f"alpha/{n}.jpg", DATA) for n in range(1, 33)))
+        return time.monotonic() - began
+
+    try:
+        took = use(target(sshd, port=relay.port), work)
+    finally:
+        relay.close()
+    assert isinstance(took, float)
+    assert took < 32 * 5 * 0.02 / 2, "one after the other they take 3.2 s of waiting alone"
+    assert len(list((sshd.root / "alpha").iterdir())) == 33
