@@ -234,7 +234,7 @@ class GainResidual:
     run: str = _field("Run", "The run that estimated it.")
     item: int = _field("Line", "Its position in the run's file.", decimals=0)
     movie: str = _field("Movie", "The movie's name.")
-    time: int = _field("Time", "When it was first read.", unit="ns")
+    time: int = _field("Time", "When it was estimated, as far as the files tell.", unit="ns")
     stddev: float | None = _field("Standard deviation", "Of the residual gain.", decimals=3, default=None)
     ratio1: float | None = _field("p97.5 / p2.5", "97.5 over 2.5 percentile.", decimals=3, default=None)
     ratio2: float | None = _field("max / p97.5", "Maximum over 97.5 percentile.", decimals=3, default=None)
@@ -242,14 +242,20 @@ class GainResidual:
 
 _RATE: dict[str, Any] = {"unit": "B/s", "shown_unit": "MB/s", "scale": 1e-6, "decimals": 2}
 _SPACE: dict[str, Any] = {"unit": "B", "shown_unit": "GB", "scale": 1e-9, "decimals": 1}
+_PRESSURE: dict[str, Any] = {
+    "text": "Share of the last 10 s in which some task had to wait for it.",
+    "unit": "%",
+    "decimals": 1,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSample:
     """One device of a host at one time; which fields have values depends on its kind.
 
-    Kinds: `network` (sent, received), `disk` (read, written), `filesystem` (used, free), `gpu` (use, memory,
-    temperature, power).
+    Kinds: `network` (sent, received), `disk` (read, written), `filesystem` (used, free, total, full_in), `gpu` (use,
+    memory, temperature, power, processes).  `note` says why values are missing; a `gpu` with a note and no name stands
+    for all that a host might have.
     """
 
     kind: str = _field("Kind", "network, disk, filesystem or gpu.")
@@ -260,10 +266,22 @@ class DeviceSample:
     written: float | None = _field("Written", "Disk writes.", **_RATE, default=None)
     used: float | None = _field("Used", "Share of the file system.", unit="%", decimals=1, default=None)
     free: float | None = _field("Free", "Free space of the file system.", **_SPACE, default=None)
+    total: float | None = _field("Size", "Of the file system.", **_SPACE, default=None)
+    full_in: float | None = _field(
+        "Full in",
+        "Until nothing is free, by the trend of the last hour; empty where that does not shrink clearly.",
+        unit="s",
+        shown_unit="h",
+        scale=1 / 3600,
+        decimals=1,
+        default=None,
+    )
     use: float | None = _field("GPU use", "Of the compute units.", unit="%", decimals=0, default=None)
     memory: float | None = _field("GPU memory", "In use.", unit="%", decimals=0, default=None)
     temperature: float | None = _field("GPU temperature", "", unit="°C", decimals=0, default=None)
     power: float | None = _field("GPU power", "", unit="W", decimals=0, default=None)
+    processes: int | None = _field("GPU processes", "That compute on it.", decimals=0, default=None)
+    note: str = _field("Note", "Why values are missing.", default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +294,10 @@ class HostSample:
     memory: float | None = _field("Memory", "In use.", unit="%", decimals=1, default=None)
     swap: float | None = _field("Swap", "In use.", unit="%", decimals=1, default=None)
     load: float | None = _field("Load", "Mean run queue of the last minute.", decimals=2, default=None)
-    devices: tuple[DeviceSample, ...] = _field("Devices", "Networks, disks and GPUs.", default=())
+    pressure_cpu: float | None = _field("CPU pressure", **_PRESSURE, default=None)
+    pressure_memory: float | None = _field("Memory pressure", **_PRESSURE, default=None)
+    pressure_io: float | None = _field("Disk pressure", **_PRESSURE, default=None)
+    devices: tuple[DeviceSample, ...] = _field("Devices", "Networks, disks, file systems and GPUs.", default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ import re
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from cryowatch.errors import StoreFailed
-from cryowatch.model import DeviceSample, HostSample, Output, Run, Session, quantities
+from cryowatch.model import DeviceSample, GainResidual, HostSample, Output, OutputKind, Run, Session, quantities
 from cryowatch.reading import Reading, Span, Trouble
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, prepare
 from cryowatch.store.reader import Reader
 from cryowatch.store.schema import migrate
+from cryowatch.store.shifts import write_shifts
 
 FILE_NAME = "cryowatch.sqlite"
 
@@ -41,7 +42,9 @@ ITEM_COLUMNS = (
     "motion_total", "motion_early", "motion_late", "pixel_size", "micrograph_path", "power_spectrum_path",
     "shift_plot_path",
 )  # fmt: skip
+HOST_COLUMNS = tuple(f for f in quantities(HostSample) if f != "devices")
 DEVICE_COLUMNS = tuple(quantities(DeviceSample))
+GAIN_COLUMNS = tuple(quantities(GainResidual))
 STATE_COLUMNS = (
     "status", "software", "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size",
     "dose_per_frame",
@@ -52,7 +55,9 @@ _session_values = attrgetter(*SESSION_COLUMNS)
 _run_values = attrgetter(*RUN_COLUMNS)
 _output_values = attrgetter(*OUTPUT_COLUMNS)
 _item_values = attrgetter(*ITEM_COLUMNS)
+_host_values = attrgetter(*HOST_COLUMNS)
 _device_values = attrgetter(*DEVICE_COLUMNS)
+_gain_values = attrgetter(*GAIN_COLUMNS)
 _state_values = attrgetter(*STATE_COLUMNS)
 
 
@@ -70,6 +75,15 @@ _ITEMS_IN_SPAN = (
     f"SELECT item, id, {', '.join(ITEM_COLUMNS)} FROM micrograph WHERE output_id = ? AND item > ? AND item <= ?"
 )
 _LAST_ITEM = 2**63 - 1
+
+_WRITE_GAIN = f"""
+{_insert("gain", ("session_id", *GAIN_COLUMNS, "seq"))} ON CONFLICT (session_id, run, item) DO UPDATE
+SET movie = excluded.movie, time = excluded.time, stddev = excluded.stddev, ratio1 = excluded.ratio1,
+    ratio2 = excluded.ratio2, seq = excluded.seq
+WHERE (movie, stddev, ratio1, ratio2) IS NOT (excluded.movie, excluded.stddev, excluded.ratio1, excluded.ratio2)"""
+
+_DROP_GAINS = """
+DELETE FROM gain WHERE session_id = ? AND run = ? AND item NOT IN (SELECT value FROM json_each(?))"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +215,8 @@ class Store:
         with self._transaction() as tx:
             seq = _next_seq(tx, 1)
             done = tx.execute(
-                "INSERT OR IGNORE INTO host_sample (host, time, cpu, memory, swap, load, seq)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (sample.host, sample.time, sample.cpu, sample.memory, sample.swap, sample.load, seq),
+                f"{_insert('host_sample', (*HOST_COLUMNS, 'seq'))} ON CONFLICT DO NOTHING",
+                (*_host_values(sample), seq),
             )
             if done.rowcount:
                 tx.executemany(
@@ -324,8 +337,7 @@ class _Writing:
             self._outputs(reading.outputs)
         for span in reading.spans:
             self._span(span)
-        for gain in reading.gains:
-            self._add_gain(gain)
+        self._gains(reading.gains, reading.gains_anew)
         self._tx.execute("UPDATE session SET cursor = ? WHERE id = ?", (reading.cursor, self._session))
 
     def _session_row(self, session: Session) -> None:
@@ -402,17 +414,18 @@ class _Writing:
 
     def _span(self, span: Span) -> None:
         row = self._tx.execute(
-            "SELECT id FROM output WHERE session_id = ? AND run = ? AND name = ?",
+            "SELECT id, kind FROM output WHERE session_id = ? AND run = ? AND name = ?",
             (self._session, span.run, span.output),
         ).fetchone()
         if row is None:
             raise ValueError(f"a span of {span.output} of run {span.run}, which the reading's outputs do not name")
-        output = row[0]
+        output, kind = row
         upto = _LAST_ITEM if span.upto is None else span.upto
         old = {r[0]: r for r in self._tx.execute(_ITEMS_IN_SPAN, (output, span.after, upto)).fetchall()}
         new: list[tuple[Any, ...]] = []
         changed: list[tuple[Any, ...]] = []
         gone: list[tuple[int]] = []
+        names = {r[2] for r in old.values()} if kind == OutputKind.MOVIES else set()
         if not old:
             first = self._seq + 1
             new = [(output, m.item, *_item_values(m), seq) for seq, m in enumerate(span.items, first)]
@@ -436,21 +449,23 @@ class _Writing:
             self._tx.executemany(_UPDATE_ITEM, changed)
         if new:
             self._tx.executemany(_INSERT_ITEM, new)
+        if kind == OutputKind.MOVIES and write_shifts(self._tx, output, span, names):
+            self._stamp()
         self._added += len(new)
         self._changed += len(changed)
         self._dropped += len(gone)
 
-    def _add_gain(self, gain: Any) -> None:
-        done = self._tx.execute(
-            "INSERT OR IGNORE INTO gain (session_id, run, item, movie, time, stddev, ratio1, ratio2, seq)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self._session, gain.run, gain.item, gain.movie, gain.time, gain.stddev, gain.ratio1, gain.ratio2,
-                self._seq + 1,
-            ),
-        )  # fmt: skip
-        if done.rowcount:
-            self._stamp()
+    def _gains(self, gains: Sequence[GainResidual], anew: Iterable[str]) -> None:
+        """Add gain residuals; the time of one that says the same as before stays."""
+        for run in sorted(anew):
+            items = json.dumps([gain.item for gain in gains if gain.run == run])
+            dropped = self._tx.execute(_DROP_GAINS, (self._session, run, items)).rowcount
+            if dropped:
+                self._dropped += dropped
+                self._stamp()
+        for gain in gains:
+            if self._tx.execute(_WRITE_GAIN, (self._session, *_gain_values(gain), self._seq + 1)).rowcount:
+                self._stamp()
 
 
 def _next_seq(tx: sqlite3.Connection, count: int) -> int:
