@@ -12,6 +12,7 @@ import typer
 
 from cryowatch import __version__
 from cryowatch.commands import grafana as grafana_commands
+from cryowatch.commands import images as images_commands
 from cryowatch.commands import influx as influx_commands
 from cryowatch.commands import secrets as secrets_commands
 from cryowatch.commands import tls as tls_commands
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(grafana_commands.app)
+app.add_typer(images_commands.app)
 app.add_typer(influx_commands.app)
 app.add_typer(secrets_commands.app)
 app.add_typer(tls_commands.app)

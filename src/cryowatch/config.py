@@ -35,7 +35,7 @@ from cryowatch.placeholders import checked
 PREFIX = "CRYOWATCH_"
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
 DEFAULT_DATA_DIR = Path("~/.local/share/cryowatch")
-_SECRETS = ("password", "token", "url")
+_SECRETS = ("password", "token", "url", "publish")
 
 
 def _zone(name: str) -> str:

@@ -37,6 +37,16 @@ class Folder:
         """Return whether a folder is there."""
         return await asyncio.to_thread((self._path / folder).is_dir)
 
+    async def remove(self, name: str) -> None:
+        """Remove a file that was put, and its folder where that is empty then."""
+        path = self._path / checked(name)
+        try:
+            path.unlink()
+        except OSError as error:
+            raise self._explained(error) from error
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
     async def close(self) -> None:
         """Nothing is held open."""
 

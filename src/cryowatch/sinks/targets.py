@@ -42,6 +42,10 @@ class Target(Protocol):
         """Return whether a folder is there (the first part of names)."""
         ...
 
+    async def remove(self, name: str) -> None:
+        """Remove a file that was put, and its folder where that is empty then."""
+        ...
+
     async def close(self) -> None: ...
 
 
