@@ -281,6 +281,7 @@ def _serve_pages(chosen: Settings, store: Store, images: ImageServer, agent: Age
         clock=time.time_ns,
         host=agent.host,
         last_read=agent.last_read,
+        ledger=store.ledger(),
         deliveries=lambda: [follower.described() for follower in agent.followers],
         dashboards=dashboards_of(chosen),
         facility=chosen.facility.name,

@@ -48,7 +48,9 @@ def demo_project(folder: Path, micrographs: int) -> Path:
 class Served:
     """Projects that are watched and served at an address."""
 
-    def __init__(self, paths: Sequence[Path], data: Path, listen: str, dashboards: Sequence[Dashboard]) -> None:
+    def __init__(
+        self, paths: Sequence[Path], data: Path, listen: str, dashboards: Sequence[Dashboard], *, told: bool
+    ) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
         self.hub = Hub({"version": "test", "started": 1})
@@ -60,6 +62,7 @@ class Served:
             clock=time.time_ns,
             host="gpu1",
             last_read=self.agent.last_read,
+            ledger=self.store.ledger() if told else None,
             dashboards=dashboards,
         )
         self.agent.listen(self.hub.publish)
@@ -89,10 +92,15 @@ class Served:
 
 @contextmanager
 def serving(
-    paths: Sequence[Path], data: Path, *, listen: str = "127.0.0.1:0", dashboards: Sequence[Dashboard] = STANDARD
+    paths: Sequence[Path],
+    data: Path,
+    *,
+    listen: str = "127.0.0.1:0",
+    dashboards: Sequence[Dashboard] = STANDARD,
+    told: bool = True,
 ) -> Iterator[Served]:
-    """Watch and serve projects; they have been read once when this begins."""
-    served = Served(paths, data, listen, dashboards)
+    """Watch and serve projects; they have been read once when this begins.  `told`: pages may see to alerts."""
+    served = Served(paths, data, listen, dashboards, told=told)
     try:
         until(lambda: served.agent.looked and all(w.last_read for w in list(served.agent.watches.values())))
         yield served

@@ -66,6 +66,10 @@ _MUTE = """
 INSERT OR REPLACE INTO mute (rule, session_id, host, subject, until)
 SELECT rule, coalesce(session_id, 0), host, subject, ? FROM alert WHERE id = ?"""
 
+_UNMUTE = """
+DELETE FROM mute WHERE (rule, session_id, host, subject) = (
+    SELECT rule, coalesce(session_id, 0), host, subject FROM alert WHERE id = ?)"""
+
 _NOTICE = "INSERT INTO notice (alert_id, event, time, severity, text) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -129,11 +133,18 @@ class Ledger:
 
     def mute(self, alert: int, *, until: int) -> bool:
         """Tell nobody of an alert, nor of the same raised anew, until a time; returns whether there is such a one."""
+        return self._muted(alert, _MUTE, (until, alert))
+
+    def unmute(self, alert: int) -> bool:
+        """Tell people of a muted alert again from now on; returns whether there is such a one."""
+        return self._muted(alert, _UNMUTE, (alert,))
+
+    def _muted(self, alert: int, sql: str, values: tuple[int, ...]) -> bool:
         with self._transaction() as tx:
             row = tx.execute("SELECT session_id FROM alert WHERE id = ?", (alert,)).fetchone()
             if row is None:
                 return False
-            tx.execute(_MUTE, (until, alert))
+            tx.execute(sql, values)
             tx.execute("UPDATE alert SET seq = ? WHERE id = ?", (_touch(tx, row[0]), alert))
         return True
 

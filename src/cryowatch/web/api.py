@@ -17,6 +17,7 @@ from cryowatch.errors import NotFoundError
 from cryowatch.images import ImageServer, Rendered, Shifts, available, subject
 from cryowatch.model import RECORDS, ImageKind, quantities
 from cryowatch.store.reader import Reader, Row, leading
+from cryowatch.web.alerts import Alerts
 from cryowatch.web.events import Hub
 from cryowatch.web.queries import nanoseconds, selection, variables, whole
 from cryowatch.web.replies import JSON, BadQuery
@@ -33,6 +34,7 @@ class API:
 
     reader: Reader
     summaries: Summaries
+    alerts: Alerts
     dashboards: Sequence[Dashboard]
     images: ImageServer
     hub: Hub
@@ -57,9 +59,10 @@ class API:
 
     def sessions(self, request: Request) -> Response:
         del request
+        active = self.alerts.active()
         return JSON(
             {
-                "sessions": self.summaries.all(),
+                "sessions": [{**s, "alerts": active.of(s["id"], s["host"])} for s in self.summaries.all()],
                 "host": self.host,
                 "version": __version__,
                 "deliveries": self.deliveries(),
@@ -67,8 +70,9 @@ class API:
         )
 
     def session(self, request: Request) -> Response:
-        detail = self.summaries.detail(self._session(request), self.dashboards)
-        return JSON({**detail, "deliveries": self.deliveries()})
+        session = self._session(request)
+        detail = self.summaries.detail(session, self.dashboards)
+        return JSON({**detail, "alerts": self.alerts.of(session), "deliveries": self.deliveries()})
 
     def dashboard(self, request: Request) -> Response:
         self._session(request)

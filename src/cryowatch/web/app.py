@@ -20,7 +20,9 @@ from starlette.staticfiles import StaticFiles
 from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.errors import CryowatchError
 from cryowatch.images import ImageServer
+from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader
+from cryowatch.web.alerts import Alerts
 from cryowatch.web.api import API
 from cryowatch.web.events import Hub
 from cryowatch.web.metrics import Metrics
@@ -53,15 +55,19 @@ def create_app(
     deliveries: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     facility: str = "",
     logo: Path | None = None,
+    ledger: Ledger | None = None,
 ) -> Starlette:
     """Return the application.
 
     `last_read` says when a session (by its row id) could be read last, `deliveries` how each delivery to a sink goes.
+    Without a `ledger` nobody can see to alerts or mute them here.
     """
     summaries = Summaries(reader, clock, last_read)
+    alerts = Alerts(reader=reader, ledger=ledger, hub=hub, clock=clock)
     api = API(
         reader=reader,
         summaries=summaries,
+        alerts=alerts,
         dashboards=dashboards,
         images=images,
         hub=hub,
@@ -92,13 +98,14 @@ def create_app(
         text = "there is no such page" if error.status_code == 404 else error.detail
         if _wants_page(request):
             return pages.error(error.status_code, text)
-        return JSON({"error": text}, error.status_code)
+        return JSON({"error": text}, error.status_code, dict(error.headers or {}))
 
     return Starlette(
         routes=[
             *pages.routes(),
             *api.routes(),
-            *Metrics(summaries, deliveries).routes(),
+            *alerts.routes(),
+            *Metrics(summaries, alerts, deliveries, clock=clock).routes(),
             Mount("/static", _Static(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1)],

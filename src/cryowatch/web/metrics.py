@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cryowatch import __version__
+from cryowatch.web.alerts import Active, Alerts, counts
 from cryowatch.web.replies import JSON
 from cryowatch.web.summaries import Summaries
 
@@ -19,8 +21,17 @@ _GOOD = ("ok", "busy")
 class Metrics:
     """The agent's own state, for machines."""
 
-    def __init__(self, summaries: Summaries, deliveries: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+    def __init__(
+        self,
+        summaries: Summaries,
+        alerts: Alerts,
+        deliveries: Callable[[], Sequence[Mapping[str, Any]]],
+        *,
+        clock: Callable[[], int],
+    ) -> None:
         self._summaries = summaries
+        self._alerts = alerts
+        self._clock = clock
         self._deliveries = deliveries
 
     def routes(self) -> list[Route]:
@@ -37,7 +48,14 @@ class Metrics:
     def metrics(self, request: Request) -> Response:
         del request
         sessions = self._summaries.all()
-        text = "".join((*_families(sessions), *_delivered(self._deliveries())))
+        text = "".join(
+            (
+                *_families(sessions),
+                *_stages(sessions, self._clock() / 10**9),
+                *_alarms(sessions, self._alerts.active()),
+                *_delivered(self._deliveries()),
+            )
+        )
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
@@ -50,6 +68,33 @@ def _families(sessions: list[dict[str, Any]]) -> Iterable[str]:
     yield from _gauge(sessions, "newest_timestamp_seconds", "Time of the newest item.", _newest)
     yield from _gauge(sessions, "last_read_timestamp_seconds", "Time of the last good read.", _last_read)
     yield from _gauge(sessions, "readable", "1 where the source can be read.", _readable)
+
+
+def _stages(sessions: list[dict[str, Any]], now: float) -> Iterable[str]:
+    """How old the newest item of each stage is, and how many items each stage has not processed yet."""
+    yield "# HELP cryowatch_newest_age_seconds Seconds since the newest item of a stage.\n"
+    yield "# TYPE cryowatch_newest_age_seconds gauge\n"
+    for session in sessions:
+        for stage, newest in session["stages"].items():
+            if newest is not None:
+                age = max(0.0, now - newest / 1000)
+                yield f"cryowatch_newest_age_seconds{{{_of(session, stage=stage)}}} {age:.3f}\n"
+    yield "# HELP cryowatch_backlog_items Items of the stage before that a stage has not processed yet.\n"
+    yield "# TYPE cryowatch_backlog_items gauge\n"
+    for session in sessions:
+        for before, stage in pairwise(session["stages"]):
+            waiting = max(0, session["counts"][before] - session["counts"][stage])
+            yield f"cryowatch_backlog_items{{{_of(session, stage=stage)}}} {waiting}\n"
+
+
+def _alarms(sessions: list[dict[str, Any]], active: Active) -> Iterable[str]:
+    """The alerts of each session; those of the host alone are of no session."""
+    yield "# HELP cryowatch_alerts_active Alerts that last; those of the host alone have no session.\n"
+    yield "# TYPE cryowatch_alerts_active gauge\n"
+    for key in (*(session["id"] for session in sessions), None):
+        for severity, count in counts(a for a in active.alerts if a["session"] == key).items():
+            name = _label(key or "")
+            yield f'cryowatch_alerts_active{{session="{name}",severity="{severity}"}} {count}\n'
 
 
 def _delivered(deliveries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
@@ -85,6 +130,10 @@ def _last_read(session: dict[str, Any]) -> float | None:
 
 def _readable(session: dict[str, Any]) -> int:
     return int(session["state"]["state"] in _GOOD)
+
+
+def _of(session: dict[str, Any], *, stage: str) -> str:
+    return f'session="{_label(session["id"])}",stage="{stage}"'
 
 
 def _label(text: str) -> str:

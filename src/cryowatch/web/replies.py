@@ -43,6 +43,10 @@ class BadQuery(CryowatchError):
     """What the query of an address says cannot be understood."""
 
 
+class Refused(CryowatchError):
+    """Who asks may not do this, or nobody may here."""
+
+
 def status_of(error: CryowatchError) -> int:
     """Return the HTTP status that stands for an error."""
     match error:
@@ -50,6 +54,8 @@ def status_of(error: CryowatchError) -> int:
             return 404
         case BadQuery():
             return 400
+        case Refused():
+            return 403
         case ImageIncomplete() | StoreError():
             return 503
         case _:

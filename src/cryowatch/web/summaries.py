@@ -110,6 +110,7 @@ class Summaries:
         stages = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
         leaders = {kind: leading_of(outputs, kind) for kind in stages}
         counts = {kind.value: leader["count"] if leader else 0 for kind, leader in leaders.items()}
+        newest_of = {kind.value: milliseconds(leader["newest"]) for kind, leader in leaders.items() if leader}
         newest = max((leader["newest"] or 0 for leader in leaders.values() if leader), default=0)
         chosen = leading(outputs)
         medians: dict[str, float | None] = dict.fromkeys(_MEDIANS)
@@ -126,6 +127,7 @@ class Summaries:
             last_hour, median_hour = self._reader.table(_RATES, {"output": chosen["id"], "now": now})[1][0]
         return {
             "counts": counts,
+            "stages": newest_of,
             "newest": {
                 "time": milliseconds(newest or None),
                 "micrograph": last[0],

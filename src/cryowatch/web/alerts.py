@@ -1,0 +1,180 @@
+"""Alerts as pages get them, and what people say to them: that they see to one, or want to hear nothing of it.
+
+To a session belong its own alerts and those of its host that are of no session.  Whatever somebody says is stored and
+then told to every open page of the sessions concerned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cryowatch.errors import NotFoundError
+from cryowatch.model import RECORDS, Severity, quantities
+from cryowatch.store import Change
+from cryowatch.store.ledger import Ledger
+from cryowatch.store.reader import Reader, Row
+from cryowatch.web.actions import content_of, only_from_our_pages
+from cryowatch.web.events import Hub
+from cryowatch.web.queries import nanoseconds
+from cryowatch.web.replies import JSON, BadQuery, Refused
+
+MOST_MINUTES = 7 * 24 * 60
+MOST_PAST = 1_000
+_MINUTE = 60 * 10**9
+_MILLISECOND = 10**6
+_LATEST = 2**63 - 1
+
+_ALERT = """
+SELECT a.id, a.rule, session.key AS session, a.host, a.subject, a.severity, a.since, a.until, a.value, a."limit",
+       a.field, a.unit, a.text, a.acknowledged, mute.until AS muted_until
+FROM alert AS a LEFT JOIN session ON session.id = a.session_id
+LEFT JOIN mute ON mute.rule = a.rule AND mute.session_id = coalesce(a.session_id, 0) AND mute.host = a.host
+     AND mute.subject = a.subject AND mute.until > :now"""
+
+_WEIGHT = "CASE a.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
+_ACTIVE = f"{_ALERT} WHERE a.until IS NULL ORDER BY {_WEIGHT}, a.since DESC, a.id DESC"
+_ONE = f"{_ALERT} WHERE a.id = :id"
+_OF = "(a.session_id = :session OR (a.session_id IS NULL AND a.host = :host))"
+_PAST = f"""{_ALERT}
+WHERE {_OF} AND a.until >= :start AND a.since <= :stop ORDER BY a.until DESC, a.id DESC LIMIT :most"""
+_HEAD = f"SELECT coalesce(max(a.seq), 0) FROM alert AS a WHERE {_OF}"
+
+_SESSIONS = """
+SELECT session.id, session.key, session.seq, session.generation FROM session JOIN alert ON alert.id = ?
+WHERE session.id = alert.session_id OR (alert.session_id IS NULL AND session.host = alert.host)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """All alerts that last now, the worst first."""
+
+    alerts: Sequence[dict[str, Any]]
+
+    def of(self, session: str, host: str) -> dict[str, Any]:
+        """Return those of one session with how many there are of each severity."""
+        found = [a for a in self.alerts if a["session"] == session or (a["session"] is None and a["host"] == host)]
+        return {"counts": counts(found), "active": found}
+
+
+class Alerts:
+    """The alerts of a store; without a `ledger` they can be looked at only."""
+
+    def __init__(self, *, reader: Reader, ledger: Ledger | None, hub: Hub, clock: Callable[[], int]) -> None:
+        self._reader = reader
+        self._ledger = ledger
+        self._hub = hub
+        self._clock = clock
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/api/sessions/{session}/alerts", self.listed),
+            Route("/api/alerts/{alert:int}/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/api/alerts/{alert:int}/mute", self.mute, methods=["POST"]),
+        ]
+
+    def active(self) -> Active:
+        """Return the alerts of all sessions and hosts that last now."""
+        return Active([shown(row) for row in self._reader.rows(_ACTIVE, {"now": self._clock()})])
+
+    def of(self, session: Row) -> dict[str, Any]:
+        """Return the active alerts of a row of the session table, and the position of the last change of any."""
+        return {**self.active().of(session["key"], session["host"]), "head": self._head(session)}
+
+    def listed(self, request: Request) -> Response:
+        session = self._reader.session(request.path_params["session"])
+        start, stop = nanoseconds(request.query_params, "from"), nanoseconds(request.query_params, "to")
+        if start is not None and stop is not None and start > stop:
+            raise BadQuery("from must not be after to")
+        head = self._head(session)
+        past = self._reader.rows(
+            _PAST,
+            {
+                "session": session["id"],
+                "host": session["host"],
+                "start": start or 0,
+                "stop": _LATEST if stop is None else stop,
+                "most": MOST_PAST,
+                "now": self._clock(),
+            },
+        )
+        active = self.active().of(session["key"], session["host"])["active"]
+        return JSON({"head": head, "alerts": [*active, *map(shown, past)]})
+
+    async def acknowledge(self, request: Request) -> Response:
+        alert, ledger, said = await self._asked(request)
+        if said:
+            raise BadQuery("to see to an alert nothing more is to be said")
+        if not await run_in_threadpool(ledger.acknowledge, alert, now=self._clock()):
+            raise NotFoundError(f"there is no alert {alert} that lasts")
+        return await run_in_threadpool(self._told, alert)
+
+    async def mute(self, request: Request) -> Response:
+        alert, ledger, said = await self._asked(request)
+        minutes = said.get("minutes")
+        if set(said) != {"minutes"} or type(minutes) is not int or not 0 <= minutes <= MOST_MINUTES:
+            raise BadQuery(f"minutes must be a whole number up to {MOST_MINUTES}; 0 ends the silence")
+        if minutes:
+            there = await run_in_threadpool(ledger.mute, alert, until=self._clock() + minutes * _MINUTE)
+        else:
+            there = await run_in_threadpool(ledger.unmute, alert)
+        if not there:
+            raise NotFoundError(f"there is no alert {alert}")
+        return await run_in_threadpool(self._told, alert)
+
+    async def _asked(self, request: Request) -> tuple[int, Ledger, dict[str, Any]]:
+        only_from_our_pages(request)
+        if self._ledger is None:
+            raise Refused("alerts can only be looked at here")
+        alert = request.path_params["alert"]
+        if alert > _LATEST:
+            raise NotFoundError("there is no such alert")
+        return alert, self._ledger, await content_of(request)
+
+    def _told(self, alert: int) -> Response:
+        """Tell every open page, and answer the alert as it is now."""
+        for row in self._reader.rows(_SESSIONS, (alert,)):
+            change = Change(session=row["id"], key=row["key"], seq=row["seq"], generation=row["generation"])
+            self._hub.publish(change)
+        found = self._reader.rows(_ONE, {"id": alert, "now": self._clock()})
+        if not found:
+            raise NotFoundError(f"there is no alert {alert}")
+        return JSON(shown(found[0]))
+
+    def _head(self, session: Row) -> int:
+        return int(self._reader.value(_HEAD, {"session": session["id"], "host": session["host"]}))
+
+
+def counts(alerts: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Return how many alerts there are of each severity, the worst first."""
+    severities = [alert["severity"] for alert in alerts]
+    return {severity.value: severities.count(severity.value) for severity in reversed(Severity)}
+
+
+def shown(row: Row) -> dict[str, Any]:
+    """Return an alert as pages get it: times in milliseconds, and which record's field it is about."""
+    record = _record(row)
+    known = quantities(RECORDS[record]).get(row["field"]) if record else None
+    times = ("since", "until", "acknowledged", "muted_until")
+    return {
+        **row,
+        **{name: None if row[name] is None else row[name] // _MILLISECOND for name in times},
+        "record": record,
+        "decimals": known.decimals if known else None,
+    }
+
+
+def _record(row: Row) -> str:
+    """Return the kind of record that has an alert's field; empty for an alert about none."""
+    if not row["field"]:
+        return ""
+    if row["session"] is None:
+        return "device" if row["subject"] else "host"
+    return "gain" if row["field"] in quantities(RECORDS["gain"]) else "micrograph"
