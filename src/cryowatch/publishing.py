@@ -173,10 +173,10 @@ class Publisher:
 
     async def _finish(self, tries: int) -> bool:
         failures = 0
-        while failures < tries and not self.state.needs_person:
+        while failures < tries:
             before = self.state.accepted + self.state.rejected
             wait = await self._round()
-            if not self.state.problem and not self._queue.ready(self._clock()):
+            if self.state.needs_person or (not self.state.problem and not self._queue.ready(self._clock())):
                 break
             if self.state.accepted + self.state.rejected == before:
                 failures += 1

