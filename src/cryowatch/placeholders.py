@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-_PLACE = re.compile(r"\{([^{}]*)\}")
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+"""A place; other braces are what they are."""
 
 
 def checked(command: object, known: Sequence[str]) -> list[str]:

@@ -129,5 +129,5 @@ def _left_out(chosen: Pictures, rows: Sequence[Row], pictured: int, size_mb: flo
     failed = looked_at - pictured
     if failed > 0:
         reasons = "; ".join(reason for reason in chosen.reasons if reason != LEFT_OUT)
-        said.append(f"Of {failed:,} micrographs no image could be rendered: {reasons[:300]}.")
+        said.append(f"The images of {failed:,} micrographs could not be rendered: {reasons[:300]}.")
     return tuple(said)

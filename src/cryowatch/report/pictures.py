@@ -141,8 +141,8 @@ def _rendered(
 
 
 def _reason(error: ImageError) -> str:
-    """Return what is wrong without where: a report tells nobody how a facility's folders are called."""
-    return error.what
+    """Return what is wrong without where: a report does not say how a facility's folders are called."""
+    return f"the file {error.what}" if error.where else error.what
 
 
 def _add(
