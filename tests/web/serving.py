@@ -87,6 +87,7 @@ class Served:
         self._server.should_exit = True
         self._thread.join(SECONDS)
         self.agent.stop()
+        self.images.close()
         self.store.close()
 
 
