@@ -8,12 +8,14 @@ stand for "none" (zero, negative, inf, nan, and what `CTFModel.setWrongDefocus` 
 from __future__ import annotations
 
 import calendar
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cryowatch.model import Micrograph, OutputKind
+from cryowatch.reading import Shifts
 from cryowatch.sources.scipion.database import PAGE, Database
 
 _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
@@ -52,6 +54,8 @@ _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
         "name": ("_micName",),
         "pixel_size": ("_samplingRate",),
         "micrograph_path": ("_filename",),
+        "x_shifts": ("_alignment._xshifts",),
+        "y_shifts": ("_alignment._yshifts",),
     },
 }
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
@@ -60,11 +64,15 @@ _INFINITY = float("inf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Up to `PAGE` items with ids above a given one; `last` is the highest, None of none."""
+    """Up to `PAGE` items with ids above a given one; `last` is the highest, None of none.
+
+    `shifts` are those of aligned movies, by name.
+    """
 
     items: tuple[Micrograph, ...]
     last: int | None
     complete: bool
+    shifts: Mapping[str, Shifts] = field(default_factory=dict)
 
 
 def has_tables(database: Database) -> bool:
@@ -89,11 +97,11 @@ class ItemSet:
         self._places: dict[str, list[int]] = {}
         self._labels = ["id", "enabled", "creation"]
         chosen = [_quoted(name) if name in present else "NULL" for name in self._labels]
-        for field, labels in _COLUMNS[kind].items():
+        for name, labels in _COLUMNS[kind].items():
             for label in labels:
                 column = columns.get(label, "")
                 if column in present:
-                    self._places.setdefault(field, []).append(len(chosen))
+                    self._places.setdefault(name, []).append(len(chosen))
                     self._labels.append(label)
                     chosen.append(_quoted(column))
         self._select = f"SELECT {', '.join(chosen)} FROM Objects WHERE id > ? ORDER BY id LIMIT {PAGE}"
@@ -126,14 +134,16 @@ class ItemSet:
             "enabled": [value != 0 for value in columns[1]],
             "time": [self._time(value) for value in columns[2]],
         }
-        for field, places in self._places.items():
-            found = [self._converted(field, columns, place) for place in places]
-            values[field] = (
+        for name, places in self._places.items():
+            found = [self._converted(name, columns, place) for place in places]
+            values[name] = (
                 found[0] if len(found) == 1 else [next(filter(None, v), "") for v in zip(*found, strict=True)]
             )
         values["name"] = _names(values)
+        shifts: Mapping[str, Shifts] = {}
         if self._kind is OutputKind.MOVIES:
-            del values["micrograph_path"]
+            values.pop("micrograph_path", None)
+            shifts = _shifts(values, values.pop("x_shifts", ()), values.pop("y_shifts", ()))
         if "defocus_u" in values and "defocus_v" in values:
             _drop_half_estimates(values)
         fields = tuple(values)
@@ -141,17 +151,28 @@ class ItemSet:
             Micrograph(run=self.run, output=self.output, **dict(zip(fields, row, strict=True)))
             for row in zip(*values.values(), strict=True)
         )
-        return Page(items=items, last=columns[0][-1], complete=len(rows) < PAGE)
+        return Page(items=items, last=columns[0][-1], complete=len(rows) < PAGE, shifts=shifts)
 
-    def _converted(self, field: str, columns: Sequence[Sequence[Any]], place: int) -> list[Any]:
-        convert = _CONVERSIONS[field]
+    def _converted(self, name: str, columns: Sequence[Sequence[Any]], place: int) -> list[Any]:
+        convert = _CONVERSIONS[name]
         column = columns[place]
-        if field not in _TEXTS and not self.strange and not _NUMBERS.issuperset(map(type, column)):
+        if convert is _path:
+            return self._paths(columns[0], column, place)
+        if name not in _TEXTS and not self.strange and not _NUMBERS.issuperset(map(type, column)):
             bad = [(item, v) for item, v in zip(columns[0], column, strict=True) if v is not None and not _is_number(v)]
             if bad:
                 item, value = bad[0]
                 self.strange = f"item {item} has {str(value)[:40]!r} as {self._labels[place]}, which is no number"
         return [convert(value) for value in column]
+
+    def _paths(self, items: Sequence[Any], column: Sequence[Any], place: int) -> list[tuple[float, ...] | None]:
+        """Return comma lists of numbers, None for what is none."""
+        found = [_path(value) for value in column]
+        bad = next((i for i, path in enumerate(found) if path is None and column[i]), None)
+        if bad is not None and not self.strange:
+            label, text = self._labels[place], str(column[bad])[:40]
+            self.strange = f"item {items[bad]} has {text!r} as {label}, which is no list of numbers"
+        return found
 
     def _time(self, text: object) -> int:
         """Return `creation`, UTC in whole seconds, in nanoseconds; one that is no time is that of the file."""
@@ -186,9 +207,24 @@ def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
     """Where one defocus is missing, there is no estimate: drop the other one and the angle as well."""
     missing = [u is None or v is None for u, v in zip(values["defocus_u"], values["defocus_v"], strict=True)]
     if any(missing):
-        for field in ("defocus_u", "defocus_v", "defocus_angle"):
-            if field in values:
-                values[field] = [None if gone else x for x, gone in zip(values[field], missing, strict=True)]
+        for name in ("defocus_u", "defocus_v", "defocus_angle"):
+            if name in values:
+                values[name] = [None if gone else x for x, gone in zip(values[name], missing, strict=True)]
+
+
+def _shifts(
+    values: Mapping[str, Sequence[Any]],
+    x_shifts: Sequence[tuple[float, ...] | None],
+    y_shifts: Sequence[tuple[float, ...] | None],
+) -> dict[str, Shifts]:
+    """Return the shifts of the movies that have them and a pixel size, in Å, by name."""
+    found: dict[str, Shifts] = {}
+    if any(x_shifts):
+        known = zip(values["name"], values.get("pixel_size", ()), x_shifts, y_shifts, strict=False)
+        for name, pixel_size, x, y in known:
+            if pixel_size and x and y and len(x) == len(y):
+                found[name] = (tuple(pixel_size * shift for shift in x), tuple(pixel_size * shift for shift in y))
+    return found
 
 
 def bare_path(text: object) -> str:
@@ -235,6 +271,15 @@ def _not_negative(value: object) -> float | None:
     return number if number is not None and number >= 0 else None
 
 
+def _path(value: object) -> tuple[float, ...] | None:
+    """Return the numbers of a comma list, as Scipion's CsvList has them; None of none, or where one is no number."""
+    try:
+        numbers = tuple(map(float, str(value or "").split(",")))
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
 def _angle(value: object) -> float | None:
     number = _number(value)
     return number if number is not None and -360 <= number <= 360 else None
@@ -261,6 +306,8 @@ _CONVERSIONS: Mapping[str, Callable[[object], Any]] = {
     "micrograph_path": bare_path,
     "power_spectrum_path": bare_path,
     "shift_plot_path": bare_path,
+    "x_shifts": _path,
+    "y_shifts": _path,
 }
-_TEXTS = {field for field, convert in _CONVERSIONS.items() if convert in (_text, bare_path)}
+_TEXTS = {name for name, convert in _CONVERSIONS.items() if convert in (_text, bare_path)}
 _NUMBERS = {float, int, type(None)}

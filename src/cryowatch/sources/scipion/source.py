@@ -6,10 +6,11 @@ agree with what was read, it is read again from the first id that differs.  And 
 beginning, when its file was replaced, and after it changed: at most once a minute while its stream is open, else as
 soon as it lies still.
 
-The cursor is JSON: a number that grows with each reading that says anything, and for each set its file's inode, the
-time of the file that the last sweep saw, the id up to which it was read, and the number of items below that.  What
-else is known of the files is only kept in memory, for the cursor that was returned last: another cursor (after a
-restart, or when a reading could not be stored) means to look at every file.
+The cursor is JSON: a number that grows with each reading that says anything; for each set its file's inode, the time
+of the file that the last sweep saw, the id up to which it was read, and the number of items below that; and for each
+file of gain residuals its inode and the place up to which it was read.  What else is known of the files is only kept
+in memory, for the cursor that was returned last: another cursor (after a restart, or when a reading could not be
+stored) means to look at every file.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from __future__ import annotations
 import json
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cryowatch.errors import SourceError, SourceMalformed
-from cryowatch.model import Output, OutputKind
+from cryowatch.model import GainResidual, Output, OutputKind, Run
 from cryowatch.reading import Reading, Span, Trouble
 from cryowatch.sources.scipion.database import Stamp, reading, stamp
+from cryowatch.sources.scipion.gain import FILE, GainProgress, Seen, has_gains, read_gains
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
 from cryowatch.sources.scipion.sets import ItemSet, has_tables
 
@@ -72,7 +75,19 @@ class _Memory:
     project: Project | None = None
     looks: dict[Key, _Look] = field(default_factory=dict)
     troubles: dict[Key, Trouble] = field(default_factory=dict)
+    gains_seen: dict[str, Seen | None] = field(default_factory=dict)
     run_trees: RunTrees = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Gains:
+    """What is new in the files of gain residuals, and how far each was read, by run."""
+
+    progress: dict[str, GainProgress] = field(default_factory=dict)
+    residuals: list[GainResidual] = field(default_factory=list)
+    anew: set[str] = field(default_factory=set)
+    troubles: list[Trouble] = field(default_factory=list)
+    finished: bool = True
 
 
 class ScipionSource:
@@ -102,7 +117,7 @@ class ScipionSource:
         A set that cannot be read is a trouble of the reading; what was read of it before stays as it is.
         """
         memory = self._memory if cursor == self._cursor else _Memory()
-        number, progress = _parsed(cursor)
+        number, progress, gain_progress = _parsed(cursor)
         now = self._clock()
         project, news = self._project(memory, now)
         self._cursor, self._memory = None, memory
@@ -122,16 +137,20 @@ class ScipionSource:
             spans += found
             left -= sum(len(s.items) for s in found)
             finished = finished and (progress[key].ended or key in memory.troubles)
-        said = news or bool(spans)
+        gains = self._read_gains(memory, project.runs, gain_progress, now)
+        finished = finished and gains.finished
+        said = news or bool(spans) or gains.progress != gain_progress
         counts = {key: known.count for key, known in progress.items() if known.ended}
         done = sum(known.count for known in progress.values())
         result = Reading(
-            cursor=_written(number + 1, progress) if said else cursor,
+            cursor=_written(number + 1, progress, gains.progress) if said else cursor,
             session=project.session if said else None,
             runs=project.runs if said else None,
             outputs=with_sizes(project.outputs, counts) if said else None,
             spans=tuple(spans),
-            troubles=(*project.troubles, *memory.troubles.values(), *_strange(sets, progress)),
+            gains=tuple(gains.residuals),
+            gains_anew=frozenset(gains.anew),
+            troubles=(*project.troubles, *memory.troubles.values(), *_strange(sets, progress), *gains.troubles),
             finished=finished,
             done=done,
             total=max(done, sum(max(o.size or 0, counts.get((o.run, o.name), 0)) for o in sets)),
@@ -153,6 +172,29 @@ class ScipionSource:
             project.runs,
             project.outputs,
         )
+
+    def _read_gains(self, memory: _Memory, runs: Iterable[Run], known: Mapping[str, GainProgress], now: int) -> _Gains:
+        """Return what is new in every file of gain residuals."""
+        found = _Gains()
+        for run in filter(has_gains, runs):
+            before = known.get(run.run, GainProgress())
+            where = f"{run.working_dir}/{FILE}"
+            try:
+                news = read_gains(self._path, run, before, memory.gains_seen.get(run.run), now)
+            except SourceError as error:
+                found.progress[run.run] = before
+                found.troubles.append(Trouble(where=where, state=error.state, text=_said(error)))
+                continue
+            memory.gains_seen[run.run] = news.seen
+            if news.progress != GainProgress():
+                found.progress[run.run] = news.progress
+            found.residuals += news.residuals
+            found.finished = found.finished and news.finished
+            if news.anew:
+                found.anew.add(run.run)
+            if news.progress.strange:
+                found.troubles.append(Trouble(where=where, state=SourceMalformed.state, text=news.progress.strange))
+        return found
 
     def _read_set(
         self, memory: _Memory, output: Output, known: _Progress, most: int, now: int
@@ -176,13 +218,16 @@ class ScipionSource:
                 else:
                     spans = _without_tables(output, path, known, look, seen, now)
         except SourceError as error:
-            text = error.what if error.remedy is None else f"{error.what}. {error.remedy}"
-            memory.troubles[key] = Trouble(where=output.path, state=error.state, text=text)
+            memory.troubles[key] = Trouble(where=output.path, state=error.state, text=_said(error))
             return before, []
         memory.troubles.pop(key, None)
         look.seen = seen if seen.settled and known.ended else None
         memory.looks[key] = look
         return known, spans
+
+
+def _said(error: SourceError) -> str:
+    return error.what if error.remedy is None else f"{error.what}. {error.remedy}"
 
 
 def _unchanged(path: Path, found: Stamp | None, now: int) -> bool:
@@ -237,7 +282,16 @@ def _pages(items: ItemSet, known: _Progress, look: _Look, most: int) -> list[Spa
         page = items.page(known.at)
         if page.items or not was_ended:
             upto = None if page.complete else page.last
-            spans.append(Span(run=items.run, output=items.output, after=known.at, upto=upto, items=page.items))
+            spans.append(
+                Span(
+                    run=items.run,
+                    output=items.output,
+                    after=known.at,
+                    upto=upto,
+                    items=page.items,
+                    shifts=page.shifts,
+                )
+            )
         if page.last is not None:
             known.at = page.last
         known.count += len(page.items)
@@ -280,22 +334,31 @@ def _strange(sets: Sequence[Output], progress: dict[Key, _Progress]) -> list[Tro
     ]
 
 
-def _parsed(cursor: str) -> tuple[int, dict[Key, _Progress]]:
-    """Return the number and the progress in a cursor; of one that cannot be understood, the beginning."""
+def _parsed(cursor: str) -> tuple[int, dict[Key, _Progress], dict[str, GainProgress]]:
+    """Return the number and the progress in a cursor; of one that cannot be understood, the beginning.
+
+    Cursors of earlier versions say nothing of gain residuals.
+    """
     try:
         data = json.loads(cursor) if cursor else {}
         if data.get("version") != _VERSION:
-            return 0, {}
+            return 0, {}, {}
         sets = {}
         for run, name, inode, swept, at, count, ended, strange in data["sets"]:
             sets[str(run), str(name)] = _Progress(
                 int(inode), int(swept), int(at), int(count), bool(ended), str(strange)
             )
-        return int(data["number"]), sets
+        gains = {}
+        for run, inode, at, line, tail, strange in data.get("gains", ()):
+            gains[str(run)] = GainProgress(int(inode), int(at), int(line), int(tail), str(strange))
+        return int(data["number"]), sets, gains
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
-        return 0, {}
+        return 0, {}, {}
 
 
-def _written(number: int, progress: dict[Key, _Progress]) -> str:
-    sets = [[*key, *astuple(known)] for key, known in progress.items()]
-    return json.dumps({"version": _VERSION, "number": number, "sets": sets}, separators=(",", ":"))
+def _written(number: int, progress: Mapping[Key, _Progress], gains: Mapping[str, GainProgress]) -> str:
+    data: dict[str, Any] = {"version": _VERSION, "number": number}
+    data["sets"] = [[*key, *astuple(known)] for key, known in progress.items()]
+    if gains:
+        data["gains"] = [[run, *astuple(known)] for run, known in gains.items()]
+    return json.dumps(data, separators=(",", ":"))

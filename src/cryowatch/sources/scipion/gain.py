@@ -1,0 +1,201 @@
+"""What runs of XmippProtMovieGain say of each movie's gain, in `summaryForMonitor.txt`: one line a movie.
+
+`movie_000001_residual: 0.016680 0.976350 1.028174 17.423561` is a name, then of the residual gain the standard
+deviation, the 2.5 and the 97.5 percentile, and the maximum.
+
+Lines are only appended, so the file is read on from where the last reading ended; a last line without its end is left
+for the next one.  A file that is another one, is shorter, or does not hold before that place what it held, was
+rewritten and is read anew.  The lines have no times: a movie's is that of the residual's own image beside it
+(`extra/…_residual_gain.xmp`), which is written just before the line, or else that of the file when the line was read.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryowatch.errors import SourceGone, SourceMalformed
+from cryowatch.model import GainResidual, Run
+from cryowatch.sources.scipion.database import SETTLED_NS, denied_or_gone
+
+PROTOCOL = "XmippProtMovieGain"
+FILE = "summaryForMonitor.txt"
+MOST_BYTES = 1 << 18
+"""How much of one file is read at a time."""
+
+_TAIL = 80
+_NUMBER = rb"([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|nan|inf))"
+_LINE = re.compile(rb"\s*([^\s:][^:]{0,199}):\s+" + rb"\s+".join([_NUMBER] * 4) + rb"\s*")
+_PLAIN = re.compile(r"[\w-][\w.-]*", re.ASCII)
+_SUFFIX = "_residual"
+_OUTSIDE = "lies outside the project and is not read"
+
+
+@dataclass(frozen=True, slots=True)
+class GainProgress:
+    """How far a file was read: up to byte `at`, after line number `line`; `tail` is a checksum of what lies before.
+
+    `strange` says which line was none, in words.
+    """
+
+    inode: int = 0
+    at: int = 0
+    line: int = 0
+    tail: int = 0
+    strange: str = ""
+
+
+Seen = tuple[int, int, int]
+"""A file's inode, size and time, where nothing more is to come without a change of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainNews:
+    """What is new in a file; `anew` where it was read from its beginning, `finished` where there is no more now."""
+
+    progress: GainProgress
+    residuals: tuple[GainResidual, ...] = ()
+    anew: bool = False
+    finished: bool = True
+    seen: Seen | None = None
+
+
+def has_gains(run: Run) -> bool:
+    """Return whether a run is one that writes such a file."""
+    return run.class_name == PROTOCOL and bool(run.working_dir)
+
+
+def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, now: int) -> GainNews:
+    """Return what is new in a run's file; raises a `SourceError`.  A file that was never there is no error."""
+    folder = project / _inside(project, run.working_dir)
+    path = folder / FILE
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        if known.line:
+            raise SourceGone("is not there any more", where=path, remedy="What was read before is kept") from None
+        return GainNews(progress=known)
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    present = (found.st_ino, found.st_size, found.st_mtime_ns)
+    if seen == present:
+        return GainNews(progress=known, seen=seen)
+    anew = not known.at
+    with _opened(project, path) as descriptor:
+        inode = os.fstat(descriptor).st_ino
+        if not anew and (known.inode != inode or known.tail != _checksum(descriptor, known.at)):
+            known, anew = GainProgress(), True
+        progress, lines, finished = _lines(descriptor, replace(known, inode=inode))
+    residuals, strange = _residuals(run.run, lines, folder, found.st_mtime_ns)
+    settled = finished and now - found.st_mtime_ns > SETTLED_NS
+    return GainNews(
+        progress=replace(progress, strange=progress.strange or strange),
+        residuals=residuals,
+        anew=anew,
+        finished=finished,
+        seen=present if settled else None,
+    )
+
+
+def _inside(project: Path, working_dir: str) -> str:
+    """Return a run's working folder, which its database names, if that can lie in the project."""
+    parts = Path(working_dir).parts
+    if "\0" in working_dir or ".." in parts or Path(working_dir).is_absolute():
+        raise SourceMalformed(_OUTSIDE, where=project / FILE)
+    return working_dir
+
+
+@contextmanager
+def _opened(project: Path, path: Path) -> Iterator[int]:
+    """Open a regular file that lies in the project, links followed; yields its descriptor."""
+    outside = SourceMalformed(_OUTSIDE, where=path)
+    try:
+        if not path.parent.resolve(strict=True).is_relative_to(project.resolve()) or path.is_symlink():
+            raise outside
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except RuntimeError as error:  # a link that leads to itself
+        raise outside from error
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SourceMalformed("is not a file", where=path)
+        yield descriptor
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _checksum(descriptor: int, at: int) -> int:
+    """Return a checksum of the last bytes before a place."""
+    start = max(0, at - _TAIL)
+    return zlib.crc32(os.pread(descriptor, at - start, start))
+
+
+def _lines(descriptor: int, known: GainProgress) -> tuple[GainProgress, list[tuple[int, bytes]], bool]:
+    """Return the progress after the next complete lines, these with their numbers, and whether there is no more."""
+    data = os.pread(descriptor, MOST_BYTES, known.at)
+    whole = data[: data.rfind(b"\n") + 1]
+    full = len(data) == MOST_BYTES
+    if not whole:
+        strange = f"line {known.line + 1} is too long to be one of {PROTOCOL}" if full else known.strange
+        return replace(known, strange=strange), [], True
+    lines = list(enumerate(whole.split(b"\n")[:-1], known.line + 1))
+    at = known.at + len(whole)
+    return replace(known, at=at, line=lines[-1][0], tail=_checksum(descriptor, at)), lines, not full
+
+
+def _residuals(
+    run: str, lines: Iterable[tuple[int, bytes]], folder: Path, modified: int
+) -> tuple[tuple[GainResidual, ...], str]:
+    """Return what the lines say, and which of them says nothing, in words; empty lines are left out."""
+    found = []
+    strange = ""
+    for number, line in lines:
+        matched = _LINE.fullmatch(line)
+        if matched is None:
+            if line.strip() and not strange:
+                strange = f"line {number} is not as {PROTOCOL} writes it and is left out"
+            continue
+        name = matched[1].decode("utf-8", "replace").strip()
+        stddev, low, high, most = (float(value) for value in matched.groups()[1:])
+        found.append(
+            GainResidual(
+                run=run,
+                item=number,
+                movie=name.removesuffix(_SUFFIX),
+                time=_time(folder, name, modified),
+                stddev=stddev if math.isfinite(stddev) and stddev >= 0 else None,
+                ratio1=_ratio(high, low),
+                ratio2=_ratio(most, high),
+            )
+        )
+    return tuple(found), strange
+
+
+def _ratio(above: float, below: float) -> float | None:
+    """Return a ratio of two gains; None where one is no number, or where the lower is not above zero."""
+    if not (math.isfinite(above) and math.isfinite(below)) or below <= 0:
+        return None
+    ratio = above / below
+    return ratio if math.isfinite(ratio) else None
+
+
+def _time(folder: Path, name: str, modified: int) -> int:
+    """Return when a movie's residual was written; `modified` is the time of the file that names it."""
+    if _PLAIN.fullmatch(name):
+        try:
+            image = (folder / "extra" / f"{name}_gain.xmp").lstat()
+        except OSError:
+            return modified
+        if stat.S_ISREG(image.st_mode):
+            return min(image.st_mtime_ns, modified)
+    return modified

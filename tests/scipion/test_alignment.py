@@ -1,0 +1,35 @@
+"""Shifts that the framework stored with its movies are kept as its API says them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.projects import MOVIES, Watched, genuine
+from tests.scipion.framework import PYTHON, environment
+
+pytestmark = [pytest.mark.scipion, pytest.mark.timeout(120)]
+
+
+def test_the_shifts_of_genuine_aligned_movies_are_stored_as_the_api_says_them(tmp_path: Path) -> None:
+    project = genuine(tmp_path)
+    script = Path(__file__).parent / "aligned.py"
+    file, aligned = project / MOVIES, project / MOVIES.replace("movies", "aligned")
+    run = subprocess.run(
+        [PYTHON, script, file, aligned], cwd=project, env=environment(), capture_output=True, check=True, timeout=60
+    )
+    aligned.replace(file)
+    watched = Watched(project, tmp_path / "data")
+    watched.look()
+    said = json.loads(run.stdout.splitlines()[-1])
+    assert len(said) == 8
+    for name, axes in said.items():
+        stored = watched.store.reader().shifts(watched.watch.session, name)
+        assert stored is not None
+        for kept, axis in zip(stored, axes, strict=True):
+            assert kept == pytest.approx(axis, abs=5.1e-4)
+    assert watched.troubles() == []
+    watched.close()
