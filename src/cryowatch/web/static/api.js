@@ -5,9 +5,16 @@ export async function get(path, query = {}, options = {}) {
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
   }
+  return answered(url, { headers: { Accept: "application/json" }, ...options });
+}
+
+export const post = (path, content) =>
+  answered(path, { method: "POST", headers: { Accept: "application/json", "Content-Type": "application/json" }, body: JSON.stringify(content) });
+
+async function answered(url, options) {
   let answer;
   try {
-    answer = await fetch(url, { headers: { Accept: "application/json" }, ...options });
+    answer = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("cryowatch cannot be reached");

@@ -1,6 +1,7 @@
 // A point for each micrograph: over time, or one value against another. A click opens the micrograph.
 
 import { Chart, colours, limitLines, timeAxis, valueAxis, zoomTool } from "./chart.js";
+import { Marks } from "./chart-marks.js";
 import { open } from "./enlarge.js";
 import { moment, number, quantity } from "./format.js";
 
@@ -14,6 +15,7 @@ export class Points {
     this.overTime = described.kind === "timeseries";
     this.chart = new Chart(body, () => this.draw());
     if (this.overTime) this.chart.zoomable(view);
+    this.marks = this.overTime ? new Marks(described, view, () => this.draw()) : null;
     const surface = this.chart.chart.getZr();
     surface.on("mousemove", (event) => this.hover(event));
     surface.on("globalout", () => this.chart.hideTip());
@@ -27,6 +29,7 @@ export class Points {
   }
 
   dispose() {
+    this.marks?.dispose();
     this.chart.dispose();
   }
 
@@ -68,14 +71,15 @@ export class Points {
     const large = count > 4000;
     const size = large ? 3 : count > 800 ? 4 : 5;
     const series = this.overTime ? this.timeSeries(c, limits, large, size) : this.scatter(c, limits, large, size);
-    const shape = `${series.map((s) => s.name)} ${large} ${size} ${JSON.stringify(limits)}`;
+    const shape = `${series.map((s) => s.name)} ${large} ${size} ${JSON.stringify(limits)} ${this.marks?.key()}`;
     const same = pointsAlone && this.drawn === shape;
     this.drawn = shape;
-    const extent = count ? this.columns[count - 1][1] - this.columns[0][1] : 0;
+    const [first, last] = [this.columns[0]?.[1], this.columns[count - 1]?.[1]];
+    const axis = this.overTime ? timeAxis(c, this.view, count ? last - first : 0, first) : null;
+    if (this.marks && count) series[0].markArea = this.marks.area(c, axis, first, last);
     const [x] = this.meta;
     if (same) {
-      const axis = this.overTime ? { xAxis: timeAxis(c, this.view, extent, this.columns[0]?.[1]) } : {};
-      this.chart.chart.setOption({ ...axis, series: series.map(({ data }) => ({ data })) });
+      this.chart.chart.setOption({ ...(axis ? { xAxis: axis } : {}), series: series.map(({ data, markArea }) => ({ data, ...(markArea ? { markArea } : {}) })) });
       this.note(this.summary());
       return;
     }
@@ -83,8 +87,7 @@ export class Points {
       toolbox: this.overTime ? zoomTool : undefined,
       legend: this.overTime && this.meta.length > 1 ? { top: 0, right: 8, icon: "circle", itemWidth: 8, itemHeight: 8, textStyle: { color: c.muted } } : undefined,
       grid: { left: 8, right: 24, top: this.overTime && this.meta.length > 1 ? 28 : 16, bottom: this.overTime ? 8 : 24, containLabel: true },
-      xAxis: this.overTime ? timeAxis(c, this.view, extent, this.columns[0]?.[1])
-        : valueAxis(c, { name: `${x.label} (${x.unit})`, nameLocation: "middle", nameGap: 24, nameTextStyle: { color: c.muted } }),
+      xAxis: axis ?? valueAxis(c, { name: `${x.label} (${x.unit})`, nameLocation: "middle", nameGap: 24, nameTextStyle: { color: c.muted } }),
       yAxis: valueAxis(c),
       series,
     });
@@ -131,12 +134,12 @@ export class Points {
   hover(event) {
     const found = this.nearest(event);
     this.chart.box.style.cursor = found && this.described.clickable ? "pointer" : "default";
-    if (!found) {
-      this.chart.hideTip();
-      return;
-    }
-    const values = this.meta.map((meta, k) => `${meta.label}: ${quantity(found.values[k], meta.unit, meta.decimals)}`);
-    this.chart.showTip(event.offsetX, event.offsetY, [...values, moment(found.time)]);
+    const inside = this.columns?.length && this.chart.chart.containPixel("grid", [event.offsetX, event.offsetY]);
+    const alerts = this.marks && inside ? this.marks.at(this.chart.chart, event.offsetX) : [];
+    const values = found ? this.meta.map((meta, k) => `${meta.label}: ${quantity(found.values[k], meta.unit, meta.decimals)}`) : [];
+    const lines = [...values, ...(found ? [moment(found.time)] : []), ...alerts];
+    if (lines.length) this.chart.showTip(event.offsetX, event.offsetY, lines);
+    else this.chart.hideTip();
   }
 
   // The point within reach of the pointer, found by time where there is a time axis.

@@ -13,6 +13,7 @@ export function colours() {
   return {
     text: value("text"), muted: value("muted"), line: value("line"), strong: value("strong"), card: value("card"), accent: value("accent"),
     series: [1, 2, 3, 4, 5, 6].map((i) => value(`series-${i}`)), outside: value("outside"), heat: [0, 1, 2, 3].map((i) => value(`heat-${i}`)),
+    signs: { critical: value("bad"), warning: value("warn"), info: value("accent") },
     font: style.fontFamily,
   };
 }

@@ -1,10 +1,12 @@
 // One dashboard of one session: its definition becomes panels, their data is asked for and kept up to date.
 
+import { AlertList } from "./alert-list.js";
+import { Alerts } from "./alerts.js";
 import { get, sessionPath } from "./api.js";
 import { byId } from "./dom.js";
 import { openFromAddress } from "./enlarge.js";
 import { listen } from "./events.js";
-import { showHeader, tick } from "./heading.js";
+import { showAlerts, showHeader, tick } from "./heading.js";
 import { Panel } from "./panel.js";
 import { Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
@@ -17,9 +19,13 @@ let generation = null;
 let pending = null;
 let working = false;
 let rested = 0;
+let peeking = null;
 
 // After panels that are computed anew each time, a pause of so many times as long as they took.
 const REST = 8;
+
+// After a change, until a page that nobody looks at asks for its alerts.
+const PEEK = 5000;
 
 // Panels within a screen's reach are loaded once; those in sight are kept up to date.
 const near = new IntersectionObserver((entries) => {
@@ -40,7 +46,13 @@ const sight = new IntersectionObserver((entries) => {
 async function start() {
   const definition = await get(sessionPath(session, "dashboards", dashboard), view.variables());
   view.define(definition);
+  view.alerts = new Alerts(view);
+  view.alerts.addEventListener("change", () => showAlerts(view));
   for (const described of definition.panels) {
+    if (described.record === "alert" && described.width === 12) {
+      new AlertList(view, byId("alerts"));
+      continue;
+    }
     const panel = new Panel(described, view);
     panels.set(described.id, panel);
     place.append(panel.node);
@@ -59,6 +71,7 @@ async function start() {
 async function showSession() {
   view.session = await get(sessionPath(session));
   showHeader(view);
+  await view.alerts.follow(view.session.alerts.head);
 }
 
 function reload() {
@@ -70,7 +83,16 @@ function reload() {
 
 function changed(change) {
   for (const panel of panels.values()) panel.stale = true;
-  if (!document.hidden) schedule(change ? 400 : 0);
+  if (document.hidden) peek();
+  else schedule(change ? 400 : 0);
+}
+
+// The title of a page behind others tells of alerts all the same.
+function peek() {
+  peeking ??= setTimeout(() => {
+    peeking = null;
+    if (document.hidden) view.alerts.refresh().catch(() => {});
+  }, PEEK);
 }
 
 function schedule(wait) {

@@ -1,5 +1,6 @@
 // The page's heading: how the session is, how old its newest item, and what is wrong with its source.
 
+import { showBadge, titled } from "./alerts.js";
 import { showDeliveries } from "./deliveries.js";
 import { byId, el } from "./dom.js";
 import { age, clock, moment, status } from "./format.js";
@@ -23,7 +24,13 @@ export function showHeader(view) {
   showAge(session);
   showState(session.state);
   showDeliveries(session.deliveries);
-  document.title = `${session.name} · ${view.definition.title} · cryowatch`;
+  showAlerts(view);
+}
+
+export function showAlerts(view) {
+  const { active } = view.alerts;
+  showBadge(byId("alarm"), active, `/s/${encodeURIComponent(view.id)}/summary#alerts`);
+  document.title = titled(active.length, `${view.session.name} · ${view.definition.title} · cryowatch`);
 }
 
 function showAge(session) {

@@ -1,5 +1,6 @@
 // The page of all sessions.
 
+import { strip, titled } from "./alerts.js";
 import { get } from "./api.js";
 import { byId, el } from "./dom.js";
 import { listen } from "./events.js";
@@ -21,6 +22,8 @@ async function refresh() {
   }
   byId("host").textContent = found.host;
   showDeliveries(found.deliveries);
+  const active = new Set(found.sessions.flatMap((session) => session.alerts.active.map((alert) => alert.id)));
+  document.title = titled(active.size, "Sessions · cryowatch");
   byId("none").hidden = found.sessions.length > 0;
   const place = byId("sessions");
   const ordered = found.sessions.sort((a, b) => (b.newest.time ?? b.created ?? 0) - (a.newest.time ?? a.created ?? 0));
@@ -68,6 +71,7 @@ function card(session) {
         el("span", { class: `pill ${kind}`, text: word }),
         el("span", { class: "muted", title: moment(newest.time), text: newest.time ? `newest ${age(newest.time)}` : "waiting for the first movie" }),
         rate && el("span", { class: "muted", text: rate })),
+      strip(session.alerts.active),
       el("div", { class: "figures" }, ...figures.map(([value, label]) => el("div", {}, el("b", { text: value }), el("span", { text: label })))),
       bad && el("p", { class: "trouble", text: session.state.text })));
 }
