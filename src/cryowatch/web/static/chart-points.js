@@ -71,7 +71,7 @@ export class Points {
     const large = count > 4000;
     const size = large ? 3 : count > 800 ? 4 : 5;
     const series = this.overTime ? this.timeSeries(c, limits, large, size) : this.scatter(c, limits, large, size);
-    const shape = `${series.map((s) => s.name)} ${large} ${size} ${JSON.stringify(limits)} ${this.marks?.key()}`;
+    const shape = `${series.map((s) => [s.name, s.large])} ${large} ${size} ${JSON.stringify(limits)} ${this.marks?.key()}`;
     const same = pointsAlone && this.drawn === shape;
     this.drawn = shape;
     const [first, last] = [this.columns[0]?.[1], this.columns[count - 1]?.[1]];
@@ -95,6 +95,7 @@ export class Points {
     this.note(this.summary());
   }
 
+  // ECharts cannot draw a large series of no points.
   timeSeries(c, limits, large, size) {
     const series = [];
     this.meta.forEach((meta, k) => {
@@ -107,8 +108,8 @@ export class Points {
         (isOutside(value, limit) ? outside : inside).push(row[1], value);
       }
       const shared = { type: "scatter", large, largeThreshold: 0, progressive: 0, symbolSize: size, silent: true };
-      series.push({ ...shared, name: meta.label, data: Float64Array.from(inside), itemStyle: { color: c.series[k], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", meta.unit, meta.decimals) : undefined });
-      if (limit) series.push({ ...shared, name: meta.label, data: Float64Array.from(outside), symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } });
+      series.push({ ...shared, name: meta.label, data: Float64Array.from(inside), large: large && inside.length > 0, itemStyle: { color: c.series[k], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", meta.unit, meta.decimals) : undefined });
+      if (limit) series.push({ ...shared, name: meta.label, data: Float64Array.from(outside), large: large && outside.length > 0, symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } });
     });
     return series;
   }
@@ -120,8 +121,8 @@ export class Points {
     const shared = { type: "scatter", large, largeThreshold: 0, progressive: 0, symbolSize: size, silent: true };
     const [x, y] = this.meta;
     return [
-      { ...shared, name: x.label, data: Float64Array.from(split[0]), itemStyle: { color: c.series[0], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", y.unit, y.decimals) : undefined },
-      { ...shared, name: "outside", data: Float64Array.from(split[1]), symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } },
+      { ...shared, name: x.label, data: Float64Array.from(split[0]), large: large && split[0].length > 0, itemStyle: { color: c.series[0], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", y.unit, y.decimals) : undefined },
+      { ...shared, name: "outside", data: Float64Array.from(split[1]), large: large && split[1].length > 0, symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } },
     ];
   }
 
