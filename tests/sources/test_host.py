@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,9 +13,20 @@ import pytest
 
 from cryowatch.model import DeviceSample, HostSample
 from cryowatch.sources.host import HostSource
+from cryowatch.sources.host.gpus import Gpus
 
 SECOND = 10**9
 Counters = Mapping[str, tuple[int, int]]
+
+
+class NoGpus(Gpus):
+    """A machine without GPUs that says nothing of it."""
+
+    def read(self) -> tuple[DeviceSample, ...]:
+        return ()
+
+
+NO_GPUS = NoGpus()
 
 
 class Machine:
@@ -28,12 +40,12 @@ class Machine:
         monkeypatch.setattr(psutil, "disk_io_counters", self._disks)
         blocks = [Path(f"/sys/block/{name}") for name in ("sda", "nvme0n1", "loop0", "dm-0", "md0", "sr0")]
         monkeypatch.setattr(Path, "iterdir", lambda folder: iter(blocks))
-        self.source = HostSource("gpu1", clock=lambda: self.now)
+        self.source = HostSource("gpu1", clock=lambda: self.now, gpus=NO_GPUS)
 
-    def _networks(self, *, pernic: bool) -> dict[str, SimpleNamespace]:
+    def _networks(self, *, pernic: bool, nowrap: bool) -> dict[str, SimpleNamespace]:
         return {name: SimpleNamespace(bytes_sent=a, bytes_recv=b) for name, (a, b) in self.networks.items()}
 
-    def _disks(self, *, perdisk: bool) -> dict[str, SimpleNamespace] | None:
+    def _disks(self, *, perdisk: bool, nowrap: bool) -> dict[str, SimpleNamespace] | None:
         if self.disks is None:
             return None
         return {name: SimpleNamespace(read_bytes=a, write_bytes=b) for name, (a, b) in self.disks.items()}
@@ -53,13 +65,23 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(monkeypatch)
 
 
+def later(take: Callable[[], HostSample], wanted: Callable[[HostSample], bool]) -> HostSample:
+    """Return the first sample that holds what is wanted."""
+    for _ in range(200):
+        sample = take()
+        if wanted(sample):
+            return sample
+        time.sleep(0.02)
+    raise AssertionError("what is wanted never came")
+
+
 def devices(sample: HostSample, kind: str) -> dict[str, DeviceSample]:
     return {d.device: d for d in sample.devices if d.kind == kind}
 
 
 def test_this_machine_is_sampled_plausibly(tmp_path: Path) -> None:
-    source = HostSource("gpu1")
-    first, second = source.sample([tmp_path]), source.sample([tmp_path])
+    source = HostSource("gpu1", gpus=NO_GPUS)
+    first, second = source.sample([tmp_path]), later(lambda: source.sample([tmp_path]), lambda s: s.cpu is not None)
     assert first.host == "gpu1"
     assert first.cpu is None, "there is no share of nothing"
     assert second.cpu is not None
@@ -76,8 +98,10 @@ def test_this_machine_is_sampled_plausibly(tmp_path: Path) -> None:
 
 def test_each_file_system_among_the_paths_is_told_of_once(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
-    sample = HostSource("gpu1").sample([tmp_path, tmp_path / "project", tmp_path / "gone"])
-    (told,) = sample.devices
+    source = HostSource("gpu1", gpus=NO_GPUS)
+    paths = [tmp_path, tmp_path / "project", tmp_path / "gone"]
+    sample = later(lambda: source.sample(paths), lambda s: bool(s.devices))
+    (told,) = (device for device in sample.devices if device.kind == "filesystem")
     where = Path(told.device)
     assert told.kind == "filesystem"
     assert tmp_path.is_relative_to(where)

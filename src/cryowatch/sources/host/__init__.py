@@ -1,0 +1,5 @@
+"""The machine that the agent runs on: its load, networks, disks, file systems and GPUs."""
+
+from cryowatch.sources.host.source import HostSource
+
+__all__ = ["HostSource"]

@@ -1,0 +1,58 @@
+"""When a file system will be full, by the trend of its free space.
+
+The slope is the median of the slopes between all pairs of points of the last hour (Theil 1950, Sen 1968), so that a few
+odd points, and one large copy that is over, do not matter.  What was before somebody freed space, or resized the file
+system, does not count.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from statistics import median
+
+WINDOW = 3600.0
+EVERY = 60.0
+LEAST = 600.0
+"""For how many seconds the free space has to be known."""
+
+FARTHEST = 30 * 86_400.0
+"""In how many seconds at most; what is farther away is not told, as an hour's trend cannot."""
+
+_FREED = 0.005
+_MOST_RISING = 0.25
+
+
+class Trend:
+    """The free space of one file system over the last hour, a point a minute."""
+
+    def __init__(self) -> None:
+        self._points: list[tuple[float, float]] = []
+        self._total = 0.0
+        self._slope = 0.0
+
+    def full_in(self, now: float, free: float, total: float) -> float | None:
+        """Return in how many seconds nothing will be free; `now` in s, `free` and `total` in bytes.
+
+        None where the free space does not clearly shrink, or where too little is known of it.
+        """
+        last = self._points[-1] if self._points else (now, free)
+        if total != self._total or now < last[0] or free - last[1] > _FREED * total:
+            self._points = []
+            self._total = total
+            self._slope = 0.0
+        if not self._points or now - self._points[-1][0] >= EVERY:
+            self._points = [(time, value) for time, value in self._points if now - time <= WINDOW]
+            self._points.append((now, free))
+            self._slope = self._fitted()
+        if self._slope >= 0:
+            return None
+        seconds = free / -self._slope
+        return seconds if seconds <= FARTHEST else None
+
+    def _fitted(self) -> float:
+        """Return the slope in bytes per second; 0 where it is not clearly a fall."""
+        if self._points[-1][0] - self._points[0][0] < LEAST:
+            return 0.0
+        slopes = [(b - a) / (after - before) for (before, a), (after, b) in combinations(self._points, 2)]
+        rising = sum(slope > 0 for slope in slopes)
+        return min(0.0, median(slopes)) if rising <= _MOST_RISING * len(slopes) else 0.0
