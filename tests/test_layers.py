@@ -30,6 +30,7 @@ LAYERS = {
     "demo": WIRING,
     "sinks": OUTPUTS,
     "alerts": OUTPUTS,
+    "notices": OUTPUTS,
     "reports": OUTPUTS,
     "influx_server": OUTPUTS,
     "influx_setup": OUTPUTS,

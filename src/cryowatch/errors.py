@@ -19,6 +19,7 @@
     ├── SinkError              what the store holds cannot be delivered now; nothing is dropped
     │   ├── SinkAway               the server is away or busy: try again soon
     │   └── SinkRefused            it refuses: a person has to see to it
+    │       └── MessageRefused         it refuses this one message, and may take another
     ├── ReportError            a report cannot be made or written
     ├── ServerError            InfluxDB or Grafana cannot be reached, refuses, or is not of the kind that was expected
     └── ImageError             an image cannot be shown
@@ -125,6 +126,10 @@ class SinkAway(SinkError):
 
 class SinkRefused(SinkError):
     """The server refuses, and will until a person changes something."""
+
+
+class MessageRefused(SinkRefused):
+    """The server takes messages, but not this one: too large, or with words that it does not like."""
 
 
 class ReportError(CryowatchError):

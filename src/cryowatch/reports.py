@@ -17,7 +17,7 @@ from cryowatch.store.writer import FILE_NAME
 
 _HEALTHY = ("ok", "busy")
 _DAY = 86_400 * 10**9
-_WAITING = {"images": "micrographs", "report": "reports"}
+_WAITING = {"images": "micrographs", "report": "reports", "notices": "notices"}
 """What those who follow the store are behind with, by the first word of their names; else changes."""
 _ONE_LINE = 10_000
 """Columns for what is no terminal, so that each session stays on its line."""

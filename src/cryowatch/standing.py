@@ -47,11 +47,13 @@ class Standing:
         longest: float = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(self._failures, 10))
         return max(SHORTEST_WAIT, longest * (0.5 + self.chance() / 2))
 
-    def succeeded(self, now: int) -> None:
-        """Take note that all went well at a time (UTC ns)."""
-        if self.problem:
+    def succeeded(self, now: int, *, complaint: str = "") -> None:
+        """Take note that all went well at a time (UTC ns), or nearly: of a `complaint` a person has to know."""
+        if complaint and complaint != self.problem:
+            log.warning("%s", complaint)
+        elif self.problem and not complaint:
             log.info("%s: takes what it is sent again", self.where)
         self._failures = 0
-        self.problem = ""
-        self.needs_person = False
+        self.problem = complaint
+        self.needs_person = bool(complaint)
         self.last_success = now

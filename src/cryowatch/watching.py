@@ -27,7 +27,7 @@ from cryowatch.agent import Agent
 from cryowatch.ahead import Ahead
 from cryowatch.alerts.rules import rules_of
 from cryowatch.alerts.watcher import Alarms
-from cryowatch.config import Images, Influx, Report, Settings, Web, at_home, load
+from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, Web, at_home, load
 from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.facility import dashboards_of, logo_of
@@ -179,6 +179,8 @@ def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, 
 
 
 def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[Path], *, pages: bool = False) -> Agent:
+    from cryowatch.notices.channels import notifiers_of  # noqa: PLC0415
+
     deliveries = _deliveries(chosen, store)
     agent = Agent(
         store,
@@ -188,7 +190,12 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
         keep_days=chosen.host.keep_days,
         zone=chosen.zone,
         ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,
-        followers=[*_publishers(chosen, store, images, deliveries), *deliveries, *_reports(chosen, store, images)],
+        followers=[
+            *_publishers(chosen, store, images, deliveries),
+            *deliveries,
+            *_reports(chosen, store, images),
+            *notifiers_of(chosen, store, images),
+        ],
     )
     if chosen.alerts.enabled:
         alarms = Alarms(
@@ -327,7 +334,8 @@ def load_demo(data_dir: Path, port: int) -> Settings:
     """Return the settings of a demo: its own data, its own port, and nothing goes to anybody else."""
     found = settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
     images = found.images.model_copy(update={"publish": ""})
-    return found.model_copy(update={"influx": Influx(), "images": images, "report": Report()})
+    nobody = {"mail": Mail(), "webhooks": {}, "apprise": AppriseServices()}
+    return found.model_copy(update={"influx": Influx(), "images": images, "report": Report(), **nobody})
 
 
 def _has_screen() -> bool:

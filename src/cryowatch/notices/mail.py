@@ -1,0 +1,215 @@
+"""Mail over SMTP: plain text and HTML, with pictures where there are any.
+
+What each answer means is decided here and nowhere else:
+
+- refused and reset connections, time-outs, names that are not found, 4xx: away for now.
+- A certificate that cannot be verified, no STARTTLS where it was asked for, a refused account or sender, or every
+  recipient refused: a person is needed.
+- Some recipients refused: the others have it, and a line says who has not.
+- 552, or 5xx after the text: this message is refused, another may be taken.
+
+Where STARTTLS is asked for, nothing is said before the line is protected, and nothing at all where it cannot be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, getaddresses, parseaddr
+from pathlib import Path
+from typing import Any, Literal
+
+from cryowatch import __version__
+from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
+from cryowatch.images import Rendered
+from cryowatch.model import Severity
+from cryowatch.notices import html
+from cryowatch.notices.message import Message, cut
+
+TIMEOUT_SECONDS = 20.0
+PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}
+_TOO_LARGE = 552
+_NEEDS_ACCOUNT = 530
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailServer:
+    """Where mail is handed over, and as whom; the password is never shown."""
+
+    host: str
+    port: int = 0
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: Path | None = None
+
+
+class Mail:
+    """Sends messages to some addresses through one server; each in a connection of its own."""
+
+    name = "mail"
+    pictured = True
+
+    def __init__(
+        self,
+        server: MailServer,
+        *,
+        sender: str,
+        to: Sequence[str],
+        severity: Severity = Severity.WARNING,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self.severity = severity
+        self._server = server
+        self._sender = sender
+        self._to = tuple(to)
+        self._timeout = timeout
+        self._port = server.port or PORTS[server.security]
+        self._tls = _context(server) if server.security != "none" else None
+
+    @property
+    def where(self) -> str:
+        """The server, for people."""
+        return f"mail through {self._server.host}:{self._port}"
+
+    def send(self, message: Message, pictures: Mapping[int, Rendered]) -> str:
+        """Hand a message over; see `Channel`."""
+        addresses = [address for _, address in getaddresses(self._to)]
+        whole = self.written(message, pictures).as_bytes(policy=SMTP)
+        refused = self._mapped(lambda: self._hand_over(addresses, whole))
+        if not refused:
+            return ""
+        answers = "; ".join(f"{address}: {_said(code, text)}" for address, (code, text) in refused.items())
+        return f"{self.where}: not everybody gets mail, the others do: {cut(answers, _LONGEST)}. Check mail.to"
+
+    def written(self, message: Message, pictures: Mapping[int, Rendered]) -> EmailMessage:
+        """Return a message as mail."""
+        mail = EmailMessage(policy=SMTP)
+        domain = parseaddr(self._sender)[1].rpartition("@")[2]
+        mail["From"] = self._sender
+        mail["To"] = ", ".join(self._to)
+        mail["Subject"] = message.subject
+        mail["Date"] = format_datetime(datetime.fromtimestamp(message.time / 10**9, message.context.zone).astimezone())
+        mail["Message-ID"] = f"<{message.id}@{domain}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail["X-Auto-Response-Suppress"] = "All"
+        mail["X-Mailer"] = f"cryowatch {__version__}"
+        if message.severity is Severity.CRITICAL:
+            mail["Importance"] = "high"
+            mail["X-Priority"] = "1"
+        mail.set_content(message.plain)
+        ids = {session: f"{message.id}.{session}@{domain}" for session in pictures}
+        mail.add_alternative(html.render(message, ids), subtype="html")
+        body: Any = mail.get_payload(1)
+        for session, picture in pictures.items():
+            main, _, sub = picture.media_type.partition("/")
+            body.add_related(picture.data, main, sub, cid=f"<{ids[session]}>", disposition="inline")
+        return mail
+
+    def _hand_over(self, addresses: Sequence[str], whole: bytes) -> dict[str, tuple[int, bytes]]:
+        """Return who was refused, with the server's answers; some were not."""
+        server, port = self._server, self._port
+        connection: smtplib.SMTP
+        if server.security == "tls":
+            connection = smtplib.SMTP_SSL(server.host, port, timeout=self._timeout, context=self._tls)
+        else:
+            connection = smtplib.SMTP(server.host, port, timeout=self._timeout)
+        try:
+            if server.security == "starttls":
+                connection.starttls(context=self._tls)
+            if server.username:
+                connection.login(server.username, server.password)
+            refused = connection.sendmail(parseaddr(self._sender)[1], addresses, whole)
+            with contextlib.suppress(smtplib.SMTPException, OSError):  # it has been accepted already
+                connection.quit()
+        finally:
+            connection.close()
+        return refused
+
+    def _mapped(self, work: Callable[[], dict[str, tuple[int, bytes]]]) -> dict[str, tuple[int, bytes]]:
+        """Return what work returns; raises a `SinkError` where it does not come to that."""
+        try:
+            return work()
+        except smtplib.SMTPRecipientsRefused as error:
+            raise self._nobody(error.recipients) from None
+        except smtplib.SMTPResponseException as error:
+            raise self._answered(error) from None
+        except smtplib.SMTPServerDisconnected as error:
+            hung = isinstance(error.__context__, TimeoutError)
+            what = f"does not answer within {self._timeout:g} s" if hung else "ended the connection"
+            raise SinkAway(what, where=self.where) from None
+        except smtplib.SMTPNotSupportedError as error:
+            raise self._unable(error) from None
+        except smtplib.SMTPException as error:
+            raise SinkRefused(f"offers no way to log in that fits: {error}", where=self.where) from None
+        except ssl.SSLCertVerificationError as error:
+            raise SinkRefused(
+                f"its certificate cannot be verified: {error.verify_message}",
+                where=self.where,
+                remedy="Name the certificate of its CA as mail.ca_file, and the server as its certificate does",
+            ) from None
+        except ssl.SSLError as error:
+            raise SinkRefused(
+                f"speaks no TLS that fits: {error.reason}",
+                where=self.where,
+                remedy="Check mail.port and mail.security",
+            ) from None
+        except TimeoutError:
+            raise SinkAway(f"does not answer within {self._timeout:g} s", where=self.where) from None
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SinkAway(f"cannot be reached: {reason}", where=self.where) from None
+
+    def _answered(self, error: smtplib.SMTPResponseException) -> SinkError:
+        code, said = error.smtp_code, _said(error.smtp_code, error.smtp_error)
+        if code < 500:
+            return SinkAway(f"answers {said}", where=self.where)
+        if code == _TOO_LARGE:
+            return MessageRefused(f"the message is too large for it: {said}", where=self.where)
+        if isinstance(error, smtplib.SMTPDataError):
+            return MessageRefused(f"refuses the message: {said}", where=self.where)
+        what, remedy = f"answers {said}", "Is this a mail server that takes mail?"
+        if isinstance(error, smtplib.SMTPAuthenticationError):
+            what, remedy = f"refuses the account: {said}", "Check mail.username and the password"
+        elif code == _NEEDS_ACCOUNT:
+            remedy = "It wants an account: set mail.username, or check mail.security"
+        elif isinstance(error, smtplib.SMTPSenderRefused):
+            what, remedy = f"refuses the sender: {said}", "Check mail.sender"
+        return SinkRefused(what, where=self.where, remedy=remedy)
+
+    def _unable(self, error: smtplib.SMTPNotSupportedError) -> SinkRefused:
+        what, remedy = "offers no login on this line", "Check mail.security, or leave mail.username out"
+        if "STARTTLS" in str(error):
+            what = "offers no STARTTLS, and nothing is sent without"
+            remedy = "Check mail.port, or whether it wants mail.security tls"
+        return SinkRefused(what, where=self.where, remedy=remedy)
+
+    def _nobody(self, recipients: Mapping[str, tuple[int, bytes]]) -> SinkError:
+        answers = "; ".join(f"{address}: {_said(code, text)}" for address, (code, text) in recipients.items())
+        what = f"refuses every recipient: {cut(answers, _LONGEST)}"
+        if any(code < 500 for code, _ in recipients.values()):
+            return SinkAway(what, where=self.where)
+        return SinkRefused(what, where=self.where, remedy="Check mail.to")
+
+
+def _said(code: int, text: bytes | str) -> str:
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return cut(f"{code} {' '.join(words.split())}".strip(), _LONGEST)
+
+
+def _context(server: MailServer) -> ssl.SSLContext:
+    """Return how the server's certificate is checked; raises `ConfigError` for a CA file that cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=None if server.ca_file is None else str(server.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"is no readable certificate: {reason}", where=server.ca_file, remedy="See mail.ca_file"
+        ) from None

@@ -1,0 +1,62 @@
+"""The newest micrograph of a session, small, for a message that does not wait long for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from cryowatch.errors import CryowatchError
+from cryowatch.images import ImageServer, Rendered, available, subject
+from cryowatch.model import ImageKind
+from cryowatch.store import Reader, Selection
+from cryowatch.store.reader import leading
+
+SIZE = 512
+PATIENCE_SECONDS = 10.0
+
+Fetch = Callable[[Sequence[int]], Mapping[int, Rendered]]
+"""Returns the newest pictures of sessions, by their row ids; those that there are, and that come in time."""
+
+
+class Pictures:
+    """Fetches pictures in a thread of its own: a file on a dead disk holds up none but that thread."""
+
+    def __init__(self, reader: Reader, images: ImageServer, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._reader = reader
+        self._images = images
+        self._patience = patience
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, sessions: Sequence[int]) -> Mapping[int, Rendered]:
+        """Return the newest picture of each session, of those that come within the patience for all together."""
+        if not sessions or (self._thread is not None and self._thread.is_alive()):
+            return {}
+        found: dict[int, Rendered] = {}
+        arguments = (sessions, found, time.monotonic() + self._patience)
+        self._thread = threading.Thread(target=self._fetch, args=arguments, name="pictures", daemon=True)
+        self._thread.start()
+        self._thread.join(self._patience)
+        return dict(found)
+
+    def _fetch(self, sessions: Sequence[int], found: dict[int, Rendered], deadline: float) -> None:
+        for session in sessions:
+            try:
+                picture = self._newest(session, deadline)
+            except (CryowatchError, CancelledError, FutureTimeoutError):  # the message goes without it
+                continue
+            if picture is not None:
+                found[session] = picture
+
+    def _newest(self, session: int, deadline: float) -> Rendered | None:
+        output = leading(self._reader.outputs(session))
+        if output is None:
+            return None
+        _, rows = self._reader.micrographs(Selection(output=output["id"]), offset=0, limit=1)
+        path = self._reader.value("SELECT path FROM session WHERE id = ?", (session,))
+        if not rows or not available(rows[0], ImageKind.MICROGRAPH, shifted=False):
+            return None
+        made_of = subject({**rows[0], "session_path": path}, ImageKind.MICROGRAPH, lambda: None)
+        return self._images.ask(made_of, SIZE).result(max(0.0, deadline - time.monotonic()))
