@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cryowatch.demo.gain import residual
 from cryowatch.demo.optics import Defocus, Optics, Plane, grid, power_spectrum, transfer
 from cryowatch.demo.session import DemoSession, timetable, unfold
 from cryowatch.demo.specimen import Specimen
@@ -131,6 +132,27 @@ def test_what_is_stored_of_the_session_is_what_happened(watched: Watched) -> Non
         else:
             assert (row["defocus_u"], row["defocus"], row["resolution"]) == (None, None, None)
         assert row["motion_total"] == pytest.approx(shot.motion[0])
+
+
+def test_every_tenth_movie_has_a_gain_residual_from_when_it_was_aligned(watched: Watched) -> None:
+    rows = watched.store.reader().rows("SELECT * FROM gain ORDER BY item")
+    assert [row["movie"] for row in rows] == [f"movie_{number:06d}" for number in (1, 11, 21)]
+    movies = watched.items("outputMicrographs")
+    for number, row in zip((1, 11, 21), rows, strict=True):
+        found = residual(number, 7)
+        assert row["stddev"] == pytest.approx(found.stddev, abs=1e-6)
+        assert row["ratio1"] == pytest.approx(found.high / found.low, abs=1e-5)
+        assert row["ratio2"] == pytest.approx(found.most / found.high, abs=1e-5)
+        written = min(movies[number]["time"], time.time_ns())  # no file is from the future
+        assert row["time"] == pytest.approx(written, abs=60 * 10**9)
+
+
+def test_a_gain_reference_ages_until_it_is_renewed() -> None:
+    found = [residual(number, 7) for number in range(1, 501, 10)]
+    assert all(r.stddev < 0.04 and r.high / r.low < 1.15 for r in found)
+    assert 5 <= sum(r.most / r.high > 4.5 for r in found) <= 15
+    assert found[25].stddev > 1.5 * found[0].stddev
+    assert found[27].stddev < found[25].stddev
 
 
 def test_every_image_that_is_named_is_there_and_whole(project: Path, watched: Watched) -> None:

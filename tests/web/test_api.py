@@ -147,7 +147,7 @@ def test_every_dashboard_answers_all_its_panels(finished: Served, dashboard: str
         single = finished.get(f"/api/sessions/demo-session/panels/{panel['id']}", dashboard=dashboard)
         assert ("empty" in single) == ("empty" in answer["panels"][panel["id"]])
     shown = {name for name, data in answer["panels"].items() if "empty" not in data}
-    assert shown if dashboard != "gain" else not shown
+    assert shown
 
 
 def test_a_panels_values_are_those_of_the_micrographs_in_shown_units(finished: Served) -> None:

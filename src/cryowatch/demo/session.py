@@ -12,6 +12,7 @@ import mrcfile
 import numpy as np
 
 from cryowatch.demo import shift_plot
+from cryowatch.demo.gain import GainFile
 from cryowatch.demo.optics import Optics, power_spectrum
 from cryowatch.demo.project import ACQUISITION, Run, SetFile, local, write_objects
 from cryowatch.demo.specimen import Specimen
@@ -68,6 +69,8 @@ class DemoSession:
             Run(folder, 67, "ProtMotionCorr", "movie alignment - motioncor"),
             Run(folder, 135, "CistemProtCTFFind", "ctffind4"),
         )
+        self._gain_run = Run(folder, 203, "XmippProtMovieGain", "movie gain")
+        self._gain = GainFile(folder / self._gain_run.folder, seed)
         self._sets: tuple[SetFile, ...] = ()
 
     def begin(self, started: float) -> None:
@@ -85,6 +88,8 @@ class DemoSession:
             run.set = SetFile(self._root, f"{run.folder}/{file}.sqlite", class_name, properties)
             sets.append(run.set)
             run.store()
+        self._gain_run.started = local(started)
+        self._gain_run.store()
         self._sets = tuple(sets)
         self._started = started
         self._store_project()
@@ -95,6 +100,8 @@ class DemoSession:
         values = (self._movie, self._micrograph, self._ctf)[event.stage](shot)
         self._sets[event.stage].append([(event.number, created, values)])
         self._runs[event.stage].store()
+        if event.stage == 1:
+            self._gain.append(event.number, created)
 
     def end(self, now: float) -> None:
         """Close the streams and store the project once more."""
@@ -103,11 +110,15 @@ class DemoSession:
             run.ended = local(now)
             file.close_stream()
             run.store()
+        self._gain_run.status = "finished"
+        self._gain_run.ended = local(now)
+        self._gain_run.store()
         self._store_project()
 
     def _store_project(self) -> None:
+        runs = (*self._runs, self._gain_run)
         creation = (1, None, "CreationTime", "String", local(self._started - 60), "")
-        write_objects(self._root / "project.sqlite", [creation, *(row for run in self._runs for row in run.objects())])
+        write_objects(self._root / "project.sqlite", [creation, *(row for run in runs for row in run.objects())])
 
     def _movie(self, shot: Exposure) -> dict[str, Any]:
         acquisition = {f"_acquisition.{name}": value for name, value in ACQUISITION.items()}
