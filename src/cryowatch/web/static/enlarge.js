@@ -3,7 +3,8 @@
 import { get } from "./api.js";
 import { el } from "./dom.js";
 import { moment, number, quantity } from "./format.js";
-import { KINDS, picture } from "./picture.js";
+import { Lens } from "./lens.js";
+import { KINDS } from "./picture.js";
 
 const NUMBERS = ["defocus", "defocus_u", "defocus_v", "astigmatism", "defocus_angle", "ratio", "phase_shift", "resolution", "fit_quality", "motion_total", "motion_early", "motion_late", "pixel_size"];
 let dialog = null;
@@ -12,6 +13,9 @@ let current = null;
 let kind = "micrograph";
 let opener = null;
 let view = null;
+let lens = null;
+let pushed = false;
+let wanted = null; // of several asked for one after the other, the last
 
 export function openFromAddress(view) {
   const show = () => {
@@ -26,6 +30,7 @@ export function openFromAddress(view) {
 export async function open(from, id) {
   view = from;
   if (current?.id === id && dialog?.open) return;
+  const asked = (wanted = Symbol("wanted"));
   fields ??= (await get("/api/fields")).micrograph;
   if (!dialog) build();
   let found;
@@ -36,8 +41,9 @@ export async function open(from, id) {
     if (dialog.open) dialog.querySelector(".name").textContent = error.message;
     return;
   }
+  if (wanted !== asked) return;
   current = found;
-  if (location.hash !== `#m=${id}`) history.replaceState(null, "", `${location.pathname}${location.search}#m=${id}`);
+  remember(id);
   draw();
   if (!dialog.open) {
     opener = document.activeElement;
@@ -45,14 +51,36 @@ export async function open(from, id) {
   }
 }
 
+// The first one opened is a step back in the browser's history, so that a phone's back button closes it.
+function remember(id) {
+  const address = `${location.pathname}${location.search}#m=${id}`;
+  if (location.hash === `#m=${id}`) return;
+  if (dialog.open) history.replaceState(null, "", address);
+  else {
+    history.pushState(null, "", address);
+    pushed = true;
+  }
+}
+
+function forget() {
+  if (pushed && location.hash) history.back();
+  else history.replaceState(null, "", location.pathname + location.search);
+  pushed = false;
+}
+
 function build() {
   const step = (way) => () => current?.[way] && open(view, current[way]);
+  lens = new Lens();
   const contrast = slider("Contrast", 0.4, 3, 1);
   const brightness = slider("Brightness", 0.4, 2, 1);
   const adjust = () => {
-    dialog.querySelector(".large").style.filter = `contrast(${contrast.input.value}) brightness(${brightness.input.value})`;
+    lens.frame.style.filter = `contrast(${contrast.input.value}) brightness(${brightness.input.value})`;
   };
   for (const one of [contrast, brightness]) one.input.addEventListener("input", adjust);
+  const reset = () => {
+    for (const one of [contrast, brightness]) one.input.value = "1";
+    adjust();
+  };
   dialog = el("dialog", { class: "enlarge", "aria-label": "Micrograph" },
     el("header", {},
       el("button", { class: "quiet previous", type: "button", text: "←", title: "Earlier (←)", "aria-label": "Earlier micrograph", onclick: step("previous") }),
@@ -61,22 +89,29 @@ function build() {
       el("button", { class: "quiet", type: "button", text: "Copy link", onclick: copy }),
       el("button", { class: "quiet", type: "button", text: "✕", title: "Close (Esc)", "aria-label": "Close", onclick: () => dialog.close() })),
     el("div", { class: "inside" },
-      el("div", { class: "views" }, el("div", { class: "group", role: "group", "aria-label": "Image" }), el("div", { class: "large" }), el("div", { class: "sliders" }, contrast.node, brightness.node)),
+      el("div", { class: "views" },
+        el("div", { class: "tools" }, el("div", { class: "group", role: "group", "aria-label": "Image" }), lens.buttons),
+        el("div", { class: "large" }, lens.node),
+        el("div", { class: "sliders" }, contrast.node, brightness.node, el("button", { class: "quiet", type: "button", text: "Reset", onclick: reset }))),
       el("dl", { class: "numbers" })));
   dialog.addEventListener("close", () => {
-    history.replaceState(null, "", location.pathname + location.search);
-    current = null;
+    forget();
+    wanted = current = null;
     opener?.focus?.();
   });
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.type === "range") return;
-    if (event.key === "ArrowLeft") step("previous")();
-    else if (event.key === "ArrowRight") step("next")();
-    else return;
+    if (event.target.type === "range" || event.ctrlKey || event.metaKey || event.altKey) return;
+    const [chosen] = KINDS[Number(event.key) - 1] ?? [];
+    const action = {
+      ArrowLeft: step("previous"), ArrowRight: step("next"), "+": () => lens.zoom(1.4), "=": () => lens.zoom(1.4),
+      "-": () => lens.zoom(1 / 1.4), 0: () => lens.whole(),
+    }[event.key] ?? (chosen && (chosen === "micrograph" || current.images[chosen]) ? () => choose(chosen) : null);
+    if (!action) return;
     event.preventDefault();
+    action();
   });
   swipes(dialog.querySelector(".views"), step("previous"), step("next"));
   document.body.append(dialog);
@@ -97,10 +132,11 @@ function draw() {
   if (!kinds.some(([one]) => one === kind)) kind = "micrograph";
   dialog.querySelector(".group").replaceChildren(...kinds.map(([one, label]) => el("button", {
     type: "button", text: label, "aria-pressed": String(one === kind),
-    onclick: () => { kind = one; draw(); },
+    onclick: () => choose(one),
   })));
   const label = KINDS.find(([one]) => one === kind)[1];
-  dialog.querySelector(".large").replaceChildren(picture(current.images[kind], label, kind === "micrograph" ? 2048 : 1024, { eager: true }));
+  const whole = kind === "micrograph";
+  lens.show(current.images[kind], label, whole ? 2048 : 1024, whole ? current.pixel_size : null);
   const rows = NUMBERS.filter((field) => current[field] !== null).map((field) => {
     const { label: text, shown_unit: unit, scale, decimals } = fields[field];
     return [text, quantity(current[field] * scale, unit, decimals), fields[field].text];
@@ -109,6 +145,11 @@ function draw() {
   else if (current.resolution === null) rows.push(["Resolution", "no fit", "The CTF fits at no resolution."]);
   rows.push(["Time", moment(current.time), ""], ["Item", number(current.item), `Run ${current.run}, ${current.output}`], ["File", current.micrograph_path || "–", ""]);
   dialog.querySelector(".numbers").replaceChildren(...rows.flatMap(([term, value, text]) => [el("dt", { text: term, title: text }), el("dd", { text: value, class: term === "File" ? "file" : "" })]));
+}
+
+function choose(one) {
+  kind = one;
+  draw();
 }
 
 async function copy(event) {
@@ -124,7 +165,7 @@ async function copy(event) {
 
 function swipes(node, before, after) {
   let start = null;
-  node.addEventListener("touchstart", (event) => { start = event.touches.length === 1 ? event.touches[0].clientX : null; }, { passive: true });
+  node.addEventListener("touchstart", (event) => { start = event.touches.length === 1 && lens.scale === 1 ? event.touches[0].clientX : null; }, { passive: true });
   node.addEventListener("touchend", (event) => {
     const moved = start === null ? 0 : event.changedTouches[0].clientX - start;
     if (moved > 60) before();

@@ -11,6 +11,8 @@ import { shortcuts } from "./keys.js";
 const PAGE = 60;
 const PAGES_KEPT = 30;
 const GAP = 12;
+const FAST = 2.5; // px a millisecond: who scrolls faster does not look at pictures yet
+const PATIENCE = 120;
 
 export class Gallery {
   constructor(described, view, body) {
@@ -26,7 +28,8 @@ export class Gallery {
     this.list = el("div", { class: "list", role: "list" });
     this.filter = new Filter(view, () => this.renew(), this.count);
     body.append(this.filter.node, this.pill, this.list);
-    addEventListener("scroll", () => this.layout(), { passive: true });
+    this.scrolled = { top: scrollY, time: 0 };
+    addEventListener("scroll", () => this.scroll(), { passive: true });
     this.resizer = new ResizeObserver(() => this.layout(true));
     this.resizer.observe(this.list);
     shortcuts(this);
@@ -129,6 +132,7 @@ export class Gallery {
     }
     for (const [key, node] of this.nodes) {
       if (!wanted.has(key)) {
+        for (const image of node.querySelectorAll("img")) image.removeAttribute("src");
         node.remove();
         this.nodes.delete(key);
       }
@@ -140,12 +144,24 @@ export class Gallery {
         this.nodes.set(key, node);
         this.list.append(node);
       }
+      if (!this.fast) this.fill(node, micrograph);
       node.dataset.index = i;
       node.style.transform = `translate(${(i % this.columns) * (this.cell + GAP)}px, ${Math.floor(i / this.columns) * this.row}px)`;
       node.style.width = `${this.cell}px`;
       node.style.height = `${this.row - GAP}px`;
       node.classList.toggle("selected", i === this.selected);
     }
+  }
+
+  // Cards come at once; their pictures are only asked for where somebody may look at them.
+  scroll() {
+    const { top, time } = this.scrolled;
+    const now = performance.now();
+    this.fast = Math.abs(scrollY - top) > FAST * (now - time);
+    this.scrolled = { top: scrollY, time: now };
+    clearTimeout(this.rest);
+    if (this.fast) this.rest = setTimeout(() => { this.fast = false; this.layout(); }, PATIENCE);
+    this.layout();
   }
 
   card(m) {
@@ -159,9 +175,15 @@ export class Gallery {
     if (m.defocus === null) values.unshift(el("span", { class: "muted", text: this.view.withoutCtf(m) }));
     else if (m.resolution === null) values.push(el("span", { class: "outside" }, "Resolution ", el("b", { text: "no fit" })));
     return el("article", { class: `card ${m.enabled ? "" : "discarded"}`, role: "listitem", tabIndex: 0, onclick: () => this.choose(m.id), onkeydown: (e) => { if (e.key === "Enter") this.choose(m.id); } },
-      el("div", { class: "pictures" }, ...KINDS.map(([kind, label]) => picture(m.images[kind], label, kind === "micrograph" ? 512 : 256))),
+      el("div", { class: "pictures" }),
       el("div", { class: "title" }, el("b", { text: m.name, title: m.name }), m.enabled ? null : el("span", { class: "pill warn", text: "discarded" }), el("time", { text: moment(m.time) })),
       el("div", { class: "values" }, ...values));
+  }
+
+  fill(node, m) {
+    const place = node.querySelector(".pictures");
+    if (place.childElementCount) return;
+    place.append(...KINDS.map(([kind, label]) => picture(m.images[kind], label, kind === "micrograph" ? 512 : 256)));
   }
 
   choose(id) {

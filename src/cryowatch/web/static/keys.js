@@ -4,7 +4,8 @@ import { el } from "./dom.js";
 
 const KEYS = [
   ["j  or  →", "next micrograph"], ["k  or  ←", "previous micrograph"], ["↓  ↑", "one row down or up"], ["Enter", "enlarge"],
-  ["←  →", "earlier, later (enlarged)"], ["Esc", "close"], ["/", "search by name"], ["?", "this list"],
+  ["←  →", "earlier, later (enlarged)"], ["1  2  3", "micrograph, power spectrum, shifts (enlarged)"],
+  ["+  −  0", "zoom in, out, whole image (enlarged)"], ["Esc", "close"], ["/", "search by name"], ["?", "this list"],
 ];
 
 export function shortcuts(gallery) {

@@ -16,7 +16,7 @@ export function picture(address, label, size, { eager = false } = {}) {
     return box;
   }
   let tries = 0;
-  const image = el("img", { alt: label, loading: eager ? "eager" : "lazy", decoding: "async", draggable: false });
+  const image = el("img", { alt: label, loading: eager ? "eager" : "lazy", decoding: "async" });
   image.addEventListener("load", () => box.classList.add("loaded"));
   image.addEventListener("error", async () => {
     const { reason, again } = await why(image.src);
@@ -41,4 +41,12 @@ async function why(address) {
   } catch {
     return { reason: "cryowatch cannot be reached", again: true };
   }
+}
+
+// How many pixels the file has that an image was rendered from; null where that is not known.
+export async function sourceSize(address) {
+  const answer = await fetch(address, { method: "HEAD" }).catch(() => null);
+  const width = Number(answer?.headers.get("X-Source-Width"));
+  const height = Number(answer?.headers.get("X-Source-Height"));
+  return width && height ? { width, height } : null;
 }
