@@ -130,7 +130,8 @@ def filled(folder: Path) -> Answers:
         )  # fmt: skip
     answers.store.add_host_sample(HostSample(host="other", time=START + 90 * SECOND, cpu=99.0, devices=devices))
     answers.execute(
-        "INSERT INTO alert (rule, session_id, severity, since, until, text, seq) VALUES (?, ?, ?, ?, ?, ?, 0)",
+        "INSERT INTO alert (rule, session_id, host, severity, since, until, text, seq)"
+        " VALUES (?, ?, 'gpu1', ?, ?, ?, ?, 0)",
         [
             ("resolution", answers.session, "warning", START, START + SECOND, "over"),
             ("disk", None, "critical", START - SECOND, None, "the disk is full"),

@@ -119,8 +119,12 @@ def cryowatch_lines() -> Iterator[str]:
             yield f'gain,{tags},run=5 movie="movie{k}",stddev={stddev},ratio1={one},ratio2={two} {time}'
         alert = "value=5.0,limit=4.0,active=true"
         yield f'alert,{tags},rule=defocus,severity=warning text="of {k}",{alert} {LONG_AGO * SECOND}'
+        over = "value=5.0,limit=4.0,active=false"
+        yield f'alert,{tags},rule=motion,severity=warning text="began {k}",{alert} {(BEGIN + 30) * SECOND + 2}'
+        yield f'alert,{tags},rule=motion,severity=warning text="began {k}",{over} {(BEGIN + 90) * SECOND + 2}'
         tags = f"host={host(project)},rule=disk,severity=critical"
-        yield f'alert,{tags} text="disk of {k}",{alert} {(LONG_AGO + 1) * SECOND}'
+        yield f'alert,{tags} text="disk of {k}",subject="/data",{alert} {(BEGIN + 60) * SECOND + 3}'
+        yield f'alert,{tags} text="disk of {k}",subject="/data",{over} {(BEGIN + 61) * SECOND + 3}'
         for time, cpu in samples(k):
             yield f"system,host={host(project)} {_system(cpu)},load=3.0,used:/data={cpu + 1},free:/data=100.0 {time}"
 

@@ -103,7 +103,9 @@ def test_a_tall_panel_stands_beside_low_ones() -> None:
 @EACH
 def test_every_variable_that_a_query_names_is_there_and_no_other(compiled: dict[str, Any]) -> None:
     variables = {v["name"]: v for v in compiled["templating"]["list"]}
-    text = json.dumps(compiled["panels"]) + "".join(str(v.get("query")) for v in variables.values())
+    text = json.dumps([compiled["panels"], compiled["annotations"]]) + "".join(
+        str(v.get("query")) for v in variables.values()
+    )
     named = set(re.findall(r"\$\{(\w+)(?::\w+)?\}", text)) - {"__to"}
     assert named - {"__value"} == set(variables)
     assert variables["datasource"]["current"]["value"] == DATA_SOURCE_UID
@@ -168,6 +170,25 @@ def test_limits_stand_as_thresholds_in_shown_units(layout: Layout) -> None:
     assert [step["value"] for step in steps] == [None, 0.1, 4.0]
     assert panels["Defocus"]["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] == {"mode": "dashed"}
     assert panels["Astigmatism"]["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] == 100.0
+
+
+@EACH
+def test_alerts_are_annotations_with_title_text_and_tags(dashboard: Dashboard) -> None:
+    began, over = compile_grafana(dashboard, Layout.CRYOWATCH)["annotations"]["list"]
+    assert [(mark["name"], mark["enable"], mark["hide"]) for mark in (began, over)] == [
+        ("Alerts", True, False), ("Alerts over", True, False),
+    ]  # fmt: skip
+    assert began["iconColor"] != over["iconColor"]
+    for mark in (began, over):
+        target = mark["target"]
+        assert mark["datasource"] == target["datasource"] == SOURCE
+        assert (target["rawQuery"], target["fromAnnotations"]) == (True, True)
+        columns = [target["titleColumn"], target["textColumn"], *target["tagsColumn"].split(",")]
+        assert columns == ["title", "text", "severity", "host"]
+        selected = target["query"].partition(" FROM ")[0]
+        assert all(f'"{column}"' in selected for column in columns)
+        assert "$timeFilter" in target["query"]
+    assert compile_grafana(dashboard, Layout.SCIPION)["annotations"]["list"] == []
 
 
 @EITHER

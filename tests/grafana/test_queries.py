@@ -15,6 +15,7 @@ from cryowatch.dashboards.influxql import compile_influxql
 from cryowatch.dashboards.layouts import Layout
 from tests.grafana.expansion import expand
 from tests.grafana.points import (
+    BEGIN,
     COUNT,
     LONG_AGO,
     PROJECTS,
@@ -90,6 +91,8 @@ def test_every_query_of_every_panel_has_rows(asking: Asking, dashboard: Any) -> 
     for panel in compiled["panels"]:
         for target in panel["targets"]:
             assert asking.run(target["query"]), (panel["title"], target["query"])
+    for mark in compiled["annotations"]["list"]:
+        assert asking.run(mark["target"]["query"]), mark["name"]
     for variable in compiled["templating"]["list"]:
         if variable["type"] == "query":
             assert asking.run(variable["query"]), variable["name"]
@@ -105,9 +108,10 @@ def test_a_name_that_is_no_project_shows_nothing(
     influx: InfluxServer, layout: Layout, project: str, dashboard: Any
 ) -> None:
     asking = Asking(influx, layout, project)
-    for panel in compile_grafana(dashboard, layout)["panels"]:
-        for target in panel["targets"]:
-            assert not asking.run(target["query"]), target["query"]
+    compiled = compile_grafana(dashboard, layout)
+    targets = [target for panel in compiled["panels"] for target in panel["targets"]]
+    for target in [*targets, *(mark["target"] for mark in compiled["annotations"]["list"])]:
+        assert not asking.run(target["query"]), target["query"]
 
 
 @EITHER
@@ -293,9 +297,32 @@ def test_states_from_before_the_window_and_none_from_after(influx: InfluxServer,
     assert runs["30"]["time"] == LONG_AGO * SECOND
     items = {row["output"]: row["Items"] for row in asking.panel("summary", "progress")[0]}
     assert items == {"outputCTF": COUNT + k, "outputMovies": 100 * (COUNT + k)}
-    assert asking.column("summary", "alerts", "Text") == [f"disk of {k}", f"of {k}"]
-    assert asking.column("summary", "alerts", "Severity") == ["critical", "warning"]
-    assert asking.column("summary", "alerts", "State") == [True, True]
+    texts = [f"began {k}", f"disk of {k}", f"disk of {k}", f"began {k}", f"of {k}"]
+    assert asking.column("summary", "alerts", "Text") == texts
+    assert asking.column("summary", "alerts", "Severity") == ["warning", "critical", "critical", "warning", "warning"]
+    assert asking.column("summary", "alerts", "State") == [False, False, True, True, True]
+    assert [row.get("About") for row in asking.panel("summary", "alerts")[0]][1:4] == ["/data", "/data", None]
+
+
+@EACH
+@pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
+def test_alerts_are_marked_where_they_began_and_were_over(influx: InfluxServer, project: str, dashboard: Any) -> None:
+    k = PROJECTS.index(project)
+    asking = Asking(influx, Layout.CRYOWATCH, project)
+    marks = {
+        mark["name"]: [
+            (row["time"] // SECOND - BEGIN, row["title"], row["text"], row["severity"], row["host"])
+            for row in asking.run(mark["target"]["query"])
+        ]
+        for mark in compile_grafana(dashboard, Layout.CRYOWATCH)["annotations"]["list"]
+    }
+    machine = dashboard.name in ("summary", "system")
+    assert marks == {
+        "Alerts": [(60, "disk", f"disk of {k}", "critical", host(project))] * machine
+        + [(30, "motion", f"began {k}", "warning", host(project))],
+        "Alerts over": [(90, "motion", f"began {k}", "warning", host(project))]
+        + [(61, "disk", f"disk of {k}", "critical", host(project))] * machine,
+    }
 
 
 @EACH

@@ -19,11 +19,12 @@ import pytest
 
 from cryowatch.delivery import Delivery, rejected_file
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.model import DeviceSample, HostSample
+from cryowatch.model import DeviceSample, HostSample, Severity
 from cryowatch.sinks.batches import Receipt, portions
 from cryowatch.sinks.influx import Access, Influx
 from cryowatch.sinks.layout_cryowatch import CryowatchLayout
 from cryowatch.store import Store
+from cryowatch.store.ledger import Key, Ledger, State
 from tests.influx.server import ADMIN, InfluxServer
 from tests.projects import CTFS, DOSE_WEIGHTED, MICROGRAPHS, SETS, Watched, append, change, genuine, scipion_values
 from tests.records import START, micrograph, output, reading, run, session, span
@@ -156,6 +157,61 @@ def test_host_samples_are_there_in_the_units_of_the_dashboards(
              "used:/data": 71.5, "free:/data": 2500}  # fmt: skip
     assert {key: row[key] for key in known} == known
     assert "swap" not in row
+
+
+def raised(ledger: Ledger, text: str, *, host_alone: bool = False, subject: str = "", begun: int = START) -> int:
+    key = Key(rule="disk" if host_alone else "defocus", session=None if host_alone else 1, host="gpu1", subject=subject)
+    state = State(severity=Severity.WARNING, text=text, value=5.0, limit=4.0, field="defocus", unit="µm")
+    return ledger.raise_(key, state, since=begun, now=begun + 60 * SECOND)
+
+
+def test_an_alert_has_a_point_where_it_began_and_one_where_it_was_over(
+    store: Store, delivering: Delivering, database: InfluxServer
+) -> None:
+    filled(store, 1)
+    delivery, ledger = delivering(store), store.ledger()
+    alert = raised(ledger, "3 of 25")
+    delivery.finish()
+    [row] = database.rows("SELECT * FROM alert")
+    assert (row["project"], row["host"], row["rule"], row["severity"]) == ("alpha", "gpu1", "defocus", "warning")
+    assert (row["text"], row["value"], row["limit"], row["active"]) == ("3 of 25", 5.0, 4.0, True)
+    assert row["time"] == START + alert
+    state = State(severity=Severity.WARNING, text="1 of 25", value=6.0, limit=4.0)
+    ledger.change(alert, 1, state, last_bad=START, now=START + 120 * SECOND, worse=False)
+    delivery.finish()
+    assert [(r["text"], r["value"]) for r in database.rows("SELECT * FROM alert")] == [("1 of 25", 6.0)]
+    ledger.end(alert, 1, Severity.WARNING, "fine", now=START + 300 * SECOND)
+    delivery.finish()
+    rows = database.rows("SELECT * FROM alert")
+    assert [(r["time"] - alert, r["active"], r["text"]) for r in rows] == [
+        (START, True, "1 of 25"), (START + 300 * SECOND, False, "1 of 25"),
+    ]  # fmt: skip
+
+
+def test_alerts_that_were_over_before_the_server_knew_have_both_points(
+    store: Store, delivering: Delivering, database: InfluxServer
+) -> None:
+    filled(store, 1)
+    ledger = store.ledger()
+    ledger.end(raised(ledger, "short"), 1, Severity.WARNING, "fine", now=START)
+    delivering(store).finish()
+    rows = database.rows("SELECT * FROM alert")
+    assert [r["active"] for r in rows] == [True, False]
+    assert rows[0]["time"] < rows[1]["time"]
+
+
+def test_two_disks_that_fill_up_together_stay_apart_and_are_of_no_project(
+    store: Store, delivering: Delivering, database: InfluxServer
+) -> None:
+    ledger = store.ledger()
+    for disk in ("/data", "/scratch"):
+        raised(ledger, f"{disk} is full", host_alone=True, subject=disk)
+    delivering(store).finish()
+    rows = database.rows("SELECT * FROM alert")
+    assert [(r["subject"], r["host"], r.get("project")) for r in rows] == [
+        ("/data", "gpu1", None), ("/scratch", "gpu1", None),
+    ]  # fmt: skip
+    assert [r["key"] for r in database.rows("SHOW SERIES FROM alert")] == ["alert,host=gpu1,rule=disk,severity=warning"]
 
 
 def test_a_restart_goes_on_where_the_server_is(store: Store, delivering: Delivering, database: InfluxServer) -> None:

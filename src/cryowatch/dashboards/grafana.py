@@ -20,9 +20,9 @@ from grafana_foundation_sdk.models import common
 
 from cryowatch.dashboards.definition import Dashboard, Panel, PanelKind, Variable
 from cryowatch.dashboards.grafana_charts import draw_heat_map, draw_histogram, draw_scatter, draw_stat, draw_time_series
-from cryowatch.dashboards.grafana_fields import Drawing, model
+from cryowatch.dashboards.grafana_fields import BAD, GOOD, Drawing, model
 from cryowatch.dashboards.grafana_tables import draw_gallery, draw_table, draw_text
-from cryowatch.dashboards.influxql import InfluxQuery, compile_influxql
+from cryowatch.dashboards.influxql import InfluxQuery, alert_events, compile_influxql
 from cryowatch.dashboards.layouts import Layout, host_names, project_names
 from cryowatch.dashboards.standard import STANDARD
 
@@ -76,6 +76,28 @@ class InfluxTarget(variants.Dataquery):
         }
 
 
+class AlertEvents(variants.Dataquery):
+    """When alerts began or were over, as marks on everything that has a time axis."""
+
+    def __init__(self, query: str) -> None:
+        self.query = query
+
+    def to_json(self) -> dict[str, object]:
+        """Return what the editor of annotations of Grafana's InfluxDB data source writes."""
+        return {
+            "refId": "Anno",
+            "datasource": _data_source().to_json(),
+            "query": self.query,
+            "rawQuery": True,
+            "fromAnnotations": True,
+            "textEditor": True,
+            "titleColumn": "title",
+            "textColumn": "text",
+            "tagsColumn": "severity,host",
+            "timeEndColumn": "",
+        }
+
+
 def compile_grafana(
     dashboard: Dashboard,
     layout: Layout,
@@ -108,7 +130,7 @@ def compile_grafana(
         templating=model.DashboardDashboardTemplating(
             list_val=_variables(dashboard, layout, text, open_list=open_list, choose_source=choose_source)
         ),
-        annotations=model.AnnotationContainer(list_val=[]),
+        annotations=model.AnnotationContainer(list_val=_annotations(layout, machine="${host:" in text)),
         links=[_link(other) for other in dashboards if other.uid != dashboard.uid],
     )
     plain: dict[str, Any] = json.loads(json.dumps(compiled, cls=JSONEncoder))
@@ -177,6 +199,23 @@ def arrange(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _cells(x: int, y: int, width: int, height: int) -> set[tuple[int, int]]:
     return {(column, row) for column in range(x, x + width) for row in range(y, y + height)}
+
+
+def _annotations(layout: Layout, *, machine: bool) -> list[model.AnnotationQuery]:
+    """Return the marks of alerts: those of the machine too where the dashboard knows which it is."""
+    if layout is Layout.SCIPION:
+        return []
+    kinds = (("Alerts", BAD, True), ("Alerts over", GOOD, False))
+    return [
+        model.AnnotationQuery(
+            name=name,
+            datasource=_data_source(),
+            enable=True,
+            icon_color=colour,
+            target=AlertEvents(alert_events(active=active, machine=machine)),
+        )
+        for name, colour, active in kinds
+    ]
 
 
 def _variables(

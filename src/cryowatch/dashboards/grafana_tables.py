@@ -63,6 +63,7 @@ def draw_table(panel: Panel, layout: Layout) -> Drawing:
             override("Time", [("displayName", "When"), ("custom.width", 180)]),
             override("Severity", [("mappings", _SEVERITIES), _COLOURED, ("custom.width", 110)]),
             override("State", [("mappings", _ACTIVE), _COLOURED, ("custom.width", 90)]),
+            override("Text", [("custom.minWidth", 320)]),
         ]
         return _table(overrides)
     if panel.record == "session":

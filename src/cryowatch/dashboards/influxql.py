@@ -15,6 +15,7 @@ from typing import Literal
 from cryowatch.dashboards.definition import Aggregate, Limit, Panel, PanelKind
 from cryowatch.dashboards.layouts import (
     DEVICES,
+    DURING,
     FIELDS,
     HOST,
     IMAGES,
@@ -30,6 +31,7 @@ from cryowatch.dashboards.query import quantity
 
 RECENT = 50
 MOST_IMAGES = 1000
+MOST_EVENTS = 500
 GALLERY_FIELDS = ("defocus", "resolution", "astigmatism")
 """Beside the images of a gallery that names no fields."""
 
@@ -277,10 +279,26 @@ def _alerts(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """
     if layout is Layout.SCIPION:
         return ()
-    columns = '"severity" AS "Severity", "text" AS "Text", "active" AS "State", "value" AS "Value", "limit" AS "Limit"'
-    whose = f'(("project" =~ {PROJECT} AND "project" != \'\') OR ("project" = \'\' AND "host" =~ {HOST}))'
-    text = f'SELECT {columns} FROM "alert" WHERE {whose} AND {UNTIL} ORDER BY time DESC LIMIT {panel.rows or 20}'
-    return (InfluxQuery(text=text, format="table"),)
+    columns = ", ".join(
+        f'"{name}" AS "{title}"'
+        for name, title in (
+            ("severity", "Severity"), ("text", "Text"), ("active", "State"), ("value", "Value"), ("limit", "Limit"),
+            ("subject", "About"), ("rule", "Rule"),
+        )
+    )  # fmt: skip
+    rows = f'FROM "alert" WHERE {_whose(machine=True)} AND {UNTIL}'
+    return (InfluxQuery(text=f"SELECT {columns} {rows} ORDER BY time DESC LIMIT {panel.rows or 20}", format="table"),)
+
+
+def alert_events(*, active: bool, machine: bool) -> str:
+    """Return the query of when alerts of the project began, or were over; with those of its `machine` alone or not."""
+    rows = f'FROM "alert" WHERE {_whose(machine=machine)} AND "active" = {str(active).lower()} AND {DURING}'
+    return f'SELECT "rule" AS "title", "text", "severity", "host" {rows} ORDER BY time DESC LIMIT {MOST_EVENTS}'
+
+
+def _whose(*, machine: bool) -> str:
+    project = f'("project" =~ {PROJECT} AND "project" != \'\')'
+    return f'({project} OR ("project" = \'\' AND "host" =~ {HOST}))' if machine else project
 
 
 def _gallery(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:

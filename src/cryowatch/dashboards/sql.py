@@ -265,11 +265,13 @@ def _gain_table(panel: Panel, scope: Scope) -> Query:
 
 def _alert_table(panel: Panel, scope: Scope) -> Query:
     known = [quantity(panel, f) for f in panel.fields]
-    of_machine = "" if scope.confined else " OR session_id IS NULL"
+    of_machine = "" if scope.confined else " OR (session_id IS NULL AND host = :host)"
+    columns = ", ".join(f'"{f}"' for f in panel.fields)
     return Query(
-        sql=f"SELECT {', '.join(panel.fields)} FROM alert WHERE session_id = :session{of_machine}"
-        " ORDER BY until IS NULL DESC, since DESC LIMIT :rows",
-        parameters={"session": scope.session, "rows": panel.rows or 100},
+        sql=f"SELECT {columns} FROM alert WHERE session_id = :session{of_machine}"
+        " ORDER BY until IS NULL DESC, CASE WHEN until IS NOT NULL THEN 0 WHEN severity = 'critical' THEN 0"
+        " WHEN severity = 'warning' THEN 1 ELSE 2 END, since DESC LIMIT :rows",
+        parameters={"session": scope.session, "host": scope.host, "rows": panel.rows or 100},
         shape=lambda found: payload.table(panel.fields, known, found),
     )
 

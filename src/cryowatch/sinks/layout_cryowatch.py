@@ -8,9 +8,10 @@
 | session | project, host | status and acquisition: a point at each change |
 | gain | project, host, run | movie, stddev, ratio1, ratio2 |
 | system | host | cpu, mem, swap, load, rates of networks and disks, GPUs, file systems |
-| alert | project, host, rule, severity | text, value, limit, active |
+| alert | project, host, rule, severity | text, value, limit, active, subject |
 
 A micrograph's time is the source's second plus the item's id in nanoseconds: unique, and the same at every delivery.
+So is an alert's, which has a point where it began, saying what holds while it lasts, and one where it was over.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class CryowatchLayout:
             map(_size, found.sizes),
             map(_gain, found.gains),
             map(_sample, found.samples),
-            map(_alert, found.alerts),
+            (written for row in found.alerts for written in _alert(row)),
         ):
             yield from (written for written in lines if written is not None)
 
@@ -127,7 +128,7 @@ def published_urls(row: Row, prefix: str) -> dict[ImageKind, str]:
 
 def item_time(row: Row) -> int:
     """Return the second of an item plus its id in nanoseconds."""
-    return int(row["time"] // _SECOND * _SECOND + row["item"] % _SECOND)
+    return _unique(int(row["time"]), int(row["item"]))
 
 
 def _session(row: Row) -> str | None:
@@ -183,10 +184,19 @@ def _megabytes(rate: float | None) -> float | None:
     return None if rate is None else rate / 1e6
 
 
-def _alert(row: Row) -> str | None:
+def _alert(row: Row) -> Iterator[str | None]:
+    """The point where it began, also where that is over before it was ever sent, and the one where it was over."""
     tags = {"project": row["project"], "host": row["host"], "rule": row["rule"], "severity": row["severity"]}
-    values = {"text": row["text"], "value": row["value"], "limit": row["limit"], "active": row["until"] is None}
-    return point("alert", tags, _known(values), row["since"] if row["until"] is None else row["until"])
+    values = _known({"text": row["text"], "value": row["value"], "limit": row["limit"], "subject": row["subject"]})
+    yield point("alert", tags, {**values, "active": True}, _unique(row["since"], row["id"]))
+    if row["until"] is not None:
+        later = max(row["until"], row["since"] + _SECOND)
+        yield point("alert", tags, {**values, "active": False}, _unique(later, row["id"]))
+
+
+def _unique(time: int, number: int) -> int:
+    """Return the second of a time plus a number in nanoseconds, so that what began together stays apart."""
+    return time // _SECOND * _SECOND + number % _SECOND
 
 
 def _known(values: dict[str, object]) -> dict[str, object]:

@@ -72,7 +72,7 @@ SELECT device_sample.*, host_sample.seq FROM host_sample JOIN device_sample ON s
 WHERE seq > ? AND seq <= ? ORDER BY seq, kind, device"""
 
 _ALERTS = """
-SELECT a.seq, a.rule, coalesce(session.name, '') AS project, a.host, a.subject, a.severity, a.since, a.until,
+SELECT a.seq, a.id, a.rule, coalesce(session.name, '') AS project, a.host, a.subject, a.severity, a.since, a.until,
        a.value, a."limit", a.text
 FROM alert AS a LEFT JOIN session ON session.id = a.session_id WHERE a.seq > ? AND a.seq <= ? ORDER BY a.seq"""
 
