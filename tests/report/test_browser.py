@@ -19,7 +19,7 @@ from cryowatch.dashboards import PanelKind, Scope, compile_panel
 from cryowatch.dashboards.custom import customised
 from cryowatch.store.reader import leading
 from tests.dashboards.test_sql import EXPOSURES, GAINS
-from tests.records import SECOND, START, session
+from tests.records import SECOND, START, micrograph, session
 from tests.report.making import HOSTILE, Sessions
 from tests.web.test_browser import CHROMIUM, FLAGS
 
@@ -302,6 +302,31 @@ def test_a_session_without_anything_has_a_report_that_says_so(browser: Browser, 
             visit.tab(title)
             expect(visit.page.locator(f"#dashboard-{title.lower()} .empty h2")).to_be_visible()
         visit.page.pdf()
+        visit.close()
+    finally:
+        made.close()
+
+
+def test_a_long_session_is_drawn_whole_on_the_screen_and_on_paper(browser: Browser, tmp_path: Path) -> None:
+    made = Sessions(tmp_path)
+    try:
+        many = [micrograph(i, defocus_angle=float(i % 180), defocus_u=15_000.0 + i % 400) for i in range(1, 4_201)]
+        made.make(made.add("long", many))
+        visit = Opened(browser, made.folder / "report.html", "#ctf")
+        expect(visit.page.locator("#dashboard-ctf .panel.waiting")).to_have_count(0)
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        for panel in ("defocus-over-time", "astigmatism-by-angle", "defocus-histogram"):
+            blue = visit.page.locator(f"#dashboard-ctf [data-panel={panel}] .on-paper").evaluate(
+                """canvas => {
+                    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                    let n = 0;
+                    for (let i = 0; i < data.length; i += 4) if (data[i + 2] > 150 && data[i] < 60) n += 1;
+                    return n;
+                }"""
+            )
+            assert blue > 1000, panel
+        visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        expect(visit.page.locator(".on-paper")).to_have_count(0)
         visit.close()
     finally:
         made.close()

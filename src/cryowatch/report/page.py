@@ -135,7 +135,7 @@ def _modules() -> str:
         if _name(path) in addresses:
             continue
         text, imported = _renamed(path, _text(path))
-        addresses[_name(path)] = _module_address(text)
+        addresses[_name(path)] = _module_address(f"{text}\n//# sourceURL={_name(path)}\n")
         wanted += imported
     return inert({"imports": addresses}).decode()
 

@@ -176,15 +176,18 @@ def _reduced(image: Rendered, size: int | None) -> bytes:
 
 
 def _share(place: Pictures, found: Content, rows: Sequence[Row]) -> None:
-    """Let other outputs' micrographs that are made of the same files have the same images."""
+    """Let other outputs' micrographs that are made of the same files have the same images, as far as there is room."""
     known: dict[tuple[ImageKind, str], int] = {}
     for row in rows:
         for kind, column in zip(ImageKind, _COLUMNS, strict=True):
             if row[column] and isinstance(place.images[kind.value].get(row["id"]), str):
                 known[kind, row[column]] = row["id"]
-    for output, others in found.rows.items():
-        for row in others if output != found.leading else ():
-            for kind, column in zip(ImageKind, _COLUMNS, strict=True):
-                same = known.get((kind, row[column]))
-                if same is not None:
-                    place.images[kind.value][row["id"]] = f"={same}"
+    others = (row for output, rows in found.rows.items() if output != found.leading for row in rows)
+    same = (
+        (kind, row["id"], known[kind, row[column]])
+        for row in others
+        for kind, column in zip(ImageKind, _COLUMNS, strict=True)
+        if (kind, row[column]) in known
+    )
+    for kind, micrograph, owner in islice(same, len(known) * (len(found.rows) - 1)):
+        place.images[kind.value][micrograph] = f"={owner}"

@@ -21,12 +21,12 @@ export function printable(sections) {
     theme = root.dataset.theme;
     root.dataset.theme = "light";
     root.classList.add("printing");
-    for (const section of sections) section.drawNow();
     const panels = sections.flatMap((section) => section.panels);
+    const before = panels.filter((panel) => panel.drawn?.chart);
+    for (const section of sections) section.drawNow();
     for (const section of sections) section.node.classList.toggle("void", !section.waiting.hidden);
     for (const panel of panels) lay(panel);
-    for (const panel of panels) panel.drawn?.chart?.chart.resize();
-    document.dispatchEvent(new CustomEvent("themechange"));
+    for (const panel of before) again(panel);
     for (const panel of panels) draw(panel);
   });
   addEventListener("afterprint", () => {
@@ -40,10 +40,15 @@ export function printable(sections) {
         panel.node.classList.remove("long");
         panel.fit();
       }
-      panel.drawn?.chart?.chart.resize();
+      again(panel);
     }
-    document.dispatchEvent(new CustomEvent("themechange"));
   });
+}
+
+// A chart at the size and in the colours of now.
+function again(panel) {
+  panel.drawn?.chart?.chart.resize();
+  panel.drawn?.chart?.redraw();
 }
 
 const isTable = (panel) => panel.described.kind === "table" && !panel.node.hidden && panel.drawn !== null;
@@ -57,9 +62,11 @@ function lay(panel) {
   panel.node.classList.toggle("long", rows > ROWS_OF_PAGE);
 }
 
+// Many points at once draw on the canvas that they were laid out for, so they are laid out anew.
 function draw(panel) {
   const chart = panel.drawn?.chart;
   if (!chart || panel.node.hidden) return;
+  for (const shape of chart.chart.getZr().storage.getDisplayList(true)) shape.dirtyShape?.();
   const copy = chart.chart.renderToCanvas({ pixelRatio: SHARPNESS });
   copy.className = "on-paper";
   copy.removeAttribute("style");
@@ -72,7 +79,11 @@ export async function galleryOnPaper(section) {
   await gallery.ready;
   const { total, micrographs } = await get(sessionPath(section.view.id, "micrographs"), { pictured: "1", limit: CARDS });
   if (!micrographs.length) return;
-  const cards = micrographs.map((micrograph) => gallery.card(micrograph));
+  const cards = micrographs.map((micrograph) => {
+    const card = gallery.card(micrograph);
+    gallery.fill?.(card, micrograph);
+    return card;
+  });
   for (const image of cards.flatMap((card) => [...card.querySelectorAll("img")])) image.loading = "eager";
   const all = number(content.counts.micrographs);
   const said = cards.length < total ? `The newest ${number(cards.length)} of ${number(total)} whose images are in the file; the session has ${all}.` : "";

@@ -71,8 +71,7 @@ openFromAddress(sections[0].view);
 printable(sections);
 setTimeout(() => {
   for (const section of sections) {
-    if (!section.panels.some((panel) => panel.node.classList.contains("bare"))) continue;
-    section.drawNow();
+    section.drawPictures();
     if (section.gallery) galleryOnPaper(section);
   }
 }, PATIENCE);

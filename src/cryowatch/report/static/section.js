@@ -71,6 +71,11 @@ export class Section {
     this.settle();
   }
 
+  // Ahead of need: images take a moment, and paper waits for none.
+  drawPictures() {
+    for (const panel of this.panels) if (panel.stale && panel.described.kind === "gallery") this.drawOne(panel);
+  }
+
   drawOne(panel) {
     panel.show(panelData(this.name, panel.described, this.view.query()), 1);
     if (panel.drawn instanceof Gallery && !this.gallery) this.offer(panel.drawn);
