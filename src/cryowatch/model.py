@@ -127,6 +127,7 @@ class Run:
     ended: int | None = _field("Ended", "When it ended.", unit="ns", default=None)
     error: str = _field("Error", "Its last error.", default="")
     working_dir: str = _field("Working folder", "Relative to the project.", default="")
+    files: str = _field("Files", "Where an import looks for new files: a pattern.", default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.incoming import Incoming
 from cryowatch.store import Store
 
 if TYPE_CHECKING:
@@ -204,6 +205,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
             host=agent.host,
             read_at=agent.read_at,
             tell=agent.tell,
+            incoming=Incoming().newest,
             repeat=chosen.alerts.repeat_minutes,
         )
         agent.accompany("alerts", alarms.step)

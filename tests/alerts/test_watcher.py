@@ -32,6 +32,7 @@ class Facility:
         self.items: dict[str, list[Micrograph]] = {}
         self.runs = [run("2", label="import movies"), run("67", label="alignment"), run("135", label="ctffind4")]
         self.status = "running"
+        self.incoming: dict[str, int] = {}
         self._cursor = 0
         self.use(STANDARD)
 
@@ -39,7 +40,7 @@ class Facility:
         """Begin anew, as after a restart."""
         self.alarms = Alarms(
             self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, repeat=repeat,
-            clock=lambda: self.now,
+            incoming=self.incoming.get, clock=lambda: self.now,
         )  # fmt: skip
 
     def commit(self, **values: Any) -> None:
@@ -184,6 +185,25 @@ def test_the_stage_at_fault_is_named_and_no_other(facility: Facility) -> None:
         told = facility.look(0.5)
     assert told == [("raised", "alignment-stalled")]
     assert facility.alerts()[0]["text"] == "Alignment has stopped; 40 items wait for it; import goes on"
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (0, "Nothing new has come from the microscope; alignment and CTF estimation have caught up"),
+        (10, "Import has stopped, though newer files are there; alignment and CTF estimation have caught up"),
+        (None, "Import has stopped; alignment and CTF estimation have caught up"),
+    ],
+)
+def test_the_microscope_and_the_import_are_told_apart(facility: Facility, later: int | None, said: str) -> None:
+    facility.runs[0] = run("2", label="import movies", files="/frames/*.tiff")
+    for stage in ("2", "67", "135"):
+        facility.bring(stage, 10)
+    facility.commit()
+    if later is not None:
+        facility.incoming["/frames/*.tiff"] = facility.now + later * MINUTE
+    assert facility.look(16) == [("raised", "import-stalled")]
+    assert facility.alerts()[0]["text"] == said
 
 
 def test_a_session_still_being_read_has_no_stalls(facility: Facility) -> None:

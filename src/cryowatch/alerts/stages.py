@@ -8,7 +8,7 @@ session was read: what cannot be read is another rule's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,6 +24,8 @@ _KINDS = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
 _RECENT = 24 * HOUR
 _GROWTH = 1.1
 _MOST_TEXT = 240
+_SLACK = 2 * MINUTE
+"""By how much the clocks of two machines may differ, and for how long a file may be on its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +39,15 @@ class Stage:
     newest: int
     working: bool
     started: int
+    files: str
 
 
 class Stages:
-    """Looks at the stages of sessions."""
+    """Looks at the stages of sessions; `incoming` tells when something last came where an import looks (UTC ns)."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, incoming: Callable[[str], int | None] = lambda _: None) -> None:
         self._reader = reader
+        self._incoming = incoming
 
     def findings(self, session: Row, rules: Iterable[Rule], host: str, as_of: int) -> Iterator[Finding]:
         """Yield what the rules find in a session that was read whole at `as_of` (UTC ns)."""
@@ -64,14 +68,14 @@ class Stages:
     def _stages(self, session: Row, runs: list[Row]) -> list[Stage]:
         """Return the stages that the session has, in order; the first is the import, whatever it brings."""
         outputs = self._reader.outputs(session["id"])
-        started = {run["run"]: run["started"] or 0 for run in runs}
-        status = {run["run"]: run["status"] for run in runs}
+        known = {run["run"]: run for run in runs}
         found: list[Stage] = []
         for kind in _KINDS:
             output = leading_of(outputs, kind)
             if output is None:
                 continue
             about, name = _STAGES[kind] if found else (About.IMPORT, "Import")
+            run = known.get(output["run"], {})
             found.append(
                 Stage(
                     about=about,
@@ -79,8 +83,9 @@ class Stages:
                     output=output["id"],
                     count=output["count"],
                     newest=output["newest"] or 0,
-                    working=_active(status.get(output["run"], "")),
-                    started=started.get(output["run"], 0),
+                    working=_active(run.get("status", "")),
+                    started=run.get("started") or 0,
+                    files=run.get("files", ""),
                 )
             )
         return found
@@ -100,7 +105,8 @@ class Stages:
             kept = idle < rule.minutes * MINUTE
         broken = stage.working and rule.minutes * MINUTE <= idle < _RECENT
         kept = kept or idle < rule.minutes * MINUTE or not stage.working
-        text = f"{stage.name} goes on" if kept else _stalled(stages, place, waiting)
+        source = self._incoming(stage.files) if broken and not place and stage.files else None
+        text = f"{stage.name} goes on" if kept else _stalled(stages, place, waiting, source)
         return Finding(
             key=key, rule=rule, state=State(severity=rule.severity, text=text), since=since, broken=broken, kept=kept
         )
@@ -158,9 +164,13 @@ def _in_sentence(name: str) -> str:
     return name if name.startswith("CTF") else name.lower()
 
 
-def _stalled(stages: list[Stage], place: int, waiting: int) -> str:
-    """Return which stage has stopped, and how the others stand."""
+def _stalled(stages: list[Stage], place: int, waiting: int, source: int | None) -> str:
+    """Return which stage has stopped, and how the others stand; `source` is when something last came from outside."""
     text = f"{stages[place].name} has stopped"
+    if source is not None and source - stages[place].newest > _SLACK:
+        text += ", though newer files are there"
+    elif source is not None:
+        text = "Nothing new has come from the microscope"
     if place:
         text += f"; {waiting:,} items wait for it"
     others = [s for i, s in enumerate(stages) if i != place]

@@ -44,9 +44,9 @@ _NEWEST = "SELECT max(time) FROM micrograph JOIN output ON output.id = output_id
 class Alarms:
     """Raises and ends the alerts of one host and its sessions; `step` is called from one thread.
 
-    `read_at` says as of when a session (by its row id) is known whole, in UTC ns, None where it is still being read;
-    `tell` is told of sessions whose alerts changed.  `repeat` is after how many minutes a lasting alert is told of
-    again, 0 for never.
+    `read_at` says as of when a session (by its row id) is known whole, in UTC ns, None where it is still being read.
+    `tell` is told of sessions whose alerts changed; `incoming` is asked when something last came where an import looks.
+    `repeat` is after how many minutes a lasting alert is told of again, 0 for never.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Alarms:
         host: str,
         read_at: Callable[[int], int | None],
         tell: Callable[[Change], object] = lambda _: None,
+        incoming: Callable[[str], int | None] = lambda _: None,
         repeat: float = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -69,7 +70,7 @@ class Alarms:
         self._repeat = round(repeat * MINUTE)
         self._clock = clock
         self._quality = Quality(self._reader)
-        self._stages = Stages(self._reader)
+        self._stages = Stages(self._reader, incoming)
         self._changed: dict[int, int] = {}
 
     def step(self) -> float:

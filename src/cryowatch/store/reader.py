@@ -173,7 +173,8 @@ class Reader:
     def runs(self, session: int) -> list[Row]:
         """Return the runs of a session in the order in which they were made."""
         return self.rows(
-            "SELECT run, label, class_name, status, started, ended, error, working_dir FROM run WHERE session_id = ?"
+            "SELECT run, label, class_name, status, started, ended, error, working_dir, files FROM run"
+            " WHERE session_id = ?"
             " ORDER BY CAST(run AS INTEGER), run",
             (session,),
         )

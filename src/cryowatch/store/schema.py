@@ -292,6 +292,9 @@ CREATE TABLE notice_sent (
     PRIMARY KEY (notice_id, channel)
 ) WITHOUT ROWID;
 
+-- Where an import looks for new files.
+ALTER TABLE run ADD COLUMN files TEXT NOT NULL DEFAULT '';
+
 -- Since when something has stood in a follower's way.
 ALTER TABLE position ADD COLUMN since INTEGER;
 """

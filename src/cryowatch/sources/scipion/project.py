@@ -197,7 +197,14 @@ def _run(root: Node, values: Mapping[str, str | None], working_dir: str, zone: Z
         ended=local_time(values.get("endTime"), zone),
         error=values.get("_error") or "",
         working_dir=working_dir,
+        files=_files(values),
     )
+
+
+def _files(values: Mapping[str, str | None]) -> str:
+    """Return where an import looks for files, as Scipion puts folder and pattern together; empty for other runs."""
+    folder, pattern = (values.get("filesPath") or "").strip(), (values.get("filesPattern") or "").strip()
+    return f"{folder.rstrip('/')}/{pattern}" if folder and pattern else folder
 
 
 def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[Output]:
