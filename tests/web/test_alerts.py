@@ -12,13 +12,13 @@ import httpx2
 import pytest
 
 from cryowatch.model import Severity
+from cryowatch.store import Change
 from cryowatch.store.ledger import Key, State
 from tests.projects import MICROGRAPHS, append, genuine
 from tests.web.serving import Served, serving, until
 
 MINUTE = 60 * 10**9
 JSON = "application/json"
-HOSTILE = "<img src=x onerror=alert(1)> \"'& 😀\u202e"
 
 
 @pytest.fixture
@@ -28,12 +28,11 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 class Facility:
-    """Raises and ends alerts of the one session that is served, and of its host."""
+    """Raises and ends alerts of the one session that is served, and of its host, and tells the pages."""
 
     def __init__(self, served: Served) -> None:
         self.ledger = served.store.ledger()
         self.session = int(served.store.reader().session("small")["id"])
-        self.hub = served.hub
         self.served = served
 
     def raise_(self, text: str, *, minutes: float = 0, host_alone: bool = False, **values: Any) -> int:
@@ -45,10 +44,17 @@ class Facility:
             subject=values.pop("subject", text),
         )
         state = State(severity=values.pop("severity", Severity.WARNING), text=text, **values)
-        return self.ledger.raise_(key, state, since=now - round(minutes * MINUTE), now=now)
+        alert = self.ledger.raise_(key, state, since=now - round(minutes * MINUTE), now=now)
+        self.tell()
+        return alert
 
     def end(self, alert: int) -> None:
         self.ledger.end(alert, self.session, Severity.WARNING, "over", now=time.time_ns())
+        self.tell()
+
+    def tell(self) -> None:
+        row = self.served.store.reader().session("small")
+        self.served.hub.publish(Change(session=row["id"], key=row["key"], seq=row["seq"], generation=row["generation"]))
 
 
 @pytest.fixture

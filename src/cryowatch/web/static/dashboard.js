@@ -25,7 +25,7 @@ let peeking = null;
 const REST = 8;
 
 // After a change, until a page that nobody looks at asks for its alerts.
-const PEEK = 5000;
+const PEEK = 2000;
 
 // Panels within a screen's reach are loaded once; those in sight are kept up to date.
 const near = new IntersectionObserver((entries) => {
