@@ -67,12 +67,16 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """Between what a field should lie; `variable` names the one that sets its upper end."""
+    """Between what a field should lie; `variable` names the one that sets its upper end.
+
+    Above `critical` is worse than above `high`.
+    """
 
     field: str
     low: float | None = None
     high: float | None = None
     variable: str = ""
+    critical: float | None = None
 
     def bounds(self, variables: Mapping[str, float]) -> tuple[float | None, float | None]:
         """Return the low and high bound for these values of the dashboard's variables."""

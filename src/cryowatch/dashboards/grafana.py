@@ -19,7 +19,14 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common
 
 from cryowatch.dashboards.definition import Dashboard, Panel, PanelKind, Variable
-from cryowatch.dashboards.grafana_charts import draw_heat_map, draw_histogram, draw_scatter, draw_stat, draw_time_series
+from cryowatch.dashboards.grafana_charts import (
+    draw_devices,
+    draw_heat_map,
+    draw_histogram,
+    draw_scatter,
+    draw_stat,
+    draw_time_series,
+)
 from cryowatch.dashboards.grafana_fields import BAD, GOOD, Drawing, model
 from cryowatch.dashboards.grafana_tables import draw_gallery, draw_table, draw_text
 from cryowatch.dashboards.influxql import InfluxQuery, alert_events, compile_influxql
@@ -164,7 +171,8 @@ def _panels(dashboard: Dashboard, layout: Layout) -> list[model.Panel]:
 def _panel(
     number: int, panel: Panel, queries: Sequence[InfluxQuery], layout: Layout, place: tuple[int, int]
 ) -> model.Panel:
-    drawn = _DRAWERS[panel.kind](panel, layout)
+    drawer = draw_devices if (panel.record, panel.kind) == ("device", PanelKind.TABLE) else _DRAWERS[panel.kind]
+    drawn = drawer(panel, layout)
     return model.Panel(
         type_val=drawn.plugin,
         id_val=number,

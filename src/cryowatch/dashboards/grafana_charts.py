@@ -29,6 +29,9 @@ from cryowatch.dashboards.query import quantity
 XY_CHART_VERSION = "11.1.0"
 _DEVICE_NAMES = {
     ("filesystem", "used"): ("mean_used:(.*)", "$1"),
+    ("filesystem", "free"): ("mean_free:(.*)", "$1 free"),
+    ("filesystem", "total"): ("mean_total:(.*)", "$1 size"),
+    ("filesystem", "full_in"): ("mean_fullIn:(.*)", "$1 full in"),
     ("disk", "read"): ("mean_disk_read", "Read"),
     ("disk", "written"): ("mean_disk_write", "Written"),
     ("network", "sent"): ("mean_(.*)_send", "$1 sent"),
@@ -36,9 +39,13 @@ _DEVICE_NAMES = {
     ("gpu", "use"): ("mean_gpuUse_(.*)", "GPU $1 use"),
     ("gpu", "memory"): ("mean_gpuMem_(.*)", "GPU $1 memory"),
     ("gpu", "temperature"): ("mean_gpuTem_(.*)", "GPU $1 temperature"),
+    ("gpu", "power"): ("mean_gpuPow_(.*)", "GPU $1 power"),
+    ("gpu", "processes"): ("mean_gpuProc_(.*)", "GPU $1 processes"),
 }
 _DEVICE_SERIES = {"used": "/.*/", "read": "/^Read$/", "written": "/^Written$/", "temperature": "/ temperature$/",
-                  "sent": "/ sent$/", "received": "/ received$/", "use": "/ use$/", "memory": "/ memory$/"}  # fmt: skip
+                  "sent": "/ sent$/", "received": "/ received$/", "use": "/ use$/", "memory": "/ memory$/",
+                  "free": "/ free$/", "total": "/ size$/", "full_in": "/ full in$/", "power": "/ power$/",
+                  "processes": "/ processes$/"}  # fmt: skip
 
 
 def _legend() -> common.VizLegendOptions:
@@ -54,17 +61,20 @@ def _tooltip(mode: common.TooltipDisplayMode) -> common.VizTooltipOptions:
     return common.VizTooltipOptions(mode=mode, sort=common.SortOrder.NONE)
 
 
-def draw_stat(panel: Panel, layout: Layout) -> Drawing:
-    """Return one number for each field, coloured by its limits."""
-    share = panel.aggregate is Aggregate.SHARE
-    options = stat.Options(
+def _number_options() -> dict[str, object]:
+    return stat.Options(
         color_mode=common.BigValueColorMode.VALUE,
         graph_mode=common.BigValueGraphMode.NONE,
         justify_mode=common.BigValueJustifyMode.AUTO,
         text_mode=common.BigValueTextMode.VALUE_AND_NAME,
         orientation=common.VizOrientation.AUTO,
         reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"], fields="", values=False),
-    )
+    ).to_json()
+
+
+def draw_stat(panel: Panel, layout: Layout) -> Drawing:
+    """Return one number for each field, coloured by its limits."""
+    share = panel.aggregate is Aggregate.SHARE
     overrides = []
     plain = colour_steps((None, NEUTRAL))
     for name in () if share else known_fields(panel, layout):
@@ -75,7 +85,7 @@ def draw_stat(panel: Panel, layout: Layout) -> Drawing:
         overrides.append(override(quantity(panel, name).label, [*shown_as(panel, name), *judged]))
     return Drawing(
         plugin="stat",
-        options=options.to_json(),
+        options=_number_options(),
         defaults=model.FieldConfig(
             unit="percentunit" if share else "none",
             decimals=1 if share else 0,
@@ -85,6 +95,29 @@ def draw_stat(panel: Panel, layout: Layout) -> Drawing:
             color=colour_mode("thresholds"),
         ),
         overrides=overrides,
+    )
+
+
+def draw_devices(panel: Panel, layout: Layout) -> Drawing:
+    """Return one number for each device and field, by the device's name, coloured by its limits."""
+    overrides, renames = [], []
+    for name in known_fields(panel, layout):
+        pattern, label = _DEVICE_NAMES[panel.device, name]
+        options = {"regex": pattern.removeprefix("mean_"), "renamePattern": label}
+        renames.append(model.DataTransformerConfig(id_val="renameByRegex", options=options))
+        judged: list[Property] = [
+            ("thresholds", limit_colours(panel, name) or colour_steps((None, NEUTRAL))),
+            ("color", colour_mode("thresholds")),
+        ]
+        series = "/^((?!free|size|full in).)*$/" if name == "used" else _DEVICE_SERIES[name]
+        overrides.append(override(series, [*shown_as(panel, name), *judged], regex=True))
+    plain = colour_steps((None, NEUTRAL))
+    return Drawing(
+        plugin="stat",
+        options=_number_options(),
+        defaults=model.FieldConfig(unit="none", thresholds=plain, color=colour_mode("thresholds")),
+        overrides=overrides,
+        transformations=renames,
     )
 
 

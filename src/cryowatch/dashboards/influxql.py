@@ -19,6 +19,7 @@ from cryowatch.dashboards.layouts import (
     FIELDS,
     HOST,
     IMAGES,
+    OF_BOTH,
     PROJECT,
     UNTIL,
     Layout,
@@ -59,12 +60,13 @@ def compile_influxql(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 def known_fields(panel: Panel, layout: Layout) -> list[str]:
     """Return the panel's fields that this layout holds, in order."""
     if panel.record == "device":
-        return [f for f in panel.fields if (panel.device, f) in DEVICES and _has_device(panel, layout)]
+        return [f for f in panel.fields if _has_device(panel, f, layout)]
     return [f for f in panel.fields if f in FIELDS[layout]]
 
 
-def _has_device(panel: Panel, layout: Layout) -> bool:
-    return layout is Layout.CRYOWATCH or panel.device != "filesystem"
+def _has_device(panel: Panel, field: str, layout: Layout) -> bool:
+    name = DEVICES.get((panel.device, field), "")
+    return bool(name) and (layout is Layout.CRYOWATCH or any(part in name for part in OF_BOTH))
 
 
 def _number(value: float) -> str:
@@ -196,6 +198,15 @@ def _host_lines(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
         )
     means = ", ".join(f"mean({_shown(panel, layout, f)}) AS {quoted(quantity(panel, f).label)}" for f in fields)
     return (InfluxQuery(text=f"SELECT {means} {rows_of(layout, panel.record)} {step}"),)
+
+
+def _devices_now(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """All devices of a kind in the newest row, a column for each value: a last value might be of long ago."""
+    fields = "|".join(DEVICES[panel.device, f] for f in known_fields(panel, layout))
+    if not fields:
+        return ()
+    text = f"SELECT /{fields}/ {rows_of(layout, panel.record)} ORDER BY time DESC LIMIT 1"
+    return (InfluxQuery(text=text, format="table"),)
 
 
 def _progress(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
@@ -332,6 +343,7 @@ _COMPILERS: Mapping[tuple[str, PanelKind, Aggregate], Callable[[Panel, Layout], 
     ("host", PanelKind.STAT, Aggregate.LATEST): _latest,
     ("host", PanelKind.TIME_SERIES, _NONE): _host_lines,
     ("device", PanelKind.TIME_SERIES, _NONE): _host_lines,
+    ("device", PanelKind.TABLE, _NONE): _devices_now,
     ("output", PanelKind.STAT, Aggregate.PROGRESS): _progress,
     ("output", PanelKind.TIME_SERIES, Aggregate.RATE): _rate,
     ("session", PanelKind.TABLE, _NONE): _session,

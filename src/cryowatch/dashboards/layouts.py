@@ -57,6 +57,9 @@ _ONE = {
     "motion_late": "motionLate",
     "movie": "movie",
     "load": "load",
+    "pressure_cpu": "pressureCpu",
+    "pressure_memory": "pressureMem",
+    "pressure_io": "pressureIo",
     "voltage": "voltage",
     "spherical_aberration": "sphericalAberration",
     "amplitude_contrast": "amplitudeContrast",
@@ -72,6 +75,9 @@ FIELDS: Mapping[Layout, Mapping[str, str]] = {
 
 DEVICES = {
     ("filesystem", "used"): "^used:",
+    ("filesystem", "free"): "^free:",
+    ("filesystem", "total"): "^total:",
+    ("filesystem", "full_in"): "^fullIn:",
     ("disk", "read"): "^disk_read$",
     ("disk", "written"): "^disk_write$",
     ("network", "sent"): "_send$",
@@ -79,8 +85,13 @@ DEVICES = {
     ("gpu", "use"): "^gpuUse_",
     ("gpu", "memory"): "^gpuMem_",
     ("gpu", "temperature"): "^gpuTem_",
+    ("gpu", "power"): "^gpuPow_",
+    ("gpu", "processes"): "^gpuProc_",
 }
 """The fields of every device of a kind, by kind and quantity."""
+
+OF_BOTH = ("disk_", "_send", "_recv", "gpuUse_", "gpuMem_", "gpuTem_")
+"""What the names of devices' fields hold that the layout `scipion` has as well."""
 
 _POSITIVE = {"defocus", "defocus_u", "defocus_v", "resolution", "ratio"}
 """What other writers of the layout `scipion` may have given a zero or a negative number for "no value"."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cryowatch.dashboards.definition import Bins
+from cryowatch.dashboards.definition import Bins, Panel
+from cryowatch.dashboards.query import Scope
 from cryowatch.model import Quantity
 
 Rows = Sequence[tuple[Any, ...]]
@@ -191,6 +192,15 @@ def comparison(known: Sequence[Quantity], recent: int, rows: Rows) -> Data:
     return {"columns": [{"unit": "", "decimals": None, **c} for c in columns], "rows": lines, "total": len(lines)}
 
 
+def judging(panel: Panel, scope: Scope, field: str) -> Data:
+    """Return by what a column of a table is judged, in shown units: nothing without limits."""
+    limit = next((limit for limit in panel.limits if limit.field == field), None)
+    if limit is None:
+        return {}
+    low, high = limit.bounds(scope.variables)
+    return {"low": low, "high": high, "critical": limit.critical}
+
+
 def latest(known: Sequence[Quantity], bounds: Sequence[tuple[float | None, float | None]], rows: Rows) -> Data:
     """One row: the newest value of each field."""
     if not rows:
@@ -272,11 +282,16 @@ def lines(known: Sequence[Quantity], rows: Rows) -> Data:
     if not found:
         return EMPTY
     series = [
-        {**_described(known[i]), "label": known[i].label if device is None else f"{device} {known[i].label.lower()}",
-         "values": values}
+        {**_described(known[i]), "label": _line_label(device, known[i].label), "values": values}
         for (device, i), values in sorted(found.items(), key=lambda entry: (entry[0][0] or "", entry[0][1]))
     ]  # fmt: skip
     return {"id": None, "time": times, "series": series, "shown": len(times), "total": len(times), "partial": False}
+
+
+def _line_label(device: str | None, label: str) -> str:
+    if device is None:
+        return label
+    return f"GPU {device}{label[3:]}" if label.startswith("GPU ") else f"{device} {label.lower()}"
 
 
 def properties(fields: Sequence[str], known: Sequence[Quantity], rows: Rows) -> Data:
@@ -304,14 +319,16 @@ def _milliseconds(quantity: Quantity, value: Any) -> Any:
     return value // _MILLISECOND if quantity.unit == "ns" else value
 
 
-def table(fields: Sequence[str], known: Sequence[Quantity], rows: Rows) -> Data:
-    """Rows as they are, times in milliseconds."""
+def table(
+    fields: Sequence[str], known: Sequence[Quantity], rows: Rows, *, bounds: Sequence[Data] | None = None
+) -> Data:
+    """Rows as they are, times in milliseconds; `bounds` are what `judging` says of each field."""
     if not rows:
         return EMPTY
     columns = []
-    for field, quantity in zip(fields, known, strict=True):
+    for field, quantity, judged in zip(fields, known, bounds or [{}] * len(known), strict=True):
         kind = "time" if quantity.unit == "ns" else "text" if quantity.decimals is None else "number"
-        columns.append({**_described(quantity), "format": "status" if field == "severity" else kind})
+        columns.append({**_described(quantity), "format": "status" if field == "severity" else kind, **judged})
     cells = [
         [None if value is None else _milliseconds(q, value) for q, value in zip(known, row, strict=True)]
         for row in rows

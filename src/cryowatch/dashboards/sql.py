@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cryowatch.dashboards import payload, stages
+from cryowatch.dashboards import machine, payload, stages
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
 from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, quantity, window
 
@@ -256,10 +256,11 @@ def _properties(panel: Panel, scope: Scope) -> Query:
 def _gain_table(panel: Panel, scope: Scope) -> Query:
     rows, parameters = _rows_of(panel, scope)
     known = [quantity(panel, f) for f in panel.fields]
+    bounds = [payload.judging(panel, scope, f) for f in panel.fields]
     return Query(
         sql=f"SELECT {', '.join(panel.fields)} {rows} ORDER BY time DESC, item DESC LIMIT :rows",
         parameters={**parameters, "rows": panel.rows or 100},
-        shape=lambda found: payload.table(panel.fields, known, found),
+        shape=lambda found: payload.table(panel.fields, known, found, bounds=bounds),
     )
 
 
@@ -298,6 +299,7 @@ _COMPILERS: Mapping[tuple[str, PanelKind], Callable[[Panel, Scope], Query]] = {
     ("host", PanelKind.STAT): _latest_stat,
     ("host", PanelKind.TIME_SERIES): _lines,
     ("device", PanelKind.TIME_SERIES): _lines,
+    ("device", PanelKind.TABLE): machine.devices,
     ("output", PanelKind.STAT): stages.progress,
     ("output", PanelKind.TIME_SERIES): stages.rate,
     ("session", PanelKind.TABLE): _properties,

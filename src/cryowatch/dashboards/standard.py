@@ -236,12 +236,23 @@ SYSTEM = Dashboard(
             text="The machine that the agent runs on.",
         ),
         Panel(
+            id="file-systems", title="File systems", kind=PanelKind.TABLE, record="device", device="filesystem",
+            fields=("device", "used", "free", "total", "full_in"), width=12, height=4,
+            limits=(Limit(field="used", high=90, critical=95),),
+            text="Those that hold the projects and cryowatch's own data, and when they will be full at this rate.",
+        ),
+        Panel(
             id="host-load", title="CPU, memory and swap", kind=PanelKind.TIME_SERIES, record="host", style="lines",
             fields=("cpu", "memory", "swap"), text="In percent of what the machine has.",
         ),
         Panel(
             id="host-queue", title="Load", kind=PanelKind.TIME_SERIES, record="host", style="lines", fields=("load",),
             text="Processes that run or wait to, over the last minute.",
+        ),
+        Panel(
+            id="host-pressure", title="Pressure", kind=PanelKind.TIME_SERIES, record="host", style="lines",
+            fields=("pressure_cpu", "pressure_memory", "pressure_io"),
+            text="Share of the time in which some process had to wait for CPU, memory or disks.",
         ),
         Panel(
             id="disk-space", title="Disk space", kind=PanelKind.TIME_SERIES, record="device", style="lines",
@@ -257,12 +268,21 @@ SYSTEM = Dashboard(
             device="network", fields=("sent", "received"), text="Traffic of each interface.",
         ),
         Panel(
+            id="gpus", title="GPUs", kind=PanelKind.TABLE, record="device", device="gpu", width=12, height=5,
+            fields=("device", "use", "memory", "temperature", "power", "processes"),
+            limits=(Limit(field="temperature", high=85, critical=90),), text="Each GPU now.",
+        ),
+        Panel(
             id="gpu-use", title="GPU", kind=PanelKind.TIME_SERIES, record="device", style="lines", device="gpu",
             fields=("use", "memory"), text="Use of each GPU and of its memory.",
         ),
         Panel(
             id="gpu-temperature", title="GPU temperature", kind=PanelKind.TIME_SERIES, record="device", style="lines",
             device="gpu", fields=("temperature",), text="Of each GPU.",
+        ),
+        Panel(
+            id="gpu-power", title="GPU power", kind=PanelKind.TIME_SERIES, record="device", style="lines",
+            device="gpu", fields=("power",), text="Of each GPU.",
         ),
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@
 | run | project, host, run, output | label, status, size: a point at each change |
 | session | project, host | status and acquisition: a point at each change |
 | gain | project, host, run | movie, stddev, ratio1, ratio2 |
-| system | host | cpu, mem, swap, load, rates of networks and disks, GPUs, file systems |
+| system | host | cpu, mem, swap, load, pressures, rates of networks and disks, GPUs, file systems |
 | alert | project, host, rule, severity | text, value, limit, active, subject |
 
 A micrograph's time is the source's second plus the item's id in nanoseconds: unique, and the same at every delivery.
@@ -154,11 +154,16 @@ def _gain(row: Row) -> str | None:
 
 
 def _sample(row: Row) -> str | None:
-    values = {**system_values(row), "load": row["load"]}
+    values = {**system_values(row), "load": row["load"], "pressureCpu": row["pressure_cpu"]}
+    values |= {"pressureMem": row["pressure_memory"], "pressureIo": row["pressure_io"]}
     for device in row["devices"]:
+        name = device["device"]
         if device["kind"] == "filesystem":
-            values[f"used:{device['device']}"] = device["used"]
-            values[f"free:{device['device']}"] = None if device["free"] is None else device["free"] / 1e9
+            hours = None if device["full_in"] is None else device["full_in"] / 3600
+            values |= {f"used:{name}": device["used"], f"fullIn:{name}": hours}
+            values |= {f"{field}:{name}": _gigabytes(device[field]) for field in ("free", "total")}
+        elif device["kind"] == "gpu":
+            values |= {f"gpuPow_{name}": device["power"], f"gpuProc_{name}": device["processes"]}
     return point("system", {"host": row["host"]}, _known(values), row["time"])
 
 
@@ -178,6 +183,10 @@ def system_values(row: Row) -> dict[str, float | None]:
                 if rate is not None:
                     rates[field] = rates.get(field, 0.0) + rate / 1e6
     return {**values, **rates}
+
+
+def _gigabytes(space: float | None) -> float | None:
+    return None if space is None else space / 1e9
 
 
 def _megabytes(rate: float | None) -> float | None:

@@ -72,12 +72,24 @@ export class Panel {
       return;
     }
     this.node.hidden = false;
+    if (data.quiet) {
+      this.say(data.quiet);
+      return;
+    }
     if (this.drawn === null) {
       this.body.replaceChildren();
       this.drawn = new (drawer(this.described))(this.described, this.view, this.body, (text) => { this.note.textContent = text; });
     }
     this.drawn.update(data);
     if (this.described.kind === "table") this.fit();
+  }
+
+  // Why there is nothing to show, in one line.
+  say(text) {
+    this.drawn?.dispose?.();
+    this.drawn = null;
+    this.body.replaceChildren(el("p", { class: "quiet", text }));
+    this.node.style.setProperty("--height", 1);
   }
 
   // A table takes no more rows of the grid than it fills.

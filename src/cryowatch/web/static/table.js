@@ -66,8 +66,18 @@ function cell(value, column) {
     return el("td", {}, value ? el("span", { class: `pill ${kind}`, text: word }) : "");
   }
   const text = written(value, column);
-  return el("td", { class: right ? "number" : "", text, title: column.format === "age" ? moment(value) : text });
+  return el("td", { class: `${right ? "number" : ""} ${judged(value, column)}`.trim(), text, title: column.format === "age" ? moment(value) : text });
 }
+
+// Outside its limits a number is bad; where a second limit is named, only a warning up to that.
+function judged(value, { low, high, critical }) {
+  if (typeof value !== "number") return "";
+  if (isNumber(critical) && value > critical) return "bad";
+  if (isNumber(high) && value > high) return isNumber(critical) ? "warn" : "bad";
+  return isNumber(low) && value < low ? "bad" : "";
+}
+
+const isNumber = (value) => value !== null && value !== undefined;
 
 function written(value, column) {
   if (value === null || value === undefined) return "–";
