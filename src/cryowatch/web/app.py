@@ -105,7 +105,7 @@ def create_app(
             *pages.routes(),
             *api.routes(),
             *alerts.routes(),
-            *Metrics(summaries, alerts, deliveries, clock=clock).routes(),
+            *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock).routes(),
             Mount("/static", _Static(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1)],

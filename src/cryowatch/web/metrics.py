@@ -11,7 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cryowatch import __version__
+from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Active, Alerts, counts
+from cryowatch.web.host_metrics import host_metrics, label
 from cryowatch.web.replies import JSON
 from cryowatch.web.summaries import Summaries
 
@@ -27,8 +29,12 @@ class Metrics:
         alerts: Alerts,
         deliveries: Callable[[], Sequence[Mapping[str, Any]]],
         *,
+        reader: Reader,
+        host: str,
         clock: Callable[[], int],
     ) -> None:
+        self._reader = reader
+        self._host = host
         self._summaries = summaries
         self._alerts = alerts
         self._clock = clock
@@ -48,12 +54,14 @@ class Metrics:
     def metrics(self, request: Request) -> Response:
         del request
         sessions = self._summaries.all()
+        now = self._clock()
         text = "".join(
             (
                 *_families(sessions),
-                *_stages(sessions, self._clock() / 10**9),
+                *_stages(sessions, now / 10**9),
                 *_alarms(sessions, self._alerts.active()),
                 *_delivered(self._deliveries()),
+                *host_metrics(self._reader, self._host, now),
             )
         )
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
@@ -64,7 +72,7 @@ def _families(sessions: list[dict[str, Any]]) -> Iterable[str]:
     yield "# HELP cryowatch_items Items of each stage of a session.\n# TYPE cryowatch_items gauge\n"
     for session in sessions:
         for stage, count in session["counts"].items():
-            yield f'cryowatch_items{{session="{_label(session["id"])}",stage="{stage}"}} {count}\n'
+            yield f'cryowatch_items{{session="{label(session["id"])}",stage="{stage}"}} {count}\n'
     yield from _gauge(sessions, "newest_timestamp_seconds", "Time of the newest item.", _newest)
     yield from _gauge(sessions, "last_read_timestamp_seconds", "Time of the last good read.", _last_read)
     yield from _gauge(sessions, "readable", "1 where the source can be read.", _readable)
@@ -93,7 +101,7 @@ def _alarms(sessions: list[dict[str, Any]], active: Active) -> Iterable[str]:
     yield "# TYPE cryowatch_alerts_active gauge\n"
     for key in (*(session["id"] for session in sessions), None):
         for severity, count in counts(a for a in active.alerts if a["session"] == key).items():
-            name = _label(key or "")
+            name = label(key or "")
             yield f'cryowatch_alerts_active{{session="{name}",severity="{severity}"}} {count}\n'
 
 
@@ -107,7 +115,7 @@ def _delivered(deliveries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         full = f"cryowatch_delivery_{name}{total}"
         yield f"# HELP {full} {text}\n# TYPE {full} {kind}\n"
         for delivery in deliveries:
-            yield f'{full}{{where="{_label(delivery["where"])}"}} {delivery[name]}\n'
+            yield f'{full}{{where="{label(delivery["where"])}"}} {delivery[name]}\n'
 
 
 def _gauge(sessions: list[dict[str, Any]], name: str, text: str, value: Any) -> Iterable[str]:
@@ -115,7 +123,7 @@ def _gauge(sessions: list[dict[str, Any]], name: str, text: str, value: Any) -> 
     for session in sessions:
         found = value(session)
         if found is not None:
-            yield f'cryowatch_{name}{{session="{_label(session["id"])}"}} {found}\n'
+            yield f'cryowatch_{name}{{session="{label(session["id"])}"}} {found}\n'
 
 
 def _newest(session: dict[str, Any]) -> float | None:
@@ -133,8 +141,4 @@ def _readable(session: dict[str, Any]) -> int:
 
 
 def _of(session: dict[str, Any], *, stage: str) -> str:
-    return f'session="{_label(session["id"])}",stage="{stage}"'
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'session="{label(session["id"])}",stage="{stage}"'
