@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cryowatch import __version__
+from cryowatch.commands import alerts as alerts_commands
 from cryowatch.commands import grafana as grafana_commands
 from cryowatch.commands import images as images_commands
 from cryowatch.commands import influx as influx_commands
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(alerts_commands.app)
 app.add_typer(grafana_commands.app)
 app.add_typer(images_commands.app)
 app.add_typer(influx_commands.app)

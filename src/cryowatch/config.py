@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -195,6 +196,17 @@ class Alerts(_Section):
     rules: dict[str, Any] = Field(default={}, description="Changes of the rules, and own ones.")
 
 
+def _mail_address(text: str) -> str:
+    address = parseaddr(text)[1]
+    if not text.isprintable() or not re.fullmatch(r"[!-?A-~]+@[!-?A-~]*[A-Za-z0-9]", address) or "," in address:
+        raise ValueError("it is no mail address; write it like someone@example.org")
+    return text
+
+
+def _empty_or_mail_address(text: str) -> str:
+    return _mail_address(text) if text else text
+
+
 class Mail(_Section):
     """Notices by mail; none without a host."""
 
@@ -205,8 +217,12 @@ class Mail(_Section):
     password: SecretStr | None = Field(default=None, description="Its password; better in a file.")
     password_file: Directory | None = Field(default=None, description="File that holds the password.")
     ca_file: Directory | None = Field(default=None, description="Certificate of the CA that signed the server's.")
-    sender: str = Field(default="", description="Address that the mail comes from.")
-    to: list[str] = Field(default=[], description="Addresses that it goes to.")
+    sender: Annotated[str, AfterValidator(_empty_or_mail_address)] = Field(
+        default="", description="Address that the mail comes from."
+    )
+    to: list[Annotated[str, AfterValidator(_mail_address)]] = Field(
+        default=[], description="Addresses that it goes to."
+    )
     severity: Severity = Field(default=Severity.WARNING, description="The least severity that is sent.")
 
     def secret(self) -> str:
@@ -221,10 +237,11 @@ class Webhook(_Section):
     url_file: Directory | None = Field(default=None, description="File that holds the address.")
     shape: Literal["json", "slack", "mattermost", "teams"] = Field(default="json", description="Shape of the JSON.")
     severity: Severity = Field(default=Severity.WARNING, description="The least severity that is sent.")
+    ca_file: Directory | None = Field(default=None, description="Certificate of the CA that signed the server's.")
 
-    def secret(self) -> str:
+    def secret(self, name: str) -> str:
         """Return the address, from its file where named; raises `ConfigError`."""
-        return _contents(self.url_file, "webhooks.….url_file") if self.url_file else _shown(self.url)
+        return _contents(self.url_file, f"webhooks.{name}.url_file") if self.url_file else _shown(self.url)
 
 
 class AppriseServices(_Section):
@@ -361,15 +378,16 @@ def _explained(
     place = [str(part) for part in first["loc"]]
     key = ".".join(place)
     inside: Any = values
-    for part in place:
-        inside = inside.get(part) if isinstance(inside, Mapping) else None
+    for part in first["loc"]:
+        listed = dict(enumerate(inside)) if isinstance(inside, list) else inside
+        inside = listed.get(part) if isinstance(listed, Mapping) else None
     variable = f"{PREFIX}{'__'.join(place).upper()}"
     from_file = inside is not None and not environment.get(variable)
     where = f"{path}: {key}" if from_file else variable
     if first["type"] == "extra_forbidden":
-        model = _section(place[0]) if len(place) > 1 else None
+        model = _section(place[0]) if len(place) == 2 else Webhook if place[0] == "webhooks" else None
         known = _keys(model) if model else _keys(Settings)
         return ConfigError("is not a setting", where=where, remedy=_nearest(place[-1], known))
     text = first["msg"].removeprefix("Value error, ")
-    shown = "" if place[-1] in _SECRETS else f" (it is {first['input']!r})"
+    shown = "" if place[-1] in _SECRETS or place[0] == "webhooks" else f" (it is {first['input']!r})"
     return ConfigError(f"{text[0].lower()}{text[1:]}{shown}", where=where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -15,43 +15,13 @@ from cryowatch.errors import MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.images import Rendered
 from cryowatch.model import Severity
 from cryowatch.notices.mail import Mail, MailServer
-from cryowatch.notices.message import Context, Message, compose
-from cryowatch.notices.pending import Pending
 from tests.notices import smtp
-from tests.notices.told import House, Time
+from tests.notices.told import House, Time, message
 
 SECRET = smtp.ACCOUNT[1]
 Start = Callable[..., smtp.MailServer]
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")  # the server's own, with TLS all along
-
-
-@pytest.fixture
-def serving() -> Iterator[Start]:
-    """Return what starts mail servers, which end with the test."""
-    started: list[smtp.MailServer] = []
-
-    def start(**options: Any) -> smtp.MailServer:
-        started.append(smtp.MailServer(**options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path / "data", Time())
-    yield made
-    made.store.close()
-
-
-def message(house: House, **values: Any) -> Message:
-    context = Context(host="gpu1", url="https://watch.example.org", **values)
-    pending = Pending(house.store.reader(), "mail")
-    ids = [notice.id for notice in pending.after(0)]
-    return compose(pending.told(ids, now=house.time.now), context, channel="mail", now=house.time.now, age=10**18)
 
 
 def mail(server: smtp.MailServer | int, *, to: tuple[str, ...] = ("a@example.org",), **values: Any) -> Mail:

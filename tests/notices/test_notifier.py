@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,15 +23,9 @@ def at(text: str, zone: ZoneInfo = MADRID) -> int:
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time(at("2026-11-24T12:00"))
-
-
-@pytest.fixture
-def house(tmp_path: Path, time: Time) -> Iterator[House]:
-    made = House(tmp_path / "data", time)
-    yield made
-    made.store.close()
+def time(house: House) -> Time:
+    house.time.now = at("2026-11-24T12:00")
+    return house.time
 
 
 def whats(message: Message) -> list[str]:

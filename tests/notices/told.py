@@ -11,9 +11,10 @@ from typing import Any
 from cryowatch.errors import SinkError
 from cryowatch.images import Rendered
 from cryowatch.model import Severity
-from cryowatch.notices.message import Context, Message
+from cryowatch.notices.message import Context, Message, compose
 from cryowatch.notices.notifier import Notifier
 from cryowatch.notices.pace import quiet_hours
+from cryowatch.notices.pending import Pending
 from cryowatch.store import Store
 from cryowatch.store.ledger import Key, State
 from tests.records import START, reading, session
@@ -84,6 +85,14 @@ class Recording:
         self.messages.append(message)
         self.pictures.append(pictures)
         return ""
+
+
+def message(house: House, **values: Any) -> Message:
+    """Return a message of everything that was noted in a house."""
+    context = Context(**{"host": "gpu1", "url": "https://watch.example.org", **values})
+    pending = Pending(house.store.reader(), "mail")
+    ids = [notice.id for notice in pending.after(0)]
+    return compose(pending.told(ids, now=house.time.now), context, channel="mail", now=house.time.now, age=10**18)
 
 
 def notifier(house: House, channel: Any, *, quiet: str = "", zone: Any = None, **values: Any) -> Notifier:

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from cryowatch.config import Mail as MailSettings
 from cryowatch.config import Settings
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, one_line
 from cryowatch.images import ImageServer
+from cryowatch.notices import apprise
 from cryowatch.notices.channel import Channel
 from cryowatch.notices.mail import Mail, MailServer
 from cryowatch.notices.message import Context
 from cryowatch.notices.notifier import Notifier
 from cryowatch.notices.pace import quiet_hours
 from cryowatch.notices.picture import Pictures
+from cryowatch.notices.webhook import Webhook
 from cryowatch.store import Store
 
 Maker = Callable[[], Channel]
 
 
 def channels(chosen: Settings) -> Iterator[tuple[str, Maker]]:
-    """Yield the name of each channel that is asked for, and what makes it, which raises `ConfigError`."""
+    """Yield the name of each channel that is asked for, and what makes it; both raise `ConfigError`."""
     if chosen.mail.host:
         yield "mail", partial(_mail, chosen)
     elif chosen.mail != MailSettings():
         yield "mail", partial(_without_host, chosen)
+    for name in chosen.webhooks:
+        yield f"webhook {name}", partial(_webhook, chosen, name)
+    if chosen.apprise.urls_file is not None:
+        for name, address in apprise.addresses(chosen.apprise.urls_file):
+            yield name, partial(apprise.Apprise, name, address, chosen.apprise.severity)
 
 
 def notifiers_of(chosen: Settings, store: Store, images: ImageServer) -> list[Notifier]:
@@ -82,6 +90,22 @@ def _mail(chosen: Settings) -> Mail:
         ca_file=said.ca_file,
     )
     return Mail(server, sender=said.sender, to=said.to, severity=said.severity)
+
+
+def _webhook(chosen: Settings, name: str) -> Webhook:
+    said = chosen.webhooks[name]
+    where = f"{chosen.file}: webhooks.{one_line(name)}"
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", name):
+        remedy = "Up to 40 letters without accents, digits, dots and dashes"
+        raise ConfigError("is no name for a webhook", where=where, remedy=remedy)
+    url = said.secret(name)
+    if not url:
+        what = "has no address" if said.url_file is None else "its file is empty"
+        raise ConfigError(what, where=where, remedy="Name a file that holds it: url_file")
+    try:
+        return Webhook(name, url, shape=said.shape, severity=said.severity, ca_file=said.ca_file)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"{chosen.file}: {error.where}", remedy=error.remedy) from None
 
 
 def _without_host(chosen: Settings) -> Channel:

@@ -180,6 +180,11 @@ class Message:
         """Return the message without the texts of its alerts, for a server that refuses them."""
         return replace(self, entries=(), more=self.more + len(self.entries), refused=cut(one_line(reason), 200))
 
+    def first(self, number: int) -> Message:
+        """Return the message with at most so many entries listed."""
+        left = len(self.entries) - number
+        return replace(self, entries=self.entries[:number], more=self.more + left) if left > 0 else self
+
     @property
     def bodies(self) -> Iterator[list[str]]:
         """Yield each entry as lines of plain text: what, then where, since when, how much."""

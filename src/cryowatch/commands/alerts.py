@@ -1,0 +1,57 @@
+"""`cryowatch alerts`: whether people can be told."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryowatch.errors import CryowatchError
+
+app = typer.Typer(name="alerts", help="Alerts: whether people can be told.", no_args_is_help=True)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Settings in TOML.",
+        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
+        metavar="FILE",
+        readable=False,
+    ),
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Alerts: whether people can be told."""
+
+
+@app.command("test")
+def try_channels(config: Config = None) -> None:
+    """Send a test message through each configured channel, and say what came back; exit 1 where one did not take it."""
+    from cryowatch.config import load  # noqa: PLC0415
+    from cryowatch.notices.channels import channels, context  # noqa: PLC0415
+    from cryowatch.notices.message import trial  # noqa: PLC0415
+
+    settings = load(config)
+    tried, failed = 0, 0
+    for name, make in channels(settings):
+        tried += 1
+        try:
+            channel = make()
+            message = trial(context(settings), channel=name, now=time.time_ns())
+            complaint = channel.send(message, {})
+        except CryowatchError as error:
+            failed += 1
+            typer.secho(f"failed  {error}", fg=typer.colors.RED)
+            continue
+        failed += bool(complaint)
+        typer.echo(f"partly  {complaint}" if complaint else f"taken   {channel.where}")
+    if not tried:
+        typer.echo(
+            f"Nobody is told of alerts: {settings.file} names no mail.host, no webhooks and no apprise.urls_file. "
+            "The documentation on alerts shows how."
+        )
+    raise typer.Exit(1 if failed or not tried else 0)

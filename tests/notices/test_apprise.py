@@ -1,0 +1,84 @@
+"""Apprise's services get what the others get; their addresses stay secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
+from cryowatch.model import Severity
+from cryowatch.notices.apprise import Apprise, addresses
+from tests.notices.receiver import Receiver
+from tests.notices.told import House, message, notifier, run
+
+Start = Callable[..., Receiver]
+
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # what Apprise imports
+
+
+def service(port: int) -> Apprise:
+    return Apprise("apprise json", f"json://user:GEHEIM1@127.0.0.1:{port}/GEHEIM2", Severity.WARNING)
+
+
+def test_a_service_gets_the_message_and_no_name_calls_anybody(receiving: Start, house: House) -> None:
+    house.raise_(Severity.CRITICAL, "Defocus: low @everyone <!here>")
+    server = receiving()
+    assert service(server.port).send(message(house), {}) == ""
+    (body,) = server.bodies
+    assert body["title"].startswith("Critical: Defocus: low")
+    assert "since" in body["message"]
+    assert "@everyone" not in body["message"] + body["title"]
+    assert "<!" not in body["message"] + body["title"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, MessageRefused), (403, SinkRefused), (429, SinkAway), (500, SinkAway)]
+)
+def test_what_each_answer_means(receiving: Start, house: House, status: int, kind: type[SinkError]) -> None:
+    house.raise_()
+    server = receiving(status=status, said="GEHEIM")
+    with pytest.raises(kind, match=f"^apprise json: .*answers {status}") as raised:
+        service(server.port).send(message(house), {})
+    assert "GEHEIM" not in str(raised.value)
+
+
+def test_a_service_that_is_away_is_told_later_and_its_address_is_shown_nowhere(
+    receiving: Start, house: House, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = receiving()
+    server.close()
+    channel = service(server.port)
+    told = notifier(house, channel)
+    house.raise_()
+    with caplog.at_level(logging.DEBUG, logger="cryowatch"):
+        run(told, house.time, 60)
+    assert told.described()["problem"].startswith("apprise json: did not take the message")
+    shown = [caplog.text, str(told.described()), *capfd.readouterr()]
+    assert not [text for text in shown if "GEHEIM" in text]
+
+
+def test_each_line_is_a_channel(tmp_path: Path) -> None:
+    file = tmp_path / "urls"
+    file.write_text("# ours\nslack://GEHEIM/a/b\n\n  slack://GEHEIM/c/d\nmailto://me:GEHEIM@example.org\n")
+    assert [name for name, _ in addresses(file)] == ["apprise slack", "apprise slack 2", "apprise mailto"]
+    file.write_text("# none\n")
+    with pytest.raises(ConfigError, match="holds no address"):
+        addresses(file)
+    with pytest.raises(ConfigError, match=r"cannot be read: No such file.*apprise\.urls_file"):
+        addresses(tmp_path / "none")
+
+
+def test_an_address_that_apprise_does_not_know(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="Apprise does not know such an address") as raised:
+        Apprise("apprise nonsense", "nonsense://GEHEIM@host", Severity.WARNING)
+    assert "GEHEIM" not in str(raised.value) + "".join(capfd.readouterr())
+
+
+def test_without_the_package_it_is_one_line_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    with pytest.raises(ConfigError, match=r"is not installed. pip install 'cryowatch\[apprise\]'"):
+        service(1)
