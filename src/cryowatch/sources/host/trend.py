@@ -1,16 +1,18 @@
 """When a file system will be full, by the trend of its free space.
 
-The slope is the median of the slopes between all pairs of points of the last hour (Theil 1950, Sen 1968), so that a few
-odd points, and one large copy that is over, do not matter.  What was before somebody freed space, or resized the file
-system, does not count.
+The slope is the median of the slopes between all pairs of points (Theil 1950, Sen 1968), so that a few odd points do
+not matter: that of the last hour or that of its last third, whichever is slower, so that a large copy that is over does
+not matter either.  What was before somebody freed space, or resized the file system, does not count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from statistics import median
 
 WINDOW = 3600.0
+RECENT = WINDOW / 3
 EVERY = 60.0
 LEAST = 600.0
 """For how many seconds the free space has to be known."""
@@ -51,8 +53,15 @@ class Trend:
 
     def _fitted(self) -> float:
         """Return the slope in bytes per second; 0 where it is not clearly a fall."""
-        if self._points[-1][0] - self._points[0][0] < LEAST:
+        points = self._points
+        end = points[-1][0]
+        if end - points[0][0] < LEAST:
             return 0.0
-        slopes = [(b - a) / (after - before) for (before, a), (after, b) in combinations(self._points, 2)]
-        rising = sum(slope > 0 for slope in slopes)
-        return min(0.0, median(slopes)) if rising <= _MOST_RISING * len(slopes) else 0.0
+        return max(_fall(points), _fall([point for point in points if end - point[0] <= RECENT]))
+
+
+def _fall(points: Sequence[tuple[float, float]]) -> float:
+    """Return the median slope of all pairs where that is negative and few pairs say otherwise, else 0."""
+    slopes = [(b - a) / (after - before) for (before, a), (after, b) in combinations(points, 2)]
+    rising = sum(slope > 0 for slope in slopes)
+    return min(0.0, median(slopes)) if slopes and rising <= _MOST_RISING * len(slopes) else 0.0
