@@ -121,12 +121,15 @@ def filled(folder: Path) -> Answers:
         devices = (
             DeviceSample(kind="network", device="eth0", sent=2e6 * i, received=None),
             DeviceSample(kind="disk", device="sda", read=1e6, written=3e6),
-            DeviceSample(kind="filesystem", device="/data", used=40.0 + i, free=1e12),
-            DeviceSample(kind="gpu", device="0", use=90.0, memory=None if i == 2 else 50.0, temperature=70.0),
+            DeviceSample(kind="filesystem", device="/data", used=40.0 + i, free=1e12, total=2e12, full_in=12_000.0),
+            DeviceSample(kind="filesystem", device="/scratch", note="has not answered for 3 min"),
+            DeviceSample(
+                kind="gpu", device="0", use=90.0, memory=None if i == 2 else 50.0, temperature=70.0, power=250.0
+            ),
         )
         answers.store.add_host_sample(
             HostSample(host="gpu1", time=START + i * 10 * SECOND, cpu=12.5 * i, memory=50.0, swap=0.0, load=3.25,
-                       devices=devices)
+                       pressure_cpu=1.5, pressure_io=0.0, devices=devices)
         )  # fmt: skip
     answers.store.add_host_sample(HostSample(host="other", time=START + 90 * SECOND, cpu=99.0, devices=devices))
     answers.execute(
@@ -629,7 +632,44 @@ def test_devices_are_lines_in_shown_units(answer: Answers) -> None:
     assert (sent["label"], sent["unit"]) == ("eth0 sent", "MB/s")
     assert sent["values"] == pytest.approx([0.0, 2.0, 4.0, 6.0, 8.0])
     gpu = {s["label"]: s["values"] for s in answer(panel("system", "gpu-use"))["series"]}
-    assert gpu == {"0 gpu use": [90.0] * 5, "0 gpu memory": [50.0, 50.0, None, 50.0, 50.0]}
+    assert gpu == {"GPU 0 use": [90.0] * 5, "GPU 0 memory": [50.0, 50.0, None, 50.0, 50.0]}
+
+
+def test_file_systems_are_lines_of_a_table_with_what_they_are_judged_by(answer: Answers) -> None:
+    data = answer(panel("system", "file-systems"))
+    assert [(c["label"], c["format"]) for c in data["columns"]] == [
+        ("File system", "text"), ("Used", "number"), ("Free", "bytes"), ("Size", "bytes"), ("Full in", "duration"),
+        ("Note", "text"),
+    ]  # fmt: skip
+    assert data["columns"][1]["high"] == 90
+    assert data["columns"][1]["critical"] == 95
+    assert data["rows"] == [
+        ["/data", 44.0, 1e12, 2e12, 12_000_000.0, None],
+        ["/scratch", None, None, None, None, "has not answered for 3 min"],
+    ]
+
+
+def test_gpus_are_lines_of_a_table_without_what_none_of_them_tells(answer: Answers) -> None:
+    data = answer(panel("system", "gpus"))
+    assert [c["label"] for c in data["columns"]] == ["GPU", "Use", "Memory", "Temperature", "Power"]
+    assert data["rows"] == [["0", 90.0, 50.0, 70.0, 250.0]]
+
+
+def test_where_there_are_no_gpus_one_line_says_why(own: Answers) -> None:
+    gpus = panel("system", "gpus")
+    assert own(gpus) == {"empty": True}
+    absent = DeviceSample(kind="gpu", device="", note="there is no NVIDIA driver")
+    own.store.add_host_sample(HostSample(host="gpu1", time=START, devices=(absent,)))
+    assert own(gpus) == {"quiet": "No GPUs: there is no NVIDIA driver."}
+    assert own(panel("system", "gpu-use")) == {"empty": True}
+
+
+def test_gain_tables_carry_the_limits_they_are_judged_by(answer: Answers) -> None:
+    judged = {c["label"]: c.get("high") for c in answer(panel("gain", "gain-table"))["columns"]}
+    assert judged["Standard deviation"] == 0.04
+    assert judged["p97.5 / p2.5"] == 1.15
+    assert judged["max / p97.5"] == 4.5
+    assert judged["Movie"] is None
 
 
 def test_many_samples_are_averaged(own: Answers) -> None:

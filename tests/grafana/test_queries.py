@@ -266,6 +266,13 @@ def test_load_of_the_host(asking: Asking, project: str) -> None:
     if asking.layout is Layout.CRYOWATCH:
         (used,) = asking.panel("system", "disk-space", interval=10)
         assert [row["mean_used:/data"] for row in used] == [value + 1 for value in cpu]
+        ((disks,),) = asking.panel("system", "file-systems")
+        assert {name: value for name, value in disks.items() if value is not None and ":" in name} == {
+            "used:/data": cpu[-1] + 1, "free:/data": 100, "total:/data": 200, "fullIn:/data": 7,
+        }, "what only an older row has is not of now"  # fmt: skip
+        ((gpus,),) = asking.panel("system", "gpus")
+        assert gpus["gpuPow_0"] == cpu[-1] + 200
+        assert gpus["gpuTem_0"] == 60
 
 
 @EITHER
