@@ -1,7 +1,7 @@
 """How long the report of 20,000 micrographs takes to make, and to open in a headless browser from a file.
 
-Its images are noise, of a few dozen files that many micrographs share: reading costs little, encoding most.  Baseline: a
-session of 1,000.
+Its images are noise, of a few dozen files that many micrographs share: reading costs little, encoding most.  Baseline:
+a session of 1,000.
 """
 
 from __future__ import annotations

@@ -251,3 +251,14 @@ def test_an_unknown_session_names_the_nearest(sessions: Sessions) -> None:
         sessions.store.register(session(f"/projects/{i}", name=f"2026-11-{i + 10}-ribosome"))
     with pytest.raises(NotFoundError, match=r"there is no session apoferitin-k3\. Known: apoferritin-K3, "):
         sessions.make("apoferitin-k3")
+
+
+def test_the_facility_and_its_logo_are_in_the_file(sessions: Sessions) -> None:
+    logo = sessions.folder / "logo.svg"
+    logo.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>window.harmed=1</script></svg>")
+    key = sessions.add("alpha", [micrograph(1)])
+    maker = replace(sessions.maker, facility='Cryo & Co "<b>"', logo=logo)
+    text = maker.make(key, sessions.folder / "report.html", size_mb=20).path.read_text("utf-8")
+    assert "Cryo &amp; Co &#34;&lt;b&gt;&#34;" in text
+    assert '<img src="data:image/svg+xml;base64,' in text
+    assert "<script>window.harmed" not in text
