@@ -16,7 +16,8 @@ import pytest
 
 from cryowatch.config import Images
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.sinks.sftp import Access, Place, Sftp, place_of
+from cryowatch.sinks.sftp import Sftp
+from cryowatch.sinks.ssh import Access, Place, place_of
 from cryowatch.sinks.targets import Put, target_of
 from tests.publishing.sshd import Relay, Sshd, make_key
 
@@ -186,7 +187,10 @@ def test_a_key_that_is_not_let_in_is_explained(sshd: Sshd, tmp_path: Path) -> No
 
 def test_an_unknown_host_key_is_refused(sshd: Sshd) -> None:
     sshd.known_hosts.unlink()
-    with pytest.raises(SinkRefused, match=r"host key is not known yet\. Look at its key with `cryowatch images trust`"):
+    with pytest.raises(
+        SinkRefused,
+        match=r"host key is not known yet: ssh-ed25519 SHA256:\S+\. Look at it with `cryowatch images trust`",
+    ):
         put(target(sshd))
 
 
@@ -261,7 +265,7 @@ def test_a_line_that_falls_silent_is_given_up_in_time(sshd: Sshd) -> None:
         assert await chosen.put("alpha/2.jpg", DATA) is Put.SENT
 
     try:
-        use(target(sshd, port=relay.port, connect_seconds=1.0, put_seconds=0.4), work)
+        use(target(sshd, port=relay.port, connect_seconds=1.0, silent_seconds=0.4), work)
     finally:
         relay.close()
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
+    from asyncssh import SSHKey
+
     from cryowatch.config import Images
+    from cryowatch.sinks.host_keys import Keys
+    from cryowatch.sinks.ssh import Hop
     from cryowatch.sinks.targets import Target
 
 PROBLEM = 1
+SECONDS = 15.0
 
 app = typer.Typer(name="images", help="Publishing images: trust the host, try it out.", no_args_is_help=True)
 
@@ -47,41 +53,52 @@ def trust(
     """Show the fingerprint of the host that images are published to, and trust it after a yes."""
     import asyncio  # noqa: PLC0415
 
-    from cryowatch.sinks import host_keys  # noqa: PLC0415
-    from cryowatch.sinks.sftp import place_of  # noqa: PLC0415
+    from cryowatch.sinks import host_keys, ssh  # noqa: PLC0415
 
     images = _images(config, secrets)
-    place = place_of(images.publish)
     if not images.publish.startswith("sftp:"):
         raise ConfigError("is a folder of this machine, whose host needs no trust", where="images.publish")
-    port = place.port or 22
-    shown = asyncio.run(host_keys.fetch(place.host, port))
-    typer.echo(f"{place.host} port {port} shows the key {shown.kind}\n  {shown.fingerprint}")
-    match host_keys.trust(images.known_hosts, place.host, port, shown):
+    access = ssh.Access(known_hosts=images.known_hosts)
+    way = asyncio.run(ssh.route(ssh.place_of(images.publish)))
+    for number, hop in enumerate(way):
+        hosts = host_keys.read(images.known_hosts)
+        key = asyncio.run(ssh.host_key(way[:number], hop, hosts, access, seconds=SECONDS))
+        _judged(hop, hosts.of(hop.known_as, hop.port), key, images.known_hosts, yes=yes)
+
+
+def _judged(hop: Hop, keys: Keys, key: SSHKey, file: Path, *, yes: bool) -> None:
+    """Say what the file holds of the key that a host shows, and add it to the file if a person says so."""
+    from cryowatch.sinks import host_keys  # noqa: PLC0415
+
+    asked = f" ({hop.asked} in ~/.ssh/config)" if hop.asked != hop.host else ""
+    typer.echo(f"{hop.host} port {hop.port}{asked} shows the key\n  {host_keys.shown(key)}")
+    match keys.verdict(key):
         case host_keys.Trust.TRUSTED:
-            typer.echo(f"It is trusted already: {images.known_hosts} holds it.")
+            typer.echo(f"It is trusted already: {file} holds it.")
             return
         case host_keys.Trust.CHANGED:
-            typer.secho(
-                f"{images.known_hosts} holds another key of this host. Either it was set up anew, or somebody else"
-                f" answers in its place. Ask its administrator; if the new key is right, remove the old one with"
-                f" `ssh-keygen -f {images.known_hosts} -R '{_entry(place.host, port)}'` and come again.",
-                err=True,
-                fg=typer.colors.RED,
+            _refuse(
+                f"{file} holds another key of this host, in {host_keys.counted(keys.lines)}. Either it was set up anew,"
+                f" or somebody else answers in its place. Nothing was changed. Ask its administrator; only if the new"
+                f" key is right, remove the old one with `ssh-keygen -f {file} -R '{keys.name}'` and come again."
             )
-            raise typer.Exit(PROBLEM)
         case host_keys.Trust.REVOKED:
-            typer.secho(f"{images.known_hosts} says that this key was revoked.", err=True, fg=typer.colors.RED)
-            raise typer.Exit(PROBLEM)
+            _refuse(f"{file} says that this key was revoked. Ask its administrator for the new one.")
     if not yes:
-        typer.echo("Compare it with what its administrator says (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub).")
+        kind = key.algorithm.decode().removeprefix("ssh-").split("-")[0]
+        typer.echo(f"Compare it with `ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub` on that host.")
         if not sys.stdin.isatty():
             raise ConfigError("nobody is there to say yes", where="standard input", remedy="Give --yes once compared")
-        if not typer.confirm("Trust it?"):
+        if not typer.confirm("Is it the same, and is it to be trusted?"):
             typer.echo("Nothing was changed.")
             raise typer.Exit(PROBLEM)
-    host_keys.add(images.known_hosts, place.host, port, shown)
-    typer.echo(f"{images.known_hosts} holds it now.")
+    host_keys.add(file, hop.known_as, hop.port, key)
+    typer.echo(f"{file} holds it now.")
+
+
+def _refuse(text: str) -> NoReturn:
+    typer.secho(text, err=True, fg=typer.colors.RED)
+    raise typer.Exit(PROBLEM)
 
 
 @app.command()
@@ -93,12 +110,12 @@ def check(config: Config = None, secrets: Secrets = None) -> None:
     from cryowatch.sinks.targets import target_of  # noqa: PLC0415
 
     target = target_of(_images(config, secrets))
+    typer.echo(target.where)
     try:
-        seconds = asyncio.run(_tried(target))
+        asyncio.run(_tried(target))
     except SinkError as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
-        raise typer.Exit(PROBLEM) from None
-    typer.echo(f"{target.where}: a file was written and taken away again; a file takes {seconds * 1000:.0f} ms.")
+        _refuse(str(error))
+    typer.echo("Images can be published there.")
 
 
 def _images(config: Path | None, secrets: Path | None) -> Images:
@@ -111,23 +128,36 @@ def _images(config: Path | None, secrets: Path | None) -> Images:
     return settings.images
 
 
-def _entry(host: str, port: int) -> str:
-    return host if port == 22 else f"[{host}]:{port}"
-
-
-async def _tried(target: Target) -> float:
-    """Put and remove a file; returns the seconds that the second of two took, without the connection's."""
+async def _tried(target: Target) -> None:
+    """Connect, put a file and remove it, saying how long each takes; raises `SinkError`."""
+    import contextlib  # noqa: PLC0415
     import secrets as chance  # noqa: PLC0415
-    import time  # noqa: PLC0415
 
-    folder = f"cryowatch-check-{chance.token_hex(4)}"
+    from cryowatch.errors import SinkError  # noqa: PLC0415
+
+    name = f"cryowatch-check-{chance.token_hex(4)}/1.txt"
+    folder = name.partition("/")[0]
     try:
-        await target.put(f"{folder}/1.txt", b"cryowatch was here\n")
-        began = time.monotonic()
-        await target.put(f"{folder}/2.txt", b"cryowatch was here\n")
-        seconds = time.monotonic() - began
-        for name in ("1.txt", "2.txt"):
-            await target.remove(f"{folder}/{name}")
+        connected = await _timed(target.holds(folder))
+        round_trip = min([await _timed(target.holds(folder)) for _ in range(5)])
+        typer.echo(f"  reached in {connected:.0f} ms; a round trip takes {round_trip:.1f} ms")
+        try:
+            put = await _timed(target.put(name, b"cryowatch was here\n"))
+            typer.echo(f"  {name} was written and renamed into its place in {put:.0f} ms")
+            removed = await _timed(target.remove(name))
+            typer.echo(f"  it was removed again in {removed:.0f} ms")
+        except SinkError:
+            with contextlib.suppress(SinkError):
+                await target.remove(name)
+            raise
     finally:
         await target.close()
-    return seconds
+
+
+async def _timed(work: Awaitable[object]) -> float:
+    """Return how many milliseconds some work takes."""
+    import time  # noqa: PLC0415
+
+    began = time.monotonic()
+    await work
+    return (time.monotonic() - began) * 1000

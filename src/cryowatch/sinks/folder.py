@@ -1,7 +1,14 @@
 """Publishing into a folder of this machine, or one that is mounted here.
 
-Files are 0644 and folders 0755, so that a web server may read them.  A file is written beside its place and then
-renamed, so that nobody ever sees half of it.
+Files are 0644 and new folders 0755 whatever the umask, so that a web server may read them.  A file is written beside
+its place and then renamed, so that nobody ever sees half of it; it is not forced to disk, since it can be published
+again.
+
+The folder itself may be a link, and lie wherever its administrator wants.  A project's folder in it is opened as what
+it is and never followed where it is a link, so nothing is written outside.
+
+Each piece of work has a thread of its own, for which nobody waits at the end: a network file system whose server is
+away may hold a thread for ever.
 """
 
 from __future__ import annotations
@@ -10,20 +17,39 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.sinks.targets import Put, checked
+from cryowatch.errors import SinkAway, SinkError, SinkRefused
+from cryowatch.sinks.targets import Put, checked, checked_folder
 
+SECONDS = 60.0
+MOST_THREADS = 64
+STALE_SECONDS = 3600.0
+
+T = TypeVar("T")
+
+_FILE = 0o644
+_FOLDER = 0o755
+_PART = re.compile(r".+\.[0-9a-f]{8}\.part")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG}
 
 
 class Folder:
-    """A folder that images are put into; a project's folder in it must be one, and no link to elsewhere."""
+    """A folder that images are put into; `seconds` is how long a piece of work may take."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, seconds: float = SECONDS) -> None:
         self._path = path
+        self._seconds = seconds
+        self._swept: set[str] = set()
+        self._threads = threading.BoundedSemaphore(MOST_THREADS)
 
     @property
     def where(self) -> str:
@@ -31,50 +57,135 @@ class Folder:
 
     async def put(self, name: str, data: bytes) -> Put:
         """Write a file; see `Target`."""
-        return await asyncio.to_thread(self._put, checked(name), data)
+        project, _, file = checked(name).partition("/")
+        return await self._apart(lambda: self._put(project, file, data))
 
     async def holds(self, folder: str) -> bool:
         """Return whether a folder is there."""
-        return await asyncio.to_thread((self._path / folder).is_dir)
+        path = self._path / checked_folder(folder)
+        return await self._apart(lambda: _is_folder(path))
 
     async def remove(self, name: str) -> None:
         """Remove a file that was put, and its folder where that is empty then."""
-        path = self._path / checked(name)
-        try:
-            path.unlink()
-        except OSError as error:
-            raise self._explained(error) from error
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
+        project, _, file = checked(name).partition("/")
+        await self._apart(lambda: self._remove(project, file))
 
     async def close(self) -> None:
         """Nothing is held open."""
 
-    def _put(self, name: str, data: bytes) -> Put:
-        path = self._path / name
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    async def _apart(self, work: Callable[[], T]) -> T:
+        """Return what some work returns, done in a thread; raises `SinkAway` where that takes too long."""
+        if not self._threads.acquire(blocking=False):
+            raise SinkAway(f"has not answered for more than {self._seconds:g} s", where=self.where)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def told(result: T | None, error: SinkError | None) -> None:
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type]  # what the work returns, where there is no error
+
+        def run() -> None:
+            result: T | None = None
+            error: SinkError | None = SinkAway("broke off", where=self.where)
+            try:
+                result, error = work(), None
+            except SinkError as refused:
+                error = refused
+            except OSError as failed:
+                error = self._explained(failed)
+            finally:
+                self._threads.release()
+                with contextlib.suppress(RuntimeError):  # nobody waits any more
+                    loop.call_soon_threadsafe(told, result, error)
+
+        threading.Thread(target=run, daemon=True, name="publishing: folder").start()
         try:
-            if path.parent.is_symlink():
-                raise SinkRefused("is a link, and may lead anywhere", where=path.parent, remedy="Make it a folder")
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            async with asyncio.timeout(self._seconds):
+                return await done
+        except TimeoutError:
+            raise SinkAway(f"did not answer for {self._seconds:g} s", where=self.where) from None
+
+    def _put(self, project: str, name: str, data: bytes) -> Put:
+        part = f"{name}.{secrets.token_hex(4)}.part"
+        with self._opened(project) as folder:
             with contextlib.suppress(FileNotFoundError):
-                if not path.is_symlink() and path.stat().st_size == len(data):
+                if os.stat(name, dir_fd=folder, follow_symlinks=False).st_size == len(data):
                     return Put.THERE
-            part.unlink(missing_ok=True)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            part.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise self._explained(error) from error
+            try:
+                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE, dir_fd=folder)
+                with os.fdopen(descriptor, "wb") as file:
+                    with contextlib.suppress(OSError):  # some mounted file systems know no modes
+                        os.fchmod(descriptor, _FILE)
+                    file.write(data)
+                os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(part, dir_fd=folder)
+                raise
         return Put.SENT
 
-    def _explained(self, error: OSError) -> SinkAway | SinkRefused:
+    def _remove(self, project: str, name: str) -> None:
+        with self._opened(project) as folder:
+            os.unlink(name, dir_fd=folder)
+        with contextlib.suppress(OSError):
+            (self._path / project).rmdir()
+
+    @contextlib.contextmanager
+    def _opened(self, project: str) -> Iterator[int]:
+        """Open a project's folder, which is made where there is none; raises `SinkRefused` where it is no folder."""
+        path = self._path / project
+        if not _is_folder(path):
+            if path.is_symlink():
+                raise SinkRefused("is a link, and may lead anywhere", where=path, remedy="Make it a folder")
+            _make(path)
+        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            self._sweep(project)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _sweep(self, project: str) -> None:
+        """Remove what a killed agent left, at the first use of a folder."""
+        if project in self._swept:
+            return
+        self._swept.add(project)
+        with contextlib.suppress(OSError), os.scandir(self._path / project) as entries:
+            for entry in entries:
+                if _PART.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                    Path(entry.path).unlink(missing_ok=True)
+
+    def _explained(self, error: OSError) -> SinkError:
         reason = error.strerror or str(error)
         if error.errno in _FULL:
             return SinkRefused(f"takes no more: {reason}", where=self.where, remedy="Free some space")
         if error.errno in _REFUSED:
-            return SinkRefused(f"cannot be written: {reason}", where=self.where, remedy="Check its owner and mode")
+            place = f" ({error.filename})" if error.filename else ""
+            remedy = "Check owner and mode of the folder"
+            return SinkRefused(f"cannot be written: {reason}{place}", where=self.where, remedy=remedy)
         return SinkAway(f"cannot be written: {reason}", where=self.where)
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a folder is there that is no link; raises `OSError` where that cannot be told."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _make(path: Path) -> None:
+    """Make a folder, and those above it, for everybody to read."""
+    try:
+        path.mkdir(_FOLDER)
+    except FileNotFoundError:
+        _make(path.parent)
+        path.mkdir(_FOLDER)
+    except FileExistsError:
+        return
+    with contextlib.suppress(OSError):
+        path.chmod(path.stat().st_mode & 0o7777 | _FOLDER)

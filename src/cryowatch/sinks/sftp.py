@@ -1,35 +1,44 @@
 """Publishing by SFTP: many files in flight over one connection, each whole or not there.
 
-A file is written as `NAME.part` and then renamed over its place, so a cut leaves no half image; the next attempt writes
-the same `.part` again.  The host's key must be in the known_hosts file, always.  What the user's ~/.ssh/config says of
-the host (port, real name, jump host) holds.
+A file is written as `NAME.TOKEN.part`, with a new token each time, and then renamed over its place: a cut leaves no
+half image, and neither a second agent nor what is still on its way of an earlier attempt can touch it.  A `.part` that
+a cut left is removed when its file is put again; one that a killed agent left, when its folder is next used.
+
+Files are 0644 and new folders 0755 whatever the server's umask, so that a web server may read them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+import posixpath
+import re
+import secrets
+import stat
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import TypeVar
 
 import asyncssh
-from asyncssh.public_key import get_default_public_key_algs
 
 from cryowatch.config import Images
-from cryowatch.errors import ConfigError, SinkAway, SinkError, SinkRefused
-from cryowatch.sinks.host_keys import known, matched
-from cryowatch.sinks.targets import Put, checked
+from cryowatch.errors import SinkAway, SinkError, SinkRefused
+from cryowatch.sinks.ssh import Access, Connection, Place, opened, place_of
+from cryowatch.sinks.targets import Put, checked, checked_folder
 
 CONNECT_SECONDS = 15.0
-PUT_SECONDS = 60.0
-KEEP_ALIVE_SECONDS = 15.0
+SILENT_SECONDS = 60.0
+STALE_SECONDS = 3600.0
+STEP_BYTES = 1 << 18
+"""At less than this in `SILENT_SECONDS` a line counts as dead."""
 
-_MODE = asyncssh.SFTPAttrs(permissions=0o644)
-_TRUST = "Look at its key with `cryowatch images trust`"
+T = TypeVar("T")
+
+_FILE = 0o644
+_FOLDER = 0o755
+_PART = re.compile(r".+\.[0-9a-f]{8}\.part")
+_READ_ONLY = 1  # in the flags of statvfs
+_SUBSYSTEM = "sshd_config needs a line `Subsystem sftp internal-sftp`, and no start file of its shell may print"
 _FULL = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
 _REFUSED = (
     asyncssh.SFTPPermissionDenied,
@@ -37,41 +46,7 @@ _REFUSED = (
     asyncssh.SFTPNoSuchFile,
     asyncssh.SFTPNoSuchPath,
 )
-
-logging.getLogger("asyncssh").setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A folder on another machine, and who writes there; `user` and `port` may be left to ~/.ssh/config."""
-
-    host: str
-    path: str
-    user: str = ""
-    port: int | None = None
-
-    @property
-    def address(self) -> str:
-        """The place as people write it."""
-        user = f"{self.user}@" if self.user else ""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"sftp://{user}{host}{f':{self.port}' if self.port else ''}{self.path}"
-
-
-def place_of(url: str) -> Place:
-    """Return the place that an address names."""
-    parts = urlsplit(url)
-    user, path = unquote(parts.username or ""), unquote(parts.path).rstrip("/")
-    return Place(host=parts.hostname or "", path=path, user=user, port=parts.port)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What opens the door: a private key, a password (or that of the key), and the hosts that are trusted."""
-
-    key_file: Path | None = None
-    password: str = ""
-    known_hosts: Path
+_CUT = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.DisconnectError, OSError)
 
 
 def target_of(images: Images) -> Sftp:
@@ -89,16 +64,17 @@ class Sftp:
         access: Access,
         *,
         connect_seconds: float = CONNECT_SECONDS,
-        put_seconds: float = PUT_SECONDS,
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         self._place = place
         self._access = access
         self._connect_seconds = connect_seconds
-        self._put_seconds = put_seconds
-        self._connecting = asyncio.Lock()
-        self._connection: asyncssh.SSHClientConnection | None = None
-        self._client: asyncssh.SFTPClient | None = None
-        self._folders: set[str] = set()
+        self._silent_seconds = silent_seconds
+        self._line: _Line | None = None
+        self._attempt: asyncio.Task[_Line] | None = None
+        self._left: dict[str, set[str]] = {}
+        self._swept: set[str] = set()
+        self._sweeps: set[asyncio.Task[None]] = set()
 
     @property
     def where(self) -> str:
@@ -107,216 +83,275 @@ class Sftp:
     async def put(self, name: str, data: bytes) -> Put:
         """Write a file; see `Target`."""
         path = f"{self._place.path}/{checked(name)}"
-        async with self._session() as client:
-            if await _size(client, path) == len(data):
+        folder = posixpath.dirname(path)
+        async with self._at_work() as line:
+            if await _size(line, path) == len(data):
                 return Put.THERE
-            await self._make(client, path.rpartition("/")[0])
+            await self._ready(line, folder)
             try:
-                await _write(client, path, data)
+                await self._write(line, path, data)
             except asyncssh.SFTPNoSuchFile:  # somebody deleted the folder
-                self._folders.clear()
-                await self._make(client, path.rpartition("/")[0])
-                await _write(client, path, data)
+                line.folders.clear()
+                await self._ready(line, folder)
+                await self._write(line, path, data)
         return Put.SENT
 
     async def holds(self, folder: str) -> bool:
         """Return whether a folder is there."""
-        async with self._session() as client:
-            return await client.isdir(f"{self._place.path}/{folder}")
+        path = f"{self._place.path}/{checked_folder(folder)}"
+        async with self._at_work() as line:
+            return await line.heard(line.client.isdir(path))
 
     async def remove(self, name: str) -> None:
         """Remove a file that was put, and its folder where that is empty then."""
         path = f"{self._place.path}/{checked(name)}"
-        async with self._session() as client:
-            await client.remove(path)
+        async with self._at_work() as line:
+            await line.heard(line.client.remove(path))
+            line.folders.clear()
             with contextlib.suppress(asyncssh.SFTPError):
-                await client.rmdir(path.rpartition("/")[0])
-        self._folders.clear()
+                await line.heard(line.client.rmdir(posixpath.dirname(path)))
 
     async def close(self) -> None:
-        """End the connection."""
-        connection = self._forget()
-        if connection is not None:
-            connection.close()
-            with contextlib.suppress(OSError, asyncssh.Error, TimeoutError):
-                async with asyncio.timeout(2):
-                    await connection.wait_closed()
-        self._connecting = asyncio.Lock()
-
-    def _forget(self) -> asyncssh.SSHClientConnection | None:
-        connection, self._connection, self._client = self._connection, None, None
-        self._folders.clear()
-        return connection
+        """End the connection; the next use makes a new one, also in another event loop."""
+        attempt, line, self._attempt, self._line = self._attempt, self._line, None, None
+        for task in [*self._sweeps, *([attempt] if attempt else [])]:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SinkError):
+                await task
+        if line is not None:
+            await line.close()
 
     @contextlib.asynccontextmanager
-    async def _session(self) -> AsyncIterator[asyncssh.SFTPClient]:
-        """Give a client to work with, in time; foreign errors become ours, and after a cut the next one is new."""
-        client = await self._connected()
-        try:
-            async with asyncio.timeout(self._put_seconds):
-                yield client
-        except TimeoutError:
-            self._drop(client)
-            raise SinkAway(f"did not answer for {self._put_seconds:g} s", where=self.where) from None
-        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.DisconnectError, OSError) as error:
-            self._drop(client)
-            raise SinkAway(f"the connection was cut: {error}", where=self.where) from None
-        except asyncssh.SFTPError as error:
-            raise await self._explained(client, error) from None
+    async def _at_work(self) -> AsyncIterator[_Line]:
+        """Give a connection to work with; foreign errors become ours, and after a cut the next one is new."""
+        line = await self._connected()
+        with line.busy():
+            try:
+                yield line
+            except _CUT as error:
+                self._drop(line)
+                if line.silent:
+                    what = f"did not answer for {self._silent_seconds:g} s"
+                    raise SinkAway(what, where=self.where) from None
+                raise SinkAway(f"the connection was cut: {error}", where=self.where) from None
+            except asyncssh.SFTPError as error:
+                raise await self._explained(line, error) from None
 
-    def _drop(self, client: asyncssh.SFTPClient) -> None:
-        if client is self._client and (connection := self._forget()) is not None:
+    def _drop(self, line: _Line) -> None:
+        line.abort()
+        if line is self._line:
+            self._line = None
+
+    async def _connected(self) -> _Line:
+        """Return the open connection; all that wait for a new one share one attempt and its failure."""
+        if self._line is not None and not self._line.closed:
+            return self._line
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(self._connect())
+            self._attempt.add_done_callback(self._attempted)
+        return await asyncio.shield(self._attempt)
+
+    def _attempted(self, attempt: asyncio.Task[_Line]) -> None:
+        if attempt is self._attempt:
+            self._attempt = None
+        if not attempt.cancelled() and attempt.exception() is None:
+            self._line = attempt.result()
+
+    async def _connect(self) -> _Line:
+        connection = await opened(self._place, self._access, seconds=self._connect_seconds)
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                client = await connection.last.start_sftp_client()
+        except (asyncssh.Error, OSError) as error:
+            cut = connection.closed
             connection.abort()
+            if cut or isinstance(error, TimeoutError):
+                what = f"cannot be reached: {error if cut else 'no answer in time'}"
+                raise SinkAway(what, where=self.where) from None
+            what = f"lets {self._place.user or 'us'} in, but offers no SFTP: {error}"
+            raise SinkRefused(what, where=self.where, remedy=_SUBSYSTEM) from None
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        return _Line(connection, client, self._silent_seconds)
 
-    async def _connected(self) -> asyncssh.SFTPClient:
-        async with self._connecting:
-            if self._client is None or self._connection is None or self._connection.is_closed():
-                self._forget()
-                self._connection = await self._connect()
-                try:
-                    async with asyncio.timeout(self._connect_seconds):
-                        self._client = await self._connection.start_sftp_client()
-                except (asyncssh.Error, OSError, TimeoutError) as error:
-                    connection = self._forget()
-                    if connection is not None:
-                        connection.abort()
-                    what = f"lets {self._place.user or 'us'} in, but offers no SFTP: {error or 'no answer'}"
-                    remedy = "sshd_config needs a line `Subsystem sftp internal-sftp`"
-                    raise SinkRefused(what, where=self.where, remedy=remedy) from None
-            return self._client
+    async def _ready(self, line: _Line, folder: str) -> None:
+        """See to it that a project's folder is there."""
+        async with line.making:
+            await self._make(line, folder)
+        if folder not in self._swept:
+            self._swept.add(folder)
+            sweep = asyncio.create_task(_sweep(line, folder))
+            self._sweeps.add(sweep)
+            sweep.add_done_callback(self._sweeps.discard)
 
-    async def _connect(self) -> asyncssh.SSHClientConnection:
-        place, access = self._place, self._access
-        known_hosts = self._known_hosts()
-        options: dict[str, Any] = {"known_hosts": known_hosts}
-        trusted, authorities, *_ = known_hosts.match(place.host, "", place.port)
-        if trusted and not authorities:
-            options["server_host_key_algs"] = _trusted_first(trusted)
-        if place.port is not None:
-            options["port"] = place.port
-        if place.user:
-            options["username"] = place.user
-        if access.password:
-            options["password"] = access.password
-        if access.key_file is not None:
-            key = await asyncio.to_thread(_private_key, access.key_file, access.password)
-            options |= {"client_keys": [key], "agent_path": None}
+    async def _make(self, line: _Line, folder: str) -> None:
+        if folder in line.folders:
+            return
+        if not await line.heard(line.client.isdir(folder)):
+            if (above := posixpath.dirname(folder)) != folder:
+                await self._make(line, above)
+            try:
+                await line.heard(line.client.mkdir(folder, asyncssh.SFTPAttrs(permissions=_FOLDER)))
+            except asyncssh.SFTPFailure:
+                kind = await _mode(line, folder)
+                if kind is not None and not stat.S_ISDIR(kind):
+                    what = f"cannot take images: {folder} is there, and is no folder"
+                    raise SinkRefused(what, where=self.where, remedy="Move it away") from None
+                if kind is None:
+                    raise
+            else:
+                mode = (await _mode(line, folder) or 0) & 0o7777 | _FOLDER
+                await _quietly(line.heard(line.client.chmod(folder, mode)))
+        line.folders.add(folder)
+
+    async def _write(self, line: _Line, path: str, data: bytes) -> None:
+        part = f"{path}.{secrets.token_hex(4)}.part"
+        mode = asyncssh.SFTPAttrs(permissions=_FILE)
         try:
-            return await asyncssh.connect(
-                place.host,
-                connect_timeout=self._connect_seconds,
-                login_timeout=self._connect_seconds,
-                keepalive_interval=KEEP_ALIVE_SECONDS,
-                **options,
-            )
-        except asyncssh.HostKeyNotVerifiable:
-            raise self._untrusted() from None
-        except asyncssh.KeyExchangeFailed as error:
-            what = f"shows no host key of a kind that is trusted: {error.reason}"
-            raise SinkRefused(what, where=self.where, remedy=_TRUST) from None
-        except asyncssh.PermissionDenied:
-            with_key = f"the key {access.key_file}" if access.key_file else "the keys of ~/.ssh and of the agent"
-            tried = f"{with_key} and the password" if access.password else with_key
-            remedy = "Add the public key to the account's authorized_keys there"
-            raise SinkRefused(f"does not let us in with {tried}", where=self.where, remedy=remedy) from None
-        except (OSError, TimeoutError, asyncssh.Error) as error:
-            raise SinkAway(f"cannot be reached: {_reason(error)}", where=self.where) from None
+            async with await line.heard(line.client.open(part, "xb", mode)) as file:
+                await asyncio.gather(line.heard(file.write(data[:STEP_BYTES])), _quietly(file.setstat(mode)))
+                for start in range(STEP_BYTES, len(data), STEP_BYTES):
+                    await line.heard(file.write(data[start : start + STEP_BYTES]))
+            await _rename(line, part, path)
+        except (*_CUT, asyncio.CancelledError):
+            self._left.setdefault(path, set()).add(part)
+            raise
+        except asyncssh.SFTPNoSuchFile:
+            raise
+        except asyncssh.SFTPError as error:
+            explained = await self._explained(line, error, size=len(data))  # first: the part may be what fills the disk
+            await _quietly(line.client.remove(part))
+            raise explained from None
+        for old in self._left.pop(path, ()):
+            await _quietly(line.heard(line.client.remove(old)))
 
-    def _known_hosts(self) -> asyncssh.SSHKnownHosts:
-        try:
-            return known(self._access.known_hosts)
-        except ConfigError as error:
-            raise SinkRefused(error.what, where=error.where, remedy=error.remedy) from None
-
-    def _untrusted(self) -> SinkRefused:
-        """Return what is wrong with the host's key: revoked, changed or not known yet."""
-        place = self._place
-        trusted, revoked = matched(self._known_hosts(), place.host, place.port or 22)
-        if revoked and not trusted:
-            return SinkRefused("shows a host key that was revoked", where=self.where, remedy="Ask its administrator")
-        if trusted:
-            what = f"shows another host key than {self._access.known_hosts} holds: it was set up anew, or is not it"
-            return SinkRefused(what, where=self.where, remedy=f"Ask its administrator. {_TRUST}")
-        return SinkRefused("its host key is not known yet", where=self.where, remedy=_TRUST)
-
-    async def _make(self, client: asyncssh.SFTPClient, folder: str) -> None:
-        if folder not in self._folders:
-            await client.makedirs(folder, attrs=asyncssh.SFTPAttrs(permissions=0o755), exist_ok=True)
-            self._folders.add(folder)
-
-    async def _explained(self, client: asyncssh.SFTPClient, error: asyncssh.SFTPError) -> SinkError:
+    async def _explained(self, line: _Line, error: asyncssh.SFTPError, *, size: int = 0) -> SinkError:
         reason = error.reason or type(error).__name__
-        if isinstance(error, _FULL) or await self._full(client):
+        disk = await _disk(line, self._place.path)
+        if isinstance(error, _FULL) or (disk is not None and _lacks(disk, size)):
             return SinkRefused(f"takes no more: {reason}", where=self.where, remedy="Free some space there")
+        if disk is not None and disk.flags & _READ_ONLY:
+            remedy = "The disk there is read-only; it may be damaged"
+            return SinkRefused(f"cannot be written: {reason}", where=self.where, remedy=remedy)
         if isinstance(error, _REFUSED):
             remedy = "Check owner and mode of the folder there"
             return SinkRefused(f"cannot be written: {reason}", where=self.where, remedy=remedy)
         if isinstance(error, asyncssh.SFTPFailure):
-            remedy = "The server does not say more: is a quota exceeded, or a file where a folder should be?"
+            remedy = "The server does not say more; perhaps a quota is exceeded"
             return SinkRefused(f"cannot be written: {reason}", where=self.where, remedy=remedy)
         return SinkAway(f"cannot be written: {reason}", where=self.where)
 
-    async def _full(self, client: asyncssh.SFTPClient) -> bool:
-        """Return whether the disk there is full: servers of old protocols only say "failure"."""
+
+class _Line:
+    """An open connection with its SFTP session; given up where nothing that was asked is answered for a time.
+
+    The time counts from the last answer to anybody: on a slow line one file may well wait behind others.
+    """
+
+    def __init__(self, connection: Connection, client: asyncssh.SFTPClient, seconds: float) -> None:
+        self.client = client
+        self.making = asyncio.Lock()
+        self.folders: set[str] = set()
+        self.silent = False
+        self._connection = connection
+        self._seconds = seconds
+        self._busy = 0
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(seconds, self._watch)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over."""
+        return self._connection.closed
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """While something is asked, silence counts."""
+        if not self._busy:
+            self._last = self._loop.time()
+        self._busy += 1
         try:
-            async with asyncio.timeout(5):
-                disk = await client.statvfs(self._place.path)
-        except (asyncssh.Error, OSError, TimeoutError):
-            return False
-        return bool(disk.blocks and not disk.bavail)
+            yield
+        finally:
+            self._busy -= 1
+
+    async def heard(self, answer: Awaitable[T]) -> T:
+        """Return an answer, and take note that one came."""
+        try:
+            return await answer
+        finally:
+            self._last = self._loop.time()
+
+    def _watch(self) -> None:
+        quiet = self._loop.time() - self._last if self._busy else 0.0
+        if quiet >= self._seconds:
+            self.silent = True
+            self.abort()
+        elif not self.closed:
+            self._timer = self._loop.call_later(self._seconds - quiet, self._watch)
+
+    def abort(self) -> None:
+        """Give it up at once."""
+        self._timer.cancel()
+        self._connection.abort()
+
+    async def close(self) -> None:
+        """End it in order."""
+        self._timer.cancel()
+        self.client.exit()
+        await self._connection.close()
 
 
-async def _size(client: asyncssh.SFTPClient, path: str) -> int | None:
+async def _mode(line: _Line, path: str) -> int | None:
     try:
-        return (await client.lstat(path)).size
+        return (await line.heard(line.client.stat(path))).permissions
     except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
         return None
 
 
-async def _write(client: asyncssh.SFTPClient, path: str, data: bytes) -> None:
-    part = f"{path}.part"
-    async with client.open(part, "wb", _MODE) as file:
-        await file.write(data)
+async def _size(line: _Line, path: str) -> int | None:
     try:
-        await client.posix_rename(part, path)
+        return (await line.heard(line.client.lstat(path))).size
+    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+        return None
+
+
+async def _rename(line: _Line, part: str, path: str) -> None:
+    """Put a file into its place, over what lies there; a server without POSIX's way has none there for a moment."""
+    try:
+        await line.heard(line.client.posix_rename(part, path))
     except asyncssh.SFTPOpUnsupported:
-        with contextlib.suppress(asyncssh.SFTPNoSuchFile):
-            await client.remove(path)
-        await client.rename(part, path)
+        try:
+            await line.heard(line.client.rename(part, path))
+        except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+            await line.heard(line.client.remove(path))
+            await line.heard(line.client.rename(part, path))
 
 
-def _trusted_first(keys: Sequence[asyncssh.SSHKey]) -> list[str]:
-    """Return the kinds of host key to ask for: those that are trusted, then all others, as `ssh` does.
-
-    Asked for the trusted ones alone, a server that has none of them only hangs up.
-    """
-    kinds = [kind for key in keys for kind in key.sig_algorithms] + get_default_public_key_algs()
-    return list(dict.fromkeys(kind.decode() for kind in kinds))
+async def _quietly(answer: Awaitable[object]) -> None:
+    """Wait for what may also fail; a cut is told by what is asked next."""
+    with contextlib.suppress(asyncssh.SFTPError):
+        await answer
 
 
-def _private_key(file: Path, password: str) -> asyncssh.SSHKey:
-    """Return a private key; raises `SinkRefused`."""
-    try:
-        key = asyncssh.read_private_key(str(file), password or None)
-    except OSError as error:
-        what = f"the private key cannot be read: {error.strerror}"
-        raise SinkRefused(what, where=file, remedy="It is named as images.key_file") from None
-    except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
-        said = str(error).lower()
-        if "passphrase" in said or isinstance(error, asyncssh.KeyEncryptionError):
-            what = (
-                "the private key wants a passphrase" if not password else "the passphrase does not open the private key"
-            )
-            raise SinkRefused(what, where=file, remedy="Put it into the file images.password_file") from None
-        remedy = "OpenSSH's and PEM formats are known; not PuTTY's"
-        raise SinkRefused("is no private key that can be read", where=file, remedy=remedy) from None
-    if key.algorithm == b"ssh-dss":
-        remedy = "Make a new one with `ssh-keygen -t ed25519`, and add its public part there"
-        raise SinkRefused("is a DSA key, which servers no longer accept", where=file, remedy=remedy)
-    return key
+async def _disk(line: _Line, path: str) -> asyncssh.SFTPVFSAttrs | None:
+    """Return how full the disk there is: servers of old protocols only say "failure"; None where nobody says."""
+    with contextlib.suppress(asyncssh.Error, OSError):
+        return await line.heard(line.client.statvfs(path))
+    return None
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(getattr(error, "strerror", None) or getattr(error, "reason", None) or error)
+def _lacks(disk: asyncssh.SFTPVFSAttrs, size: int) -> bool:
+    no_room = disk.blocks and disk.bavail * (disk.frsize or disk.bsize) <= size
+    return bool(no_room or (disk.files and not disk.favail))
+
+
+async def _sweep(line: _Line, folder: str) -> None:
+    """Remove what a killed agent left in a folder."""
+    with contextlib.suppress(asyncssh.Error, OSError):
+        async for entry in line.client.scandir(folder):
+            name, changed = str(entry.filename), entry.attrs.mtime
+            if _PART.fullmatch(name) and changed is not None and time.time() - changed > STALE_SECONDS:
+                await line.client.remove(f"{folder}/{name}")

@@ -67,3 +67,10 @@ def checked(name: str) -> str:
     if len(parts) != 2 or not all(_NAME.fullmatch(part) for part in parts):
         raise SinkRefused("is no name that a published file can have", where=name[:200])
     return name
+
+
+def checked_folder(name: str) -> str:
+    """Return a folder's name, the first part of a file's; raises `SinkRefused`."""
+    if not _NAME.fullmatch(name):
+        raise SinkRefused("is no name that a published folder can have", where=name[:200])
+    return name
