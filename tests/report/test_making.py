@@ -71,7 +71,11 @@ def test_the_machine_is_shown_only_while_the_session_ran(sessions: Sessions) -> 
     key = sessions.add("alpha", [micrograph(i) for i in range(1, 101)], status="finished")
     for minutes, cpu in ((-60, 11.0), (2, 22.0), (4, 33.0), (600, 44.0)):
         sessions.sample(START + minutes * 60 * SECOND, cpu)
-    system = content(sessions.store.reader(), key, sessions.maker.dashboards, now=sessions.now).data["panels"]["system"]
+    data = content(sessions.store.reader(), key, sessions.maker.dashboards, now=sessions.now).data
+    system = data["panels"]["system"]
+    titles = [panel["title"] for d in data["dashboards"] for panel in d["panels"] if panel["record"] == "host"]
+    assert "Last sample" in titles
+    assert "Now" not in titles
     assert system["host-load"]["series"][0]["values"] == [22.0, 33.0]
     assert system["host-latest"]["items"][0]["value"] == 33.0
 

@@ -67,7 +67,7 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
             "output": lead,
             "outputs": [{key: o[key] for key in ("id", "run", "run_label", "name", "kind", "count")} for o in shown],
         },
-        "dashboards": [definition(d, {v.name: v.value for v in d.variables}) for d in dashboards],
+        "dashboards": [_definition(d) for d in dashboards],
         "fields": _fields(),
         "panels": panels,
         "made_of": made_of,
@@ -75,6 +75,15 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
         "counts": {"micrographs": len(rows.get(lead, ())) if lead is not None else 0},
     }
     return Content(session=session, data=data, rows=rows, leading=lead)
+
+
+def _definition(dashboard: Dashboard) -> dict[str, Any]:
+    """Return a dashboard as pages get it; what is now on those was last while the session ran."""
+    described = definition(dashboard, {v.name: v.value for v in dashboard.variables})
+    for panel in described["panels"]:
+        if panel["record"] in _OF_HOST and panel["title"] == "Now":
+            panel["title"] = "Last sample"
+    return described
 
 
 def _milliseconds(nanoseconds: int | None) -> int | None:

@@ -81,7 +81,7 @@ export async function galleryOnPaper(section) {
   if (!micrographs.length) return;
   const cards = micrographs.map((micrograph) => {
     const card = gallery.card(micrograph);
-    gallery.fill?.(card, micrograph);
+    gallery.fill(card, micrograph);
     return card;
   });
   for (const image of cards.flatMap((card) => [...card.querySelectorAll("img")])) image.loading = "eager";
