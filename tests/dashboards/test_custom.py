@@ -134,3 +134,12 @@ def test_what_cannot_be_is_refused_with_key_and_the_nearest_right_one(text: str,
     assert where in said
     assert remedy in said
     assert "\n" not in said
+
+
+def test_a_limit_of_a_table_may_have_a_critical_one_above_it() -> None:
+    found = made(
+        '[[dashboards.system.panels]]\nid = "scratch"\nkind = "table"\nrecord = "device"\ndevice = "filesystem"\n'
+        'fields = ["device", "used"]\nlimits = [{ field = "used", high = 70, critical = 80 }]\n'
+    )
+    (limit,) = found["system"].panel("scratch").limits
+    assert (limit.high, limit.critical) == (70, 80)

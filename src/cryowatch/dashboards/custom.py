@@ -198,9 +198,10 @@ def _limits(table: TomlTable, record: str) -> tuple[Limit, ...]:
         limit = TomlTable(values, f"{table.where}.limits[{number}]", about="dashboards")
         field = one_of(limit.take("field", str, ""), quantities(RECORDS[record]), "field", f"{limit.where}.field")
         low, high = limit.take("low", (int, float)), limit.take("high", (int, float))
+        critical = limit.take("critical", (int, float))
         variable = limit.take("variable", str, "")
         limit.end()
-        found.append(Limit(field=field, low=low, high=high, variable=variable))
+        found.append(Limit(field=field, low=low, high=high, variable=variable, critical=critical))
     return tuple(found)
 
 
