@@ -246,6 +246,7 @@ _SPACE: dict[str, Any] = {"unit": "B", "shown_unit": "GB", "scale": 1e-9, "decim
 _PRESSURE: dict[str, Any] = {
     "text": "Share of the last 10 s in which some task had to wait for it.",
     "unit": "%",
+    "shown_unit": "% of time",
     "decimals": 1,
 }
 

@@ -631,20 +631,20 @@ def test_devices_are_lines_in_shown_units(answer: Answers) -> None:
     (sent,) = data["series"]
     assert (sent["label"], sent["unit"]) == ("eth0 sent", "MB/s")
     assert sent["values"] == pytest.approx([0.0, 2.0, 4.0, 6.0, 8.0])
-    gpu = {s["label"]: s["values"] for s in answer(panel("system", "gpu-use"))["series"]}
+    gpu = {s["label"]: s["values"] for n in ("use", "memory") for s in answer(panel("system", f"gpu-{n}"))["series"]}
     assert gpu == {"GPU 0 use": [90.0] * 5, "GPU 0 memory": [50.0, 50.0, None, 50.0, 50.0]}
 
 
 def test_file_systems_are_lines_of_a_table_with_what_they_are_judged_by(answer: Answers) -> None:
     data = answer(panel("system", "file-systems"))
     assert [(c["label"], c["format"]) for c in data["columns"]] == [
-        ("File system", "text"), ("Used", "number"), ("Free", "bytes"), ("Size", "bytes"), ("Full in", "duration"),
+        ("File system", "text"), ("Used", "number"), ("Full in", "duration"), ("Free", "bytes"), ("Size", "bytes"),
         ("Note", "text"),
     ]  # fmt: skip
     assert data["columns"][1]["high"] == 90
     assert data["columns"][1]["critical"] == 95
     assert data["rows"] == [
-        ["/data", 44.0, 1e12, 2e12, 12_000_000.0, None],
+        ["/data", 44.0, 12_000_000.0, 1e12, 2e12, None],
         ["/scratch", None, None, None, None, "has not answered for 3 min"],
     ]
 

@@ -260,7 +260,7 @@ def test_load_of_the_host(asking: Asking, project: str) -> None:
     read, written = asking.panel("system", "disk-rates", interval=10)
     assert [row["mean_disk_read"] for row in read] == [value + 4 for value in cpu]
     assert [row["mean_disk_write"] for row in written] == [value + 5 for value in cpu]
-    use, memory = asking.panel("system", "gpu-use", interval=10)
+    (use,), (memory,) = (asking.panel("system", f"gpu-{field}", interval=10) for field in ("use", "memory"))
     assert [(row["mean_gpuUse_0"], row["mean_gpuUse_1"]) for row in use] == [(value + 30, 7) for value in cpu]
     assert {row["mean_gpuMem_0"] for row in memory} == {5}
     if asking.layout is Layout.CRYOWATCH:

@@ -237,7 +237,7 @@ SYSTEM = Dashboard(
         ),
         Panel(
             id="file-systems", title="File systems", kind=PanelKind.TABLE, record="device", device="filesystem",
-            fields=("device", "used", "free", "total", "full_in"), width=12, height=4,
+            fields=("device", "used", "full_in", "free", "total"), width=12, height=4,
             limits=(Limit(field="used", high=90, critical=95),),
             text="Those that hold the projects and cryowatch's own data, and when they will be full at this rate.",
         ),
@@ -273,8 +273,12 @@ SYSTEM = Dashboard(
             limits=(Limit(field="temperature", high=85, critical=90),), text="Each GPU now.",
         ),
         Panel(
-            id="gpu-use", title="GPU", kind=PanelKind.TIME_SERIES, record="device", style="lines", device="gpu",
-            fields=("use", "memory"), text="Use of each GPU and of its memory.",
+            id="gpu-use", title="GPU use", kind=PanelKind.TIME_SERIES, record="device", style="lines", device="gpu",
+            fields=("use",), text="Of the compute units of each GPU.",
+        ),
+        Panel(
+            id="gpu-memory", title="GPU memory", kind=PanelKind.TIME_SERIES, record="device", style="lines",
+            device="gpu", fields=("memory",), text="In use on each GPU.",
         ),
         Panel(
             id="gpu-temperature", title="GPU temperature", kind=PanelKind.TIME_SERIES, record="device", style="lines",
