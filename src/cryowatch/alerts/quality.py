@@ -85,12 +85,14 @@ def _judged(session: Row, rule: Rule, values: list[_Value], factor: float, host:
     quantity = rule.quantity
     noun = "micrographs" if rule.about is About.MICROGRAPH else "movies"
     value = "no fit" if middle is None else f"median {said(middle, quantity)}"
+    only = "only " if share < rule.calm_share else ""
+    text = f"{rule.title}: {only}{good} of the last {len(values)} {noun} {bounds(low, high, quantity)} ({value})"
     return Finding(
         key=Key(rule=rule.name, session=session["id"], host=host),
         rule=rule,
         state=State(
             severity=rule.severity,
-            text=f"{rule.title}: {good} of the last {len(values)} {noun} {bounds(low, high, quantity)} ({value})",
+            text=text,
             value=middle,
             limit=None if middle is None else broken_limit(middle, low, high),
             field=rule.field,
