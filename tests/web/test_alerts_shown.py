@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,7 @@ def test_a_silence_is_chosen_shown_and_ended_with_a_thumb(browser: Browser, serv
         assert box["height"] >= 44
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 375
+        assert button.evaluate("node => node.scrollHeight <= node.clientHeight")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     choices.nth(1).tap()
     expect(row.locator(".silent")).to_have_text(re.compile(r"^muted until (tomorrow )?\d\d:\d\d$"))
@@ -172,6 +174,15 @@ def test_a_silence_is_chosen_shown_and_ended_with_a_thumb(browser: Browser, serv
     choices.nth(2).tap()
     expect(row.locator(".silent")).to_have_text(re.compile(r"^muted until (tomorrow )?08:00$"))
     visit.close(tolerant=True)
+
+
+def test_a_silence_that_is_over_is_over_on_the_page(visit: Visit, facility: Facility) -> None:
+    alert = facility.raise_("Import has stopped", **STALL)
+    facility.ledger.mute(alert, until=time.time_ns() + 3 * 10**9)
+    page = opened(visit)
+    expect(page.locator(".alert.heeded .silent")).to_have_count(1)
+    expect(page.locator(".alert .silent")).to_have_count(0)
+    expect(page.locator("#alarm.loud")).to_be_visible()
 
 
 def test_what_cannot_be_done_is_said_beside_the_alert(browser: Browser, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ export class Alerts extends EventTarget {
     this.list = [];
     this.asked = null;
     this.turn = 0;
+    this.lapse = null;
   }
 
   get active() {
@@ -42,7 +43,15 @@ export class Alerts extends EventTarget {
     const found = await get(sessionPath(this.view.id, "alerts"), { from: from === null ? null : Math.min(from, Math.floor(now() - DAY)) });
     if (turn !== this.turn) return;
     this.list = found.alerts;
+    this.wait();
     this.dispatchEvent(new Event("change"));
+  }
+
+  // Nothing is told when a silence is over: it is asked for then.
+  wait() {
+    clearTimeout(this.lapse);
+    const ends = this.active.map((alert) => alert.muted_until).filter((time) => time !== null);
+    if (ends.length) this.lapse = setTimeout(() => this.refresh().catch(() => {}), Math.max(0, Math.min(...ends) - now()) + 500);
   }
 }
 
