@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -83,3 +85,15 @@ def test_a_slip_is_refused_with_file_and_key(text: str, said: str) -> None:
 def test_two_rules_of_one_name_are_no_toml() -> None:
     with pytest.raises(tomllib.TOMLDecodeError, match="Cannot declare"):
         chosen("[alerts.rules.defocus]\nhigh = 3\n[alerts.rules.defocus]\nhigh = 4\n")
+
+
+def test_the_rules_in_force_are_printed(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[alerts.rules.defocus]\nhigh = 3.2\n[alerts.rules.motion]\nenabled = false\n")
+    command = [sys.executable, "-m", "cryowatch", "alerts", "rules", "--config", str(file)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    lines = {line.split()[0]: line for line in said.splitlines()}
+    assert set(lines) == {"Rule", *(rule.name for rule in STANDARD)}
+    assert "defocus: fewer than 25% of the last 25 micrographs 0.10-3.20 µm" in lines["defocus"]
+    assert "switched off" in lines["motion"]
+    assert "above 0.5 of the session's median" in lines["fit-quality"]

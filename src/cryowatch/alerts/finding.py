@@ -36,15 +36,6 @@ def median(values: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def bounds(low: float | None, high: float | None, quantity: Quantity) -> str:
-    """Return limits as people say them, such as `0.10-4.00 µm` or `below 100.0 nm`."""
-    decimals = quantity.decimals or 0
-    unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
-    if low is not None and high is not None:
-        return f"{low:.{decimals}f}-{high:.{decimals}f}{unit}"
-    return f"below {high:.{decimals}f}{unit}" if high is not None else f"above {low:.{decimals}f}{unit}"
-
-
 def said(value: float, quantity: Quantity) -> str:
     """Return a shown value with its unit, as pages write it."""
     unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cryowatch.alerts.finding import MINUTE, Finding, bounds, broken_limit, inside, said
-from cryowatch.alerts.rules import About, Rule
+from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, said
+from cryowatch.alerts.rules import About, Rule, bounds
 from cryowatch.errors import one_line
 from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cryowatch.alerts.finding import Finding, bounds, broken_limit, inside, median, said
-from cryowatch.alerts.rules import About, Rule
+from cryowatch.alerts.finding import Finding, broken_limit, inside, median, said
+from cryowatch.alerts.rules import About, Rule, bounds
 from cryowatch.model import OutputKind
 from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row, leading_of

@@ -210,3 +210,40 @@ def _check(rule: Rule, where: str) -> None:
         raise ConfigError(what, where=where)
     if rule.relative and rule.about is not About.MICROGRAPH:
         raise ConfigError("only a rule about micrographs can be relative", where=f"{where}.relative")
+
+
+def bounds(low: float | None, high: float | None, quantity: Quantity) -> str:
+    """Return limits as people say them, such as `0.10-4.00 µm` or `below 100.0 nm`."""
+    decimals = quantity.decimals or 0
+    unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
+    if low is not None and high is not None:
+        return f"{low:.{decimals}f}-{high:.{decimals}f}{unit}"
+    return f"below {high:.{decimals}f}{unit}" if high is not None else f"above {low:.{decimals}f}{unit}"
+
+
+_WORDS: Mapping[About, str] = {
+    About.MICROGRAPH: "{rule.field}: fewer than {rule.share:.0%} of the last {rule.window} micrographs {limits}",
+    About.GAIN: "{rule.field}: fewer than {rule.share:.0%} of the last {rule.window} movies {limits}",
+    About.HOST: "{rule.field}: not {limits}, on average of {rule.minutes:g} min",
+    About.GPU: "{rule.field}: not {limits}, on average of {rule.minutes:g} min",
+    About.FILESYSTEM: "{rule.field}: not {limits}",
+    About.IMPORT: "the import is at work and has brought nothing for {rule.minutes:g} min",
+    About.ALIGNMENT: "something newer has waited for the alignment for {rule.minutes:g} min",
+    About.CTF: "something newer has waited for the CTF estimation for {rule.minutes:g} min",
+    About.BACKLOG: "more than {rule.high:g} items wait for a stage, and ever more in {rule.minutes:g} min",
+    About.RUN: "a run has failed",
+    About.SOURCE: "a project at work cannot be read for {rule.minutes:g} min",
+    About.SINK: "a server takes nothing for {rule.minutes:g} min",
+}
+
+
+def described(rule: Rule) -> str:
+    """Return when a rule is broken, in words."""
+    limits = bounds(rule.low, rule.high, rule.quantity) if rule.about in MEASURED else ""
+    if rule.relative:
+        limits = " and ".join(
+            f"{word} {value:g} of the session's median"
+            for word, value in (("above", rule.low), ("below", rule.high))
+            if value is not None
+        )
+    return _WORDS[rule.about].format(rule=rule, limits=limits)

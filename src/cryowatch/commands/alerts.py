@@ -1,7 +1,8 @@
-"""`cryowatch alerts`: whether people can be told."""
+"""`cryowatch alerts`: the rules in force, and whether people can be told."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,9 @@ import typer
 
 from cryowatch.errors import CryowatchError
 
-app = typer.Typer(name="alerts", help="Alerts: whether people can be told.", no_args_is_help=True)
+app = typer.Typer(
+    name="alerts", help="Alerts: the rules in force, and whether people can be told.", no_args_is_help=True
+)
 
 Config = Annotated[
     Path | None,
@@ -25,7 +28,29 @@ Config = Annotated[
 
 @app.callback()
 def _group() -> None:
-    """Alerts: whether people can be told."""
+    """Alerts: the rules in force, and whether people can be told."""
+
+
+@app.command()
+def rules(config: Config = None) -> None:
+    """Print the rules as they are in force: what is watched for, from when on, and how much it matters."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from cryowatch.alerts.rules import described, rules_of  # noqa: PLC0415
+    from cryowatch.config import load  # noqa: PLC0415
+
+    settings = load(config)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("Rule", "Raised when", "Severity", "Sessions"):
+        table.add_column(column, overflow="fold")
+    for rule in rules_of(settings.alerts.rules, file=settings.file):
+        style = "" if rule.enabled and settings.alerts.enabled else "dim"
+        severity = rule.severity.value if rule.enabled and settings.alerts.enabled else "switched off"
+        cells = (rule.name, described(rule), severity, ", ".join(rule.sessions))
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160).print(table)
 
 
 @app.command("test")
