@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from markdown_it import MarkdownIt
 
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.model import Severity
@@ -117,6 +119,10 @@ def test_in_mattermost_no_name_means_anything(receiving: Start, tmp_path: Path) 
     for call in ("@channel", "@here", "](https://evil", "://evil", "www.evil", " <", " **bold", " `code", "![", "[x]"):
         assert call not in text
     assert "\n[Open the session](https://watch.example.org/s/" in text
+    shown = MarkdownIt("commonmark").render(text)
+    assert re.findall(r"<(?!/)([^ >]+)", shown.replace("<br />", "")) == ["h4", "p", "strong", "a", "p", "em"]
+    assert re.findall(r'href="([^"]*)"', shown) == [message(house).entries[0].url]
+    assert "**bold** `code` &lt;img src=x&gt; &amp;lt; ~#!" in shown.replace("\u2060", "")
     house.store.close()
 
 

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 _JOINER = "\u2060"
 _CALLS = re.compile(r"(?<=[@<])(?!\u2060)|(?<=:)(?=//)|(?<=\bwww)(?=\.)", re.IGNORECASE)
-_MARKS = re.compile(r"([\\`*_{}\[\]()<>#|~!:])")
+_MARKS = re.compile(r"([\\`*_\[\]<>#|~&])")
 _SLACK_ENTRIES = 20
 _SLACK_HEADER = 150
 _SLACK_BYTES = 30_000

@@ -154,7 +154,7 @@ class Message:
             (Severity.WARNING, "warning", "warnings"),
             (Severity.INFO, "information", "information"),
             ("over", "over", "over"),
-            ("passed", "passed", "passed"),
+            ("passed", "came and went", "came and went"),
         ):
             number = self.counts.get(kind, 0)
             if number:
