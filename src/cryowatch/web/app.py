@@ -24,6 +24,7 @@ from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.api import API
+from cryowatch.web.cores import Cores
 from cryowatch.web.events import Hub
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.pages import STATIC, Pages
@@ -105,6 +106,7 @@ def create_app(
             *pages.routes(),
             *api.routes(),
             *alerts.routes(),
+            *Cores(host).routes(),
             *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock).routes(),
             Mount("/static", _Static(directory=STATIC), name="static"),
         ],
