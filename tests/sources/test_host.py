@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,10 @@ import pytest
 
 from cryowatch.model import DeviceSample, HostSample
 from cryowatch.sources.host import HostSource
+from cryowatch.sources.host import source as source_of_samples
+from cryowatch.sources.host.counters import cpu_times, share_at_work
 from cryowatch.sources.host.gpus import Gpus
+from cryowatch.sources.host.pressure import pressure
 
 SECOND = 10**9
 Counters = Mapping[str, tuple[int, int]]
@@ -156,3 +160,85 @@ def test_a_machine_without_disks_or_swap_has_none(machine: Machine, monkeypatch:
     sample = machine.sample(disks=None)
     assert sample.swap is None
     assert sample.devices == ()
+
+
+def test_in_a_container_without_the_list_of_disks_partitions_are_known_by_their_names(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(folder: Path) -> Iterator[Path]:
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(Path, "iterdir", gone)
+    names = ("sda", "sda1", "sda15", "nvme0n1", "nvme0n1p1", "vdb1", "mmcblk0", "mmcblk0p2", "dm-0", "loop7", "zram0")
+    disks = dict.fromkeys(names, (1, 1))
+    machine.sample(disks=disks)
+    assert list(devices(machine.sample(disks=disks), "disk")) == ["sda", "nvme0n1", "vdb1", "mmcblk0"]
+
+
+def test_a_kernel_that_keeps_no_counters_has_no_rates(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(**_: object) -> None:
+        raise NotImplementedError("no diskstats")
+
+    def hidden(**_: object) -> None:
+        raise FileNotFoundError("/proc/net/dev")
+
+    monkeypatch.setattr(psutil, "disk_io_counters", missing)
+    monkeypatch.setattr(psutil, "net_io_counters", hidden)
+    machine.sample()
+    assert machine.sample().devices == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("some avg10=12.34 avg60=0.10 avg300=1.00 total=1\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=0\n", 12.34),
+        ("some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", 0.0),
+        ("full avg10=1.00 avg60=0.00 avg300=0.00 total=0\n", None),
+        ("some avg10=nonsense\n", None),
+        ("some avg10=-1.00\n", None),
+        ("some avg10=nan\n", None),
+        ("some\n", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_pressure_is_the_share_in_which_some_task_waited(
+    tmp_path: Path, text: str | None, expected: float | None
+) -> None:
+    if text is not None:
+        (tmp_path / "io").write_text(text)
+    assert pressure("io", tmp_path) == expected
+
+
+def test_the_share_at_work_leaves_waiting_for_disks_and_guests_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = psutil.cpu_times()._replace(
+        user=30, nice=2, system=10, idle=40, iowait=15, irq=1, softirq=1, steal=1, guest=20, guest_nice=2
+    )
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times)
+    assert cpu_times() == (45, 100)
+    assert share_at_work((0, 0), (45, 100)) == 45
+    assert share_at_work((45, 100), (45, 100)) is None
+    assert share_at_work((45, 100), (40, 110)) == 0
+    assert share_at_work((45, 100), (57, 110)) == 100
+
+
+def test_a_driver_that_hangs_holds_no_sample_up_and_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    class Hanging(Gpus):
+        def read(self) -> tuple[DeviceSample, ...]:
+            answers.wait(10)
+            return (DeviceSample(kind="gpu", device="0", use=5.0),)
+
+    source = HostSource("gpu1", gpus=Hanging())
+    began = time.monotonic()
+    assert devices(source.sample([]), "gpu") == {}
+    assert time.monotonic() - began < 0.5
+    monkeypatch.setattr(source_of_samples, "STALE", 0.0)
+    (silent,) = devices(source.sample([]), "gpu").values()
+    assert silent.device == ""
+    assert "has not answered" in silent.note
+    monkeypatch.undo()
+    answers.set()
+    found = later(lambda: source.sample([]), lambda s: bool(devices(s, "gpu")))
+    assert devices(found, "gpu")["0"].use == 5.0
