@@ -37,6 +37,7 @@ from cryowatch.store import Store
 
 if TYPE_CHECKING:
     from cryowatch.images import ImageServer
+    from cryowatch.notices.notifier import Notifier
     from cryowatch.publishing import Publisher
     from cryowatch.report.schedule import Reports
     from cryowatch.secrets import TransferSecrets
@@ -109,20 +110,10 @@ def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
     from cryowatch.sinks.layout_scipion import ScipionLayout  # noqa: PLC0415
 
     told = chosen.influx
-    password, token = told.secret()
-    access = influx.Access(
-        url=told.url,
-        database=told.database,
-        username=told.username,
-        password=password,
-        token=token,
-        verify_tls=told.verify_tls,
-        ca_file=told.ca_file,
-    )
     layout: Layout = CryowatchLayout(url_prefix=chosen.images.url_prefix)
     if told.layout == "scipion":
         layout = ScipionLayout(url_prefix=chosen.images.url_prefix, shift_hours=told.shift_hours)
-    return [Delivery(store, influx.Influx(access), layout)]
+    return [Delivery(store, influx.Influx(influx.access_of(told)), layout)]
 
 
 def _images(chosen: Settings) -> ImageServer:
@@ -165,6 +156,15 @@ def _reports(chosen: Settings, store: Store, images: ImageServer) -> list[Report
     return [wiring.reports(chosen, store, images)]
 
 
+def _notifiers(chosen: Settings, store: Store, images: ImageServer) -> list[Notifier]:
+    """Return who tells people of alerts, where the settings name anybody; raises `ConfigError`."""
+    if (chosen.mail, chosen.webhooks, chosen.apprise.urls_file) == (Mail(), {}, None):
+        return []
+    from cryowatch.notices.channels import notifiers_of  # noqa: PLC0415
+
+    return notifiers_of(chosen, store, images)
+
+
 def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, force: bool) -> None:
     """Write the report of a session, and say what it holds; raises a `CryowatchError`."""
     from cryowatch.report import wiring  # noqa: PLC0415
@@ -180,8 +180,6 @@ def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, 
 
 
 def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[Path], *, pages: bool = False) -> Agent:
-    from cryowatch.notices.channels import notifiers_of  # noqa: PLC0415
-
     deliveries = _deliveries(chosen, store)
     agent = Agent(
         store,
@@ -195,7 +193,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
             *_publishers(chosen, store, images, deliveries),
             *deliveries,
             *_reports(chosen, store, images),
-            *notifiers_of(chosen, store, images),
+            *_notifiers(chosen, store, images),
         ],
     )
     if chosen.alerts.enabled:

@@ -147,3 +147,24 @@ def test_a_message_that_was_accepted_but_not_marked_has_the_same_id_again(
     run(notifier(house, mail), house.time, 600)
     first, again = server.answers.taken
     assert first["Message-ID"] == again["Message-ID"]
+
+
+def test_a_recipient_who_is_refused_is_shown_until_mended_and_repeats_nothing(
+    house: House, server: smtp.MailServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = MailServer(host="localhost", port=server.port, security="none")
+    mail = Mail(account, sender="a@example.org", to=["b@example.org", "c@example.org"])
+    server.answers.to = lambda address: "550 nobody here" if address.startswith("c@") else ""
+    told = notifier(house, mail, digest_minutes=0)
+    for _ in range(2):
+        house.raise_()
+        run(told, house.time, 600)
+    assert server.answers.recipients == [["b@example.org"]] * 2
+    assert "c@example.org: 550 nobody here" in told.described()["problem"]
+    assert (told.described()["needs_person"], told.behind) == (True, 0)
+    assert len([record for record in caplog.records if record.name.startswith("cryowatch")]) == 1
+    server.answers.to = lambda _: ""
+    house.raise_()
+    run(told, house.time, 600)
+    assert server.answers.recipients[2] == ["b@example.org", "c@example.org"]
+    assert told.described()["problem"] == ""
