@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 BINARY = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -24,7 +25,8 @@ def free_port() -> int:
 
 def make_key(file: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     """Write a private key and its public part."""
-    command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(file)]
+    bits = ["-b", "2048"] if kind == "rsa" else []
+    command = ["ssh-keygen", "-q", "-t", kind, *bits, "-N", passphrase, "-C", "test", "-f", str(file)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
     return file
 
@@ -32,7 +34,7 @@ def make_key(file: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
 class Sshd:
     """An SSH server for the user that runs the tests, whose key is in its authorized_keys."""
 
-    def __init__(self, folder: Path, *, subsystem: bool = True) -> None:
+    def __init__(self, folder: Path, *, sftp: str = "internal-sftp", more: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.user = getpass.getuser()
@@ -57,7 +59,8 @@ class Sshd:
             "PasswordAuthentication no",
             "PermitRootLogin yes",
             "MaxStartups 100",
-            *(["Subsystem sftp internal-sftp"] if subsystem else []),
+            *([f"Subsystem sftp {sftp}"] if sftp else []),
+            *more,
         ]
         self.config.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,10 +71,10 @@ class Sshd:
         """The address of the folder that is published to."""
         return f"sftp://{self.user}@127.0.0.1:{self.port}{self.root}"
 
-    def trust(self, host_key: Path, *, marker: str = "") -> None:
-        """Make a host key, and no other, the one that is known."""
+    def trust(self, host_key: Path, *, marker: str = "", port: int | None = None) -> None:
+        """Make a host key, and no other, the one that is known; of a relay where its port is given."""
         kind, data, *_ = host_key.with_suffix(".pub").read_text().split()
-        self.known_hosts.write_text(f"{marker}[127.0.0.1]:{self.port} {kind} {data}\n")
+        self.known_hosts.write_text(f"{marker}[127.0.0.1]:{port or self.port} {kind} {data}\n")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -107,7 +110,7 @@ class Relay:
         self.cut_after: int | None = None
         self.silent = False
         self._target = port
-        self._delay = delay
+        self.delay = delay
         self._writers: set[asyncio.StreamWriter] = set()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -135,9 +138,10 @@ class Relay:
             writer.close()
             return
         self._writers |= {writer, far_writer}
-        await asyncio.gather(
-            self._carry(reader, far_writer, counted=True), self._carry(far_reader, writer, counted=False)
-        )
+        with contextlib.suppress(asyncio.CancelledError):  # else asyncio tells of it at the end
+            await asyncio.gather(
+                self._carry(reader, far_writer, counted=True), self._carry(far_reader, writer, counted=False)
+            )
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool) -> None:
         with contextlib.suppress(OSError):
@@ -149,8 +153,8 @@ class Relay:
                     if self.cut_after is not None and self.sent > self.cut_after:
                         self.cut()
                         return
-                self._loop.call_later(self._delay, _write, writer, data)
-            self._loop.call_later(self._delay, writer.close)
+                self._loop.call_later(self.delay, _write, writer, data)
+            self._loop.call_later(self.delay, writer.close)
 
     def cut(self) -> None:
         """Cut every connection, as a pulled cable does that is noticed."""

@@ -88,15 +88,13 @@ async def route(place: Place) -> list[Hop]:
 def _hops(host: str, port: int | None, user: str, where: str, seen: set[str]) -> Iterator[Hop]:
     with _config_explained():
         options = asyncssh.SSHClientConnectionOptions(
-            host=host, port=port or (), username=user or (), client_keys=None, agent_path=None
+            host=host, port=port or (), username=user or (), client_keys=None, agent_path=None, config=()
         )
     seen.add(host)
-    jumps = options.tunnel.split(",") if isinstance(options.tunnel, str) else []
-    for jump in jumps:
-        parts = urlsplit(f"ssh://{jump.strip().removeprefix('ssh://')}")
-        name = parts.hostname or ""
+    for jump in options.tunnel.split(",") if isinstance(options.tunnel, str) else ():
+        name, port_there, user_there = _jump(jump)
         if name not in seen:  # `Host *` with a jump host names that for itself too
-            yield from _hops(name, parts.port, parts.username or "", f"jump host {name}", seen)
+            yield from _hops(name, port_there, user_there, f"jump host {name}", seen)
     yield Hop(
         asked=host,
         asked_port=port,
@@ -106,6 +104,13 @@ def _hops(host: str, port: int | None, user: str, where: str, seen: set[str]) ->
         known_as=options.host_key_alias or options.host,
         where=where,
     )
+
+
+def _jump(text: str) -> tuple[str, int | None, str]:
+    """Return host, port and user of a jump host, as `user@host:port` or as an address of ssh://."""
+    parts = urlsplit(f"ssh://{text.strip().removeprefix('ssh://')}")
+    with _config_explained():
+        return parts.hostname or "", parts.port, parts.username or ""
 
 
 class Connection:
