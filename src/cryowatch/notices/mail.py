@@ -143,8 +143,7 @@ class Mail:
             raise self._answered(error) from None
         except smtplib.SMTPServerDisconnected as error:
             hung = isinstance(error.__context__, TimeoutError)
-            what = f"does not answer within {self._timeout:g} s" if hung else "ended the connection"
-            raise SinkAway(what, where=self.where) from None
+            raise self._silent() if hung else SinkAway("ended the connection", where=self.where) from None
         except smtplib.SMTPNotSupportedError as error:
             raise self._unable(error) from None
         except smtplib.SMTPException as error:
@@ -162,10 +161,14 @@ class Mail:
                 remedy="Check mail.port and mail.security",
             ) from None
         except TimeoutError:
-            raise SinkAway(f"does not answer within {self._timeout:g} s", where=self.where) from None
+            raise self._silent() from None
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SinkAway(f"cannot be reached: {reason}", where=self.where) from None
+
+    def _silent(self) -> SinkAway:
+        what = f"does not answer within {self._timeout:g} s"
+        return SinkAway(what, where=self.where, remedy="Do mail.port and mail.security belong together?")
 
     def _answered(self, error: smtplib.SMTPResponseException) -> SinkError:
         code, said = error.smtp_code, _said(error.smtp_code, error.smtp_error)
