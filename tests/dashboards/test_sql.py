@@ -643,6 +643,7 @@ def test_file_systems_are_lines_of_a_table_with_what_they_are_judged_by(answer: 
     ]  # fmt: skip
     assert data["columns"][1]["high"] == 90
     assert data["columns"][1]["critical"] == 95
+    assert (data["columns"][2]["low"], data["columns"][2]["high"]) == (4 * 3_600_000, None), "as its cells, in ms"
     assert data["rows"] == [
         ["/data", 44.0, 12_000_000.0, 1e12, 2e12, None],
         ["/scratch", None, None, None, None, "has not answered for 3 min"],

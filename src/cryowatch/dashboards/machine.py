@@ -52,7 +52,7 @@ def table(panel: Panel, scope: Scope, rows: Rows) -> payload.Data:
                 "unit": known.shown_unit,
                 "decimals": known.decimals,
                 "format": _FORMATS.get(known.unit, "text" if known.decimals is None else "number"),
-                **payload.judging(panel, scope, field),
+                **_judging(panel, scope, field, known),
             }
         )
     cells = [[_cell(quantity(panel, panel.fields[place - 2]), row[place]) for place in places] for row in named]
@@ -66,6 +66,14 @@ def _label(panel: Panel, field: str, known: Quantity) -> str:
     """Return what a column is called: "Use" where every line is a GPU, though elsewhere that is "GPU use"."""
     kind = _NAMES.get(panel.device, known.label)
     return kind if field == "device" else known.label.removeprefix(f"{kind} ").capitalize()
+
+
+def _judging(panel: Panel, scope: Scope, field: str, known: Quantity) -> payload.Data:
+    """Return by what a column is judged, in the units of its cells."""
+    bounds = payload.judging(panel, scope, field)
+    if known.unit != "s":
+        return bounds
+    return {name: None if value is None else value / known.scale * _MILLISECONDS for name, value in bounds.items()}
 
 
 def _cell(known: Quantity, value: Any) -> Any:

@@ -238,7 +238,7 @@ SYSTEM = Dashboard(
         Panel(
             id="file-systems", title="File systems", kind=PanelKind.TABLE, record="device", device="filesystem",
             fields=("device", "used", "full_in", "free", "total"), width=12, height=4,
-            limits=(Limit(field="used", high=90, critical=95),),
+            limits=(Limit(field="used", high=90, critical=95), Limit(field="full_in", low=4)),
             text="Those that hold the projects and cryowatch's own data, and when they will be full at this rate.",
         ),
         Panel(

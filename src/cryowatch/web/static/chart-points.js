@@ -102,14 +102,19 @@ export class Points {
       const limit = limits.find((l) => l.field === this.described.fields[k]?.name);
       const inside = [];
       const outside = [];
+      const ends = [Infinity, -Infinity];
       for (const row of this.columns) {
         const value = row[k + 2];
         if (value === null) continue;
         (isOutside(value, limit) ? outside : inside).push(row[1], value);
+        ends[0] = Math.min(ends[0], value);
+        ends[1] = Math.max(ends[1], value);
       }
+      const near = inSight(limit, ends).map((value) => [this.columns[0][1], value]);
       const shared = { type: "scatter", large, largeThreshold: 0, progressive: 0, symbolSize: size, silent: true };
       series.push({ ...shared, name: meta.label, data: Float64Array.from(inside), large: large && inside.length > 0, itemStyle: { color: c.series[k], opacity: large ? 0.6 : 0.85 }, markLine: limit ? limitLines(c, [limit], "yAxis", meta.unit, meta.decimals) : undefined });
       if (limit) series.push({ ...shared, name: meta.label, data: Float64Array.from(outside), large: large && outside.length > 0, symbol: "triangle", symbolSize: size + 2, itemStyle: { color: c.outside } });
+      if (near.length) series.push({ ...shared, name: meta.label, data: near, large: false, symbolSize: 0 });
     });
     return series;
   }
@@ -176,6 +181,14 @@ export class Points {
 function isOutside(value, limit) {
   if (!limit) return false;
   return (limit.low !== null && value < limit.low) || (limit.high !== null && value > limit.high);
+}
+
+// Limits beyond the values that lie no farther from them than they spread: the axis reaches these too.
+function inSight(limit, [least, most]) {
+  if (!limit || least > most) return [];
+  const spread = most - least || Math.abs(most);
+  const isNear = (bound, distance) => bound !== null && bound !== undefined && distance > 0 && distance <= spread;
+  return [[limit.low, least - limit.low], [limit.high, limit.high - most]].filter((pair) => isNear(...pair)).map(([bound]) => bound);
 }
 
 function place(rows, time) {
