@@ -23,6 +23,7 @@ LAYERS = {
     "delivery": WIRING,
     "publishing": WIRING,
     "ahead": WIRING,
+    "doctor": WIRING,
     "standing": OUTPUTS,
     "web": WIRING,
     "report": WIRING,

@@ -17,6 +17,7 @@ from cryowatch.commands import images as images_commands
 from cryowatch.commands import influx as influx_commands
 from cryowatch.commands import secrets as secrets_commands
 from cryowatch.commands import tls as tls_commands
+from cryowatch.commands.doctor import doctor
 from cryowatch.errors import CryowatchError
 
 USAGE = 2
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(doctor)
 app.add_typer(alerts_commands.app)
 app.add_typer(grafana_commands.app)
 app.add_typer(images_commands.app)

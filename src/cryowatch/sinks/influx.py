@@ -24,6 +24,7 @@ from pathlib import Path
 import httpx2
 
 from cryowatch import __version__
+from cryowatch.config import Influx as InfluxSettings
 from cryowatch.errors import ConfigError, SinkAway, SinkRefused
 from cryowatch.sinks.batches import Receipt
 
@@ -42,6 +43,20 @@ class Access:
     token: str = field(default="", repr=False)
     verify_tls: bool = True
     ca_file: Path | None = None
+
+
+def access_of(told: InfluxSettings) -> Access:
+    """Return what the settings say; raises `ConfigError` for a password file that cannot be read."""
+    password, token = told.secret()
+    return Access(
+        url=told.url,
+        database=told.database,
+        username=told.username,
+        password=password,
+        token=token,
+        verify_tls=told.verify_tls,
+        ca_file=told.ca_file,
+    )
 
 
 class Influx:
@@ -86,6 +101,16 @@ class Influx:
             first, second = self.send(lines[:middle]), self.send(lines[middle:])
             return Receipt(first.accepted + second.accepted, first.rejected + second.rejected)
         raise self._explained(answer, reason)
+
+    def check(self) -> str:
+        """Write a comment, which needs every right and stores nothing; returns the server's `Date`, "" for none.
+
+        Raises `SinkAway` or `SinkRefused`.
+        """
+        answer = self._post(["#"])
+        if answer.status_code in (200, 204, 400):
+            return str(answer.headers.get("date", ""))
+        raise self._explained(answer, _said(answer))
 
     def _post(self, lines: Sequence[str]) -> httpx2.Response:
         body = gzip.compress("\n".join(lines).encode(), compresslevel=1)

@@ -7,6 +7,8 @@ its folder, whatever it is called.
 from __future__ import annotations
 
 import re
+import secrets
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -74,3 +76,20 @@ def checked_folder(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SinkRefused("is no name that a published folder can have", where=name[:200])
     return name
+
+
+async def tried(target: Target) -> float:
+    """Put a small file, take it away again and close the target; returns the seconds that the file took.
+
+    Raises `SinkError`.
+    """
+    name = f"cryowatch-check-{secrets.token_hex(4)}/1.txt"
+    try:
+        await target.holds(name.partition("/")[0])
+        began = time.monotonic()
+        await target.put(name, b"cryowatch was here\n")
+        seconds = time.monotonic() - began
+        await target.remove(name)
+    finally:
+        await target.close()
+    return seconds

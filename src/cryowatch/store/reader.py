@@ -154,8 +154,8 @@ class Reader:
             if len(found) == 1:
                 return found[0]
             if found:
-                keys = ", ".join(str(row["key"]) for row in found)
-                raise NotFoundError(f"more than one session is called {name}", remedy=f"Say which: {keys}")
+                several = ", ".join(str(row["key"]) for row in found)
+                raise NotFoundError(f"more than one session is called {name}", remedy=f"Say which: {several}")
         keys = sorted((str(row["key"]) for row in self.sessions()), key=lambda key: -_likeness(name, key))
         known = ", ".join(keys[:8])
         raise NotFoundError(

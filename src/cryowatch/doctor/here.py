@@ -1,0 +1,138 @@
+"""What can be looked at on this machine: the configuration, the store, the disk, the address of the pages, GPUs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import quote
+
+from cryowatch.alerts.rules import rules_of
+from cryowatch.config import Settings
+from cryowatch.doctor.finding import Finding, absent, bad, look, well
+from cryowatch.errors import CryowatchError, StoreInUse
+from cryowatch.facility import dashboards_of, logo_of
+from cryowatch.sources.host.gpus import Gpus
+from cryowatch.store.lock import Lock, prepare
+from cryowatch.store.schema import MIGRATIONS
+from cryowatch.store.writer import FILE_NAME
+
+_GIGABYTE = 10**9
+_LITTLE = 5 * _GIGABYTE
+_TOO_LITTLE = _GIGABYTE
+_LOOPBACK = ("127.", "localhost", "[::1]", "::1")
+
+
+def configuration(chosen: Settings) -> Iterator[Finding]:
+    """Look at the file, and at what only shows when the agent starts."""
+    what = "configuration"
+    if not chosen.file.exists():
+        yield absent(what, f"there is no {chosen.file}; the defaults hold")
+    else:
+        secret = any(s is not None for s in (chosen.influx.password, chosen.influx.token, chosen.images.password))
+        readable = chosen.file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+        if (secret or chosen.mail.password is not None) and readable:
+            yield look(what, f"{chosen.file}: holds a password that others may read. chmod 600 {chosen.file}")
+        else:
+            yield well(what, str(chosen.file))
+    for name, made in (
+        ("dashboards", lambda: dashboards_of(chosen)),
+        ("logo", lambda: logo_of(chosen)),
+        ("alerts", lambda: rules_of(chosen.alerts.rules, file=chosen.file)),
+    ):
+        try:
+            made()
+        except CryowatchError as error:
+            yield bad(name, error)
+    if chosen.report.command and shutil.which(chosen.report.command[0]) is None:
+        yield bad("report", f"{chosen.file}: report.command: there is no program {chosen.report.command[0]}")
+
+
+def store(chosen: Settings) -> Iterator[Finding]:
+    """Look at the data directory, the space on its disk, and the store's file."""
+    what = "data directory"
+    try:
+        folder = prepare(chosen.data_dir)
+    except CryowatchError as error:
+        yield bad(what, error)
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield bad(what, f"{folder}: this user may not write there. Check its owner and mode")
+        return
+    free = shutil.disk_usage(folder).free
+    said = f"{folder}: {free / _GIGABYTE:,.1f} GB free"
+    if free < _TOO_LITTLE:
+        yield bad(what, f"{said}. Free some space, or choose another data_dir")
+    else:
+        yield look(what, f"{said}, which is little") if free < _LITTLE else well(what, said)
+    yield from _file(chosen)
+
+
+def _file(chosen: Settings) -> Iterator[Finding]:
+    what = "store"
+    folder = chosen.data_dir
+    path = folder / FILE_NAME
+    if not path.exists():
+        yield absent(what, "nothing was watched yet")
+        return
+    try:
+        Lock(folder).release()
+        at_work = ""
+    except StoreInUse:
+        at_work = "; an agent works with it"
+    except CryowatchError as error:
+        yield bad(what, error)
+        return
+    began = time.monotonic()
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            database.set_progress_handler(lambda: int(time.monotonic() - began > 20), 100_000)
+            (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        if "interrupted" not in str(error):
+            yield bad(what, f"{path}: {error}. Move it aside; everything is read anew")
+            return
+        said = "ok"
+    if said != "ok":
+        yield bad(what, f"{path}: is damaged ({said}). Move it aside; everything is read anew")
+    elif version > len(MIGRATIONS):
+        yield bad(what, f"{path}: was written by a newer cryowatch. Upgrade, or choose another data_dir")
+    else:
+        yield well(what, f"{path.stat().st_size / 1e6:,.0f} MB{at_work}")
+
+
+def pages(chosen: Settings) -> Iterator[Finding]:
+    """Look whether the address of the pages is free, and who can reach it."""
+    what = "pages"
+    host, _, port = chosen.web.listen.rpartition(":")
+    open_to_all = not host.strip("[]").startswith(tuple(p.strip("[]") for p in _LOOPBACK))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]"), int(port)))
+    except OSError as error:
+        taken = f"{chosen.web.listen}: {error.strerror or error}"
+        yield look(what, f"{taken}. Is an agent at work? Else set web.listen to another port")
+        return
+    if open_to_all:
+        yield look(what, f"{chosen.web.listen}: everybody who can reach this address can see every session")
+    else:
+        yield well(what, f"{chosen.web.listen} is free")
+
+
+def gpus(chosen: Settings) -> Iterator[Finding]:
+    """Look whether GPUs can be read."""
+    del chosen
+    found = Gpus().read()
+    readable = [device for device in found if not device.note]
+    if readable:
+        yield well("GPUs", f"{len(readable)} can be read")
+    for note in dict.fromkeys(device.note for device in found if device.note):
+        yield absent("GPUs", note)
