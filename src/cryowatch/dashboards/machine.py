@@ -24,7 +24,7 @@ def devices(panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=f"SELECT device_sample.device, device_sample.note, {columns} FROM device_sample"
         f" WHERE kind = :device AND sample_id = (SELECT id FROM host_sample WHERE host = :host{during}"
-        " ORDER BY time DESC LIMIT 1) ORDER BY length(device_sample.device), device_sample.device",
+        " ORDER BY time DESC LIMIT 1) ORDER BY CAST(device_sample.device AS INTEGER), device_sample.device",
         parameters={**parameters, "host": scope.host, "device": panel.device},
         shape=lambda found: table(panel, scope, found),
     )

@@ -66,6 +66,8 @@ async function start() {
   openFromAddress(view);
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   tick(view);
+  // Samples of the machine are no change of the session, so nobody tells of them.
+  if (view.ofHost && definition.refresh_seconds) setInterval(() => { if (!document.hidden) changed(); }, 1000 * definition.refresh_seconds);
 }
 
 async function showSession() {
