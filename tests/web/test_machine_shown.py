@@ -139,3 +139,21 @@ def test_residuals_beyond_the_limits_stand_out_and_the_table_sorts(browser: Brow
     for name in ("gain-stddev", "gain-ratio1", "gain-ratio2"):
         expect(panel(page, name).locator("canvas")).to_be_visible()
     visit.close()
+
+
+AXIS = """async (name) => {
+  const echarts = await import("/static/vendor/echarts.esm.min.js");
+  const chart = echarts.getInstanceByDom(document.querySelector(`[data-panel="${name}"] .chart`));
+  return chart.getModel().getComponent("yAxis").axis.scale.getExtent();
+}"""
+
+
+def test_a_limit_that_lies_near_the_values_is_in_sight(browser: Browser, served: Served) -> None:
+    visit = Visit(browser, served.address)
+    page = visit.go("/s/small/gain")
+    for name in ("gain-stddev", "gain-ratio1", "gain-ratio2"):
+        expect(panel(page, name).locator("canvas")).to_be_visible()
+    assert page.evaluate(AXIS, "gain-ratio2")[1] >= 4.5
+    assert page.evaluate(AXIS, "gain-stddev")[1] >= 0.04
+    assert page.evaluate(AXIS, "gain-ratio1")[1] >= 1.15
+    visit.close()
