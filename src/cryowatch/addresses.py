@@ -32,6 +32,10 @@ def target(text: str) -> str:
         raise ValueError("a password does not belong into the address; give password_file instead")
     if parts.scheme == "sftp" and not parts.hostname:
         raise ValueError("it names no host; write sftp://user@host/folder")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("its port is no number up to 65535; write sftp://user@host:22/folder") from None
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
         raise ValueError("a folder here has three slashes; write file:///folder")
     return text.rstrip("/")

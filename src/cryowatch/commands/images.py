@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from cryowatch.config import Images
     from cryowatch.sinks.host_keys import Keys
     from cryowatch.sinks.ssh import Hop
-    from cryowatch.sinks.targets import Target
 
 PROBLEM = 1
 SECONDS = 15.0
@@ -107,12 +105,12 @@ def check(config: Config = None, secrets: Secrets = None) -> None:
     import asyncio  # noqa: PLC0415
 
     from cryowatch.errors import SinkError  # noqa: PLC0415
-    from cryowatch.sinks.targets import target_of  # noqa: PLC0415
+    from cryowatch.sinks.targets import target_of, tried  # noqa: PLC0415
 
     target = target_of(_images(config, secrets))
     typer.echo(target.where)
     try:
-        asyncio.run(_tried(target))
+        asyncio.run(tried(target, tell=lambda text: typer.echo(f"  {text}")))
     except SinkError as error:
         _refuse(str(error))
     typer.echo("Images can be published there.")
@@ -126,38 +124,3 @@ def _images(config: Path | None, secrets: Path | None) -> Images:
         remedy = 'Write for example publish = "sftp://scipionbox@grafana.example.org/home/scipionbox/public_html"'
         raise ConfigError("images are not published anywhere", where=f"{settings.file}: images.publish", remedy=remedy)
     return settings.images
-
-
-async def _tried(target: Target) -> None:
-    """Connect, put a file and remove it, saying how long each takes; raises `SinkError`."""
-    import contextlib  # noqa: PLC0415
-    import secrets as chance  # noqa: PLC0415
-
-    from cryowatch.errors import SinkError  # noqa: PLC0415
-
-    name = f"cryowatch-check-{chance.token_hex(4)}/1.txt"
-    folder = name.partition("/")[0]
-    try:
-        connected = await _timed(target.holds(folder))
-        round_trip = min([await _timed(target.holds(folder)) for _ in range(5)])
-        typer.echo(f"  reached in {connected:.0f} ms; a round trip takes {round_trip:.1f} ms")
-        try:
-            put = await _timed(target.put(name, b"cryowatch was here\n"))
-            typer.echo(f"  {name} was written and renamed into its place in {put:.0f} ms")
-            removed = await _timed(target.remove(name))
-            typer.echo(f"  it was removed again in {removed:.0f} ms")
-        except SinkError:
-            with contextlib.suppress(SinkError):
-                await target.remove(name)
-            raise
-    finally:
-        await target.close()
-
-
-async def _timed(work: Awaitable[object]) -> float:
-    """Return how many milliseconds some work takes."""
-    import time  # noqa: PLC0415
-
-    began = time.monotonic()
-    await work
-    return (time.monotonic() - began) * 1000

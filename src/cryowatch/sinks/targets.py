@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -78,18 +79,28 @@ def checked_folder(name: str) -> str:
     return name
 
 
-async def tried(target: Target) -> float:
+async def tried(target: Target, *, tell: Callable[[str], object] = lambda _: None) -> float:
     """Put a small file, take it away again and close the target; returns the seconds that the file took.
 
-    Raises `SinkError`.
+    `tell` is given a line of text after each step.  Raises `SinkError`.
     """
     name = f"cryowatch-check-{secrets.token_hex(4)}/1.txt"
+    folder = name.partition("/")[0]
     try:
-        await target.holds(name.partition("/")[0])
-        began = time.monotonic()
-        await target.put(name, b"cryowatch was here\n")
-        seconds = time.monotonic() - began
-        await target.remove(name)
+        reached = await _timed(target.holds(folder))
+        round_trip = min([await _timed(target.holds(folder)) for _ in range(3)])
+        tell(f"reached in {reached * 1000:.0f} ms; a round trip takes {round_trip * 1000:.1f} ms")
+        seconds = await _timed(target.put(name, b"cryowatch was here\n"))
+        tell(f"{name} was written and renamed into its place in {seconds * 1000:.0f} ms")
+        removed = await _timed(target.remove(name))
+        tell(f"it was removed again in {removed * 1000:.0f} ms")
     finally:
         await target.close()
     return seconds
+
+
+async def _timed(work: Awaitable[object]) -> float:
+    """Return how many seconds some work takes."""
+    began = time.monotonic()
+    await work
+    return time.monotonic() - began
