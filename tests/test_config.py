@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -66,7 +67,7 @@ def test_the_file_sets_every_key(file: Path) -> None:
         ahead = false
     """)
     settings = load(file)
-    expected = {
+    expected: dict[str, Any] = {
         "time_zone": "Europe/Madrid",
         "data_dir": Path("/data/watch"),
         "web": {"listen": "[::1]:9000", "url": "https://watch.example.org"},
