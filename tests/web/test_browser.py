@@ -192,8 +192,9 @@ def test_a_point_in_a_plot_opens_its_micrograph(visit: Visit) -> None:
     expect(box.locator("canvas")).to_be_visible()
     size = box.bounding_box()
     assert size is not None
-    for step in range(40):
-        page.mouse.move(size["x"] + size["width"] * (0.2 + step * 0.015), size["y"] + size["height"] * 0.72)
+    places = ((0.2 + step * 0.015, 0.8 - height * 0.07) for height in range(9) for step in range(40))
+    for across, down in places:
+        page.mouse.move(size["x"] + size["width"] * across, size["y"] + size["height"] * down)
         if box.evaluate("node => node.style.cursor") == "pointer":
             break
     tip = page.locator('[data-panel="defocus-over-time"] .tip')

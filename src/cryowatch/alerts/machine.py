@@ -50,6 +50,8 @@ def host_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int) ->
 def _judged(rule: Rule, host: str, device: str, value: float, since: int) -> Finding:
     quantity = rule.quantity
     name = f"{rule.title} {one_line(device)}" if device else rule.title
+    label = quantity.label.lower()
+    measured = "" if label in rule.title.lower() else f"{label} "
     limits = bounds(rule.low, rule.high, quantity)
     low = None if rule.low is None else rule.low + abs(rule.low) * _HYSTERESIS
     high = None if rule.high is None else rule.high - abs(rule.high) * _HYSTERESIS
@@ -58,7 +60,7 @@ def _judged(rule: Rule, host: str, device: str, value: float, since: int) -> Fin
         rule=rule,
         state=State(
             severity=rule.severity,
-            text=f"{name}: {quantity.label.lower()} {said(value, quantity)}, should be {limits}",
+            text=f"{name}: {measured}{said(value, quantity)}, should be {limits}",
             value=value,
             limit=broken_limit(value, rule.low, rule.high),
             field=rule.field,
