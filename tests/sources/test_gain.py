@@ -178,6 +178,21 @@ def test_a_line_without_any_end_is_told_and_not_read_again_and_again(
     assert opened == []
 
 
+@pytest.mark.parametrize("length", [1, 100, 499, 500, 501, 1_000, 1_234, 5_000])
+def test_after_a_hole_that_a_crash_left_the_rest_is_read(
+    gains: Gains, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(gain, "MOST_BYTES", 500)
+    gains.append(line(1) + "\0" * length)
+    gains.look()
+    gains.append(line(2) + line(3) + line(4))
+    gains.look()
+    assert [(row["item"], row["movie"]) for row in gains.rows()] == [
+        (1, "movie_000001"), (3, "movie_000003"), (4, "movie_000004")
+    ]  # fmt: skip
+    assert "line 2 is" in gains.troubles()[0]["text"]
+
+
 def test_a_cursor_of_an_earlier_version_goes_on_with_the_sets_and_begins_with_the_gains(gains: Gains) -> None:
     gains.append(line(1))
     gains.look()

@@ -32,7 +32,7 @@ MOST_BYTES = 1 << 18
 
 _TAIL = 80
 _NUMBER = rb"([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|nan|inf))"
-_LINE = re.compile(rb"\s*([^\s:][^:]{0,199}):\s+" + rb"\s+".join([_NUMBER] * 4) + rb"\s*")
+_LINE = re.compile(rb"\s*([^\s:\0-\x1f][^:\0-\x1f]{0,199}):\s+" + rb"\s+".join([_NUMBER] * 4) + rb"\s*")
 _PLAIN = re.compile(r"[\w-][\w.-]*", re.ASCII)
 _SUFFIX = "_residual"
 _OUTSIDE = "lies outside the project and is not read"
@@ -141,16 +141,26 @@ def _checksum(descriptor: int, at: int) -> int:
 
 
 def _lines(descriptor: int, known: GainProgress) -> tuple[GainProgress, list[tuple[int, bytes]], bool]:
-    """Return the progress after the next complete lines, these with their numbers, and whether there is no more."""
+    """Return the progress after the next complete lines, these with their numbers, and whether there is no more.
+
+    What is too long for a line, as the hole that a crash left in a file, is passed over up to its end.
+    """
     data = os.pread(descriptor, MOST_BYTES, known.at)
-    whole = data[: data.rfind(b"\n") + 1]
     full = len(data) == MOST_BYTES
-    if not whole:
-        strange = f"line {known.line + 1} is too long to be one of {PROTOCOL}" if full else known.strange
-        return replace(known, strange=strange), [], True
+    end = data.find(b"\n") + 1
+    if known.at and os.pread(descriptor, 1, known.at - 1) != b"\n":  # in the midst of such a one
+        passed = end or len(data)
+        known = replace(known, at=known.at + passed, line=known.line + (1 if end else 0))
+        data = data[passed:]
+    elif full and not end:
+        strange = known.strange or f"line {known.line + 1} is too long to be one of {PROTOCOL}"
+        known = replace(known, at=known.at + len(data), strange=strange)
+        data = b""
+    whole = data[: data.rfind(b"\n") + 1]
     lines = list(enumerate(whole.split(b"\n")[:-1], known.line + 1))
     at = known.at + len(whole)
-    return replace(known, at=at, line=lines[-1][0], tail=_checksum(descriptor, at)), lines, not full
+    line = lines[-1][0] if lines else known.line
+    return replace(known, at=at, line=line, tail=_checksum(descriptor, at)), lines, not full
 
 
 def _residuals(
