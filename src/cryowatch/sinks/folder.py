@@ -113,7 +113,8 @@ class Folder:
         part = f"{name}.{secrets.token_hex(4)}.part"
         with self._opened(project) as folder:
             with contextlib.suppress(FileNotFoundError):
-                if os.stat(name, dir_fd=folder, follow_symlinks=False).st_size == len(data):
+                there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if there.st_size == len(data) and stat.S_ISREG(there.st_mode):
                     return Put.THERE
             try:
                 descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE, dir_fd=folder)

@@ -23,7 +23,7 @@ import asyncssh
 
 from cryowatch.config import Images
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
-from cryowatch.sinks.ssh import Access, Connection, Place, opened, place_of
+from cryowatch.sinks.ssh import MOST_SAID, Access, Connection, Place, opened, place_of
 from cryowatch.sinks.targets import Put, checked, checked_folder
 
 CONNECT_SECONDS = 15.0
@@ -85,7 +85,8 @@ class Sftp:
         path = f"{self._place.path}/{checked(name)}"
         folder = posixpath.dirname(path)
         async with self._at_work() as line:
-            if await _size(line, path) == len(data):
+            there = await _look(line, path, follow=False)
+            if there is not None and there.size == len(data) and there.type == asyncssh.FILEXFER_TYPE_REGULAR:
                 return Put.THERE
             await self._ready(line, folder)
             try:
@@ -100,7 +101,7 @@ class Sftp:
         """Return whether a folder is there."""
         path = f"{self._place.path}/{checked_folder(folder)}"
         async with self._at_work() as line:
-            return await line.heard(line.client.isdir(path))
+            return _is_folder(await _look(line, path))
 
     async def remove(self, name: str) -> None:
         """Remove a file that was put, and its folder where that is empty then."""
@@ -152,10 +153,11 @@ class Sftp:
         return await asyncio.shield(self._attempt)
 
     def _attempted(self, attempt: asyncio.Task[_Line]) -> None:
+        line = None if attempt.cancelled() or attempt.exception() else attempt.result()
         if attempt is self._attempt:
-            self._attempt = None
-        if not attempt.cancelled() and attempt.exception() is None:
-            self._line = attempt.result()
+            self._attempt, self._line = None, line
+        elif line is not None:  # closed in the meantime
+            line.abort()
 
     async def _connect(self) -> _Line:
         connection = await opened(self._place, self._access, seconds=self._connect_seconds)
@@ -188,21 +190,22 @@ class Sftp:
     async def _make(self, line: _Line, folder: str) -> None:
         if folder in line.folders:
             return
-        if not await line.heard(line.client.isdir(folder)):
+        if not _is_folder(await _look(line, folder)):
             if (above := posixpath.dirname(folder)) != folder:
                 await self._make(line, above)
             try:
                 await line.heard(line.client.mkdir(folder, asyncssh.SFTPAttrs(permissions=_FOLDER)))
-            except asyncssh.SFTPFailure:
-                kind = await _mode(line, folder)
-                if kind is not None and not stat.S_ISDIR(kind):
+            except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+                there = await _look(line, folder)
+                if there is None:
+                    raise
+                if not _is_folder(there):
                     what = f"cannot take images: {folder} is there, and is no folder"
                     raise SinkRefused(what, where=self.where, remedy="Move it away") from None
-                if kind is None:
-                    raise
             else:
-                mode = (await _mode(line, folder) or 0) & 0o7777 | _FOLDER
-                await _quietly(line.heard(line.client.chmod(folder, mode)))
+                made = await _look(line, folder)
+                mode = (made.permissions if made else None) or 0
+                await _quietly(line.heard(line.client.chmod(folder, stat.S_IMODE(mode) | _FOLDER)))
         line.folders.add(folder)
 
     async def _write(self, line: _Line, path: str, data: bytes) -> None:
@@ -227,7 +230,7 @@ class Sftp:
             await _quietly(line.heard(line.client.remove(old)))
 
     async def _explained(self, line: _Line, error: asyncssh.SFTPError, *, size: int = 0) -> SinkError:
-        reason = error.reason or type(error).__name__
+        reason = (error.reason or type(error).__name__)[:MOST_SAID]
         disk = await _disk(line, self._place.path)
         if isinstance(error, _FULL) or (disk is not None and _lacks(disk, size)):
             return SinkRefused(f"takes no more: {reason}", where=self.where, remedy="Free some space there")
@@ -304,18 +307,16 @@ class _Line:
         await self._connection.close()
 
 
-async def _mode(line: _Line, path: str) -> int | None:
+async def _look(line: _Line, path: str, *, follow: bool = True) -> asyncssh.SFTPAttrs | None:
+    """Return what lies at a path, None for nothing; what may not be looked at is no nothing, and raises."""
     try:
-        return (await line.heard(line.client.stat(path))).permissions
+        return await line.heard(line.client.stat(path, follow_symlinks=follow))
     except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
         return None
 
 
-async def _size(line: _Line, path: str) -> int | None:
-    try:
-        return (await line.heard(line.client.lstat(path))).size
-    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-        return None
+def _is_folder(there: asyncssh.SFTPAttrs | None) -> bool:
+    return there is not None and there.type == asyncssh.FILEXFER_TYPE_DIRECTORY
 
 
 async def _rename(line: _Line, part: str, path: str) -> None:

@@ -24,6 +24,8 @@ from cryowatch.sinks.host_keys import KnownHosts, Trust, Watcher, counted, read,
 
 KEEP_ALIVE_SECONDS = 15.0
 CLOSE_SECONDS = 2.0
+MOST_SAID = 300
+"""Characters of what a server says that are shown."""
 
 _TRUST = "Look at it with `cryowatch images trust`"
 _USER_CONFIG = Path("~/.ssh/config")
@@ -299,4 +301,4 @@ def _reason(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:  # below 0 are those of names
         return os.strerror(error.errno)
-    return str(getattr(error, "strerror", None) or getattr(error, "reason", None) or error)
+    return str(getattr(error, "strerror", None) or getattr(error, "reason", None) or error)[:MOST_SAID]
