@@ -18,6 +18,7 @@ from cryowatch.commands import influx as influx_commands
 from cryowatch.commands import secrets as secrets_commands
 from cryowatch.commands import tls as tls_commands
 from cryowatch.commands.doctor import doctor
+from cryowatch.commands.options import Config, DataDir, Secrets
 from cryowatch.errors import CryowatchError
 
 USAGE = 2
@@ -57,26 +58,6 @@ class Kind(StrEnum):
     ALERTS = "alerts"
 
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of the store, on a local disk.",
-        show_default="~/.local/share/cryowatch",
-        metavar="DIR",
-        readable=False,
-    ),
-]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        help="Settings in TOML.",
-        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
-        metavar="FILE",
-        readable=False,
-    ),
-]
-
-
 def _version(wanted: bool) -> None:  # noqa: FBT001  Typer's callbacks get the option's value
     if wanted:
         typer.echo(f"cryowatch {__version__}")
@@ -109,15 +90,7 @@ def watch(
         str | None,
         typer.Option(help="Address and port of the pages.", show_default="127.0.0.1:8420", metavar="HOST:PORT"),
     ] = None,
-    secrets: Annotated[
-        Path | None,
-        typer.Option(
-            help="Accounts in the format of Scipion's monitor; layout scipion.",
-            show_default="$EMFACILITIES_HOME/secrets.cfg, where that is",
-            metavar="FILE",
-            readable=False,
-        ),
-    ] = None,
+    secrets: Secrets = None,
     no_web: Annotated[bool, typer.Option("--no-web", help="Serve no pages.")] = False,
 ) -> None:
     """Watch projects: read them as they grow, and show them."""

@@ -75,17 +75,7 @@ class Delivery:
 
     def described(self) -> dict[str, Any]:
         """Return how the delivery goes, for pages and metrics."""
-        return {
-            "where": self._sink.where,
-            "what": f"points, layout {self._layout.name}",
-            "waiting": "changes",
-            "behind": self.behind,
-            "accepted": self.state.accepted,
-            "rejected": self.state.rejected,
-            "problem": self.state.problem,
-            "needs_person": self.state.needs_person,
-            "last_success": None if self.state.last_success is None else self.state.last_success // 10**6,
-        }
+        return self.state.described(what=f"points, layout {self._layout.name}", waiting="changes", behind=self.behind)
 
     def wake(self) -> None:
         """Say that there may be something new; may be called from any thread."""

@@ -103,17 +103,7 @@ class Publisher:
 
     def described(self) -> dict[str, Any]:
         """Return how publishing goes, for pages and metrics."""
-        return {
-            "where": self.where,
-            "what": "images",
-            "waiting": "micrographs",
-            "behind": self.behind,
-            "accepted": self.state.accepted,
-            "rejected": self.state.rejected,
-            "problem": self.state.problem,
-            "needs_person": self.state.needs_person,
-            "last_success": None if self.state.last_success is None else self.state.last_success // 10**6,
-        }
+        return self.state.described(what="images", waiting="micrographs", behind=self.behind)
 
     def wake(self) -> None:
         """Say that there may be something new; may be called from any thread."""

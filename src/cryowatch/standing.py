@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
 
@@ -32,6 +33,20 @@ class Standing:
     needs_person: bool = False
     last_success: int | None = None
     _failures: int = field(default=0, repr=False)
+
+    def described(self, *, what: str, waiting: str, behind: int) -> dict[str, Any]:
+        """Return how it goes, for pages and metrics: `what` travels, and `behind` of `waiting` have not yet."""
+        return {
+            "where": self.where,
+            "what": what,
+            "waiting": waiting,
+            "behind": behind,
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            "problem": self.problem,
+            "needs_person": self.needs_person,
+            "last_success": None if self.last_success is None else self.last_success // 10**6,
+        }
 
     def failed(self, error: SinkError) -> float:
         """Take note of a failure, telling of a new one; returns the seconds after which to try again."""

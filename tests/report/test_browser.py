@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pypdfium2
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.dashboards import PanelKind, Scope, compile_panel
 from cryowatch.dashboards.custom import customised
@@ -21,7 +21,6 @@ from cryowatch.store.reader import leading
 from tests.dashboards.test_sql import EXPOSURES, GAINS
 from tests.records import SECOND, START, micrograph, session
 from tests.report.making import HOSTILE, Sessions
-from tests.web.test_browser import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.browser
 
@@ -46,16 +45,6 @@ kind = "stat"
 fields = ["ratio", "phase_shift", "fit_quality", "defocus_angle"]
 """
 FIRST, LAST = EXPOSURES[0].time // 10**6, EXPOSURES[-1].time // 10**6
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.model import Severity
+from tests.browsing import Visit
 from tests.projects import genuine
 from tests.web.serving import Served, serving
 from tests.web.test_alerts import Facility, active
-from tests.web.test_browser import CHROMIUM, DASHBOARDS, FLAGS, Visit
+from tests.web.test_browser import DASHBOARDS
 
 pytestmark = pytest.mark.browser
 
@@ -32,16 +33,6 @@ TINT = """([panel, place]) => {
   return [0, 1, 2, 3].map((part) => data.filter((_, i) => i % 4 === part).reduce((a, b) => a + b, 0));
 }"""
 """What a stretch of a chart looks like."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

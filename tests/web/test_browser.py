@@ -10,22 +10,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browsing import Visit
 from tests.projects import CTFS, MOVIES, append, change, execute, genuine
 from tests.web.serving import serving
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 DASHBOARDS = ("summary", "ctf", "gain", "system", "gallery")
 SESSION = "/s/demo-session"
 
@@ -69,41 +64,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     yield started
     started.end()
     assert [path.name for path in folder.iterdir() if path.name.startswith("cryowatch-demo")] == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
-        yield launched
-        launched.close()
-
-
-class Visit:
-    """A page with what went wrong on it, and where it asked for things."""
-
-    def __init__(self, browser: Browser, address: str, **context: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **context})
-        self.page: Page = self.context.new_page()
-        self.address = address
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-
-    def go(self, path: str) -> Page:
-        self.page.goto(self.address + path)
-        return self.page
-
-    def close(self, *, tolerant: bool = False) -> None:
-        """Close the page; it must not have asked anybody else, nor, unless `tolerant`, have had any error."""
-        self.context.close()
-        strangers = [u for u in self.requests if not u.startswith((f"{self.address}/", "data:", "blob:"))]
-        assert strangers == []
-        assert tolerant or self.errors == []
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.model import DeviceSample, HostSample
 from cryowatch.sources.scipion import gain
+from tests.browsing import Visit
 from tests.projects import genuine
 from tests.sources.test_gain import FOLDER, add_run
 from tests.web.serving import Served, serving, until
-from tests.web.test_browser import CHROMIUM, FLAGS, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -44,16 +44,6 @@ class Machine:
     def sample(self, _paths: object) -> HostSample:
         devices = (*DISKS, *self.gpus)
         return HostSample(host=self._host, time=time.time_ns(), cpu=40.0, memory=50.0, load=2.0, devices=devices)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from cryowatch.commands.options import Config
 from cryowatch.errors import CryowatchError
 
 app = typer.Typer(
     name="alerts", help="Alerts: the rules in force, and whether people can be told.", no_args_is_help=True
 )
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        help="Settings in TOML.",
-        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
-        metavar="FILE",
-        readable=False,
-    ),
-]
 
 
 @app.callback()

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from cryowatch.commands.options import Config, Secrets
 
 PROBLEM = 1
 
 
-def doctor(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Settings in TOML.",
-            show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
-            metavar="FILE",
-            readable=False,
-        ),
-    ] = None,
-    secrets: Annotated[
-        Path | None,
-        typer.Option(
-            help="Accounts in the format of Scipion's monitor.",
-            show_default="$EMFACILITIES_HOME/secrets.cfg, where that is",
-            metavar="FILE",
-            readable=False,
-        ),
-    ] = None,
-) -> None:
+def doctor(config: Config = None, secrets: Secrets = None) -> None:
     """Look over everything that is configured, and say how to mend what is not well: exit 0, or 1."""
     from cryowatch import watching  # noqa: PLC0415
     from cryowatch.doctor import Verdict, findings  # noqa: PLC0415

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryowatch.commands.options import Config
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,15 +32,6 @@ class LayoutName(StrEnum):
 
 LayoutOption = Annotated[LayoutName, typer.Option("--layout", help="How the data lie in InfluxDB: influx.layout.")]
 OpenList = Annotated[bool, typer.Option("--open-list", help="Let everybody choose from the names of all projects.")]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        help="Settings in TOML: limits, panels and dashboards of the facility.",
-        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
-        metavar="FILE",
-        readable=False,
-    ),
-]
 Database = Annotated[str, typer.Option(help="InfluxDB's database.", metavar="NAME")]
 User = Annotated[str, typer.Option(help="InfluxDB's account for Grafana: one that may read only.", metavar="USER")]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cryowatch.commands.options import Config, Secrets
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,25 +22,6 @@ PROBLEM = 1
 SECONDS = 15.0
 
 app = typer.Typer(name="images", help="Publishing images: trust the host, try it out.", no_args_is_help=True)
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        help="Settings in TOML.",
-        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
-        metavar="FILE",
-        readable=False,
-    ),
-]
-Secrets = Annotated[
-    Path | None,
-    typer.Option(
-        help="Accounts in the format of Scipion's monitor.",
-        show_default="$EMFACILITIES_HOME/secrets.cfg, where that is",
-        metavar="FILE",
-        readable=False,
-    ),
-]
 
 
 @app.command()

@@ -86,17 +86,7 @@ class Notifier:
 
     def described(self) -> dict[str, Any]:
         """Return how it goes, for pages and metrics."""
-        return {
-            "where": self._channel.where,
-            "what": "notices",
-            "waiting": "notices",
-            "behind": self.behind,
-            "accepted": self.state.accepted,
-            "rejected": self.state.rejected,
-            "problem": self.state.problem,
-            "needs_person": self.state.needs_person,
-            "last_success": None if self.state.last_success is None else self.state.last_success // 10**6,
-        }
+        return self.state.described(what="notices", waiting="notices", behind=self.behind)
 
     def wake(self) -> None:
         """Take note that something is new: it is looked at in a moment anyway."""

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the store, on a local disk.",
+        show_default="~/.local/share/cryowatch",
+        metavar="DIR",
+        readable=False,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Settings in TOML.",
+        show_default="$CRYOWATCH_CONFIG or ~/.config/cryowatch/cryowatch.toml",
+        metavar="FILE",
+        readable=False,
+    ),
+]
+Secrets = Annotated[
+    Path | None,
+    typer.Option(
+        help="Accounts in the format of Scipion's monitor.",
+        show_default="$EMFACILITIES_HOME/secrets.cfg, where that is",
+        metavar="FILE",
+        readable=False,
+    ),
+]
