@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cryowatch.agent import Watch
 from cryowatch.alerts.rules import STANDARD, Rule
@@ -17,6 +18,9 @@ from cryowatch.alerts.watcher import Alarms
 from cryowatch.demo.project import ACQUISITION, Run, SetFile, local, write_objects
 from cryowatch.demo.story import PIXEL_SIZE, exposure
 from cryowatch.model import DeviceSample, HostSample
+from cryowatch.notices.channel import Channel
+from cryowatch.notices.message import Context
+from cryowatch.notices.notifier import Notifier
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
 
@@ -131,9 +135,11 @@ def _within(minute: float, span: Span) -> bool:
 
 
 class Watcher:
-    """The agent's parts that see the project, on a clock of their own; begun anew it goes on from its store."""
+    """The agent's parts that see the project and tell of it, on a clock of their own; begun anew they go on."""
 
-    def __init__(self, project: Path, data: Path, clock: Callable[[], float], rules: tuple[Rule, ...]) -> None:
+    def __init__(
+        self, project: Path, data: Path, clock: Callable[[], float], rules: tuple[Rule, ...], channel: Channel | None
+    ) -> None:
         def now() -> int:
             return round(clock() * SECOND)
 
@@ -141,6 +147,10 @@ class Watcher:
         self.store = Store(data)
         self._watch = Watch(project, ScipionSource(project, host=HOST), self.store, host=HOST, clock=self._now)
         self.alarms = Alarms(self.store, rules, host=HOST, read_at=lambda _: self._watch.last_read, clock=self._now)
+        self._notifier = None
+        if channel is not None:
+            context = Context(host=HOST, zone=ZoneInfo("UTC"))
+            self._notifier = Notifier(self.store, channel, context, digest_minutes=0, clock=now, mono=clock)
 
     def look(self, used: float) -> None:
         """Read everything, sample the host, and judge."""
@@ -151,6 +161,8 @@ class Watcher:
             if reading is not None and reading.finished:
                 break
         self.alarms.step()
+        if self._notifier is not None:
+            self._notifier.step()
 
     def told(self) -> list[tuple[str, str]]:
         """Return what people were to be told: event and rule."""
@@ -162,9 +174,13 @@ class Watcher:
 
 @contextmanager
 def watching(
-    project: Path, data: Path, clock: Callable[[], float], rules: tuple[Rule, ...] = STANDARD
+    project: Path,
+    data: Path,
+    clock: Callable[[], float],
+    rules: tuple[Rule, ...] = STANDARD,
+    channel: Channel | None = None,
 ) -> Iterator[Watcher]:
-    watcher = Watcher(project, data, clock, rules)
+    watcher = Watcher(project, data, clock, rules, channel)
     try:
         yield watcher
     finally:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
 
+from cryowatch.notices.channel import Channel
+from cryowatch.notices.mail import Mail
+from cryowatch.notices.mail import MailServer as MailSettings
 from tests.alerts.script import BEGIN, EVERY, MINUTE, Project, Script, watching
+from tests.notices.smtp import MailServer
 
 EXPECTED = [
     ("raised", "defocus"),
@@ -27,7 +32,7 @@ EXPECTED = [
 ]
 
 
-def play(folder: Path, restarts: set[int]) -> tuple[list[tuple[str, str]], list[str]]:
+def play(folder: Path, restarts: set[int], channel: Channel | None = None) -> tuple[list[tuple[str, str]], list[str]]:
     """Play the script, beginning anew after some of its steps; returns what was told, and the alerts' texts."""
     project = Project(folder / "project")
     script = Script(project)
@@ -37,7 +42,7 @@ def play(folder: Path, restarts: set[int]) -> tuple[list[tuple[str, str]], list[
     texts: list[str] = []
     done = False
     while not done:
-        with watching(project.folder, folder / "data", lambda: now[0]) as watcher:
+        with watching(project.folder, folder / "data", lambda: now[0], channel=channel) as watcher:
             done = True
             for step in steps:
                 now[0] = BEGIN + step * EVERY
@@ -67,3 +72,22 @@ def test_restarts_change_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     restarts = set(chance.sample(range(540), 30))
     assert play(tmp_path, restarts)[0] == EXPECTED
+
+
+def test_every_message_comes_by_mail_once_and_in_order_through_restarts(tmp_path: Path) -> None:
+    server = MailServer()
+    mail = Mail(
+        MailSettings(host="127.0.0.1", port=server.port, security="none"),
+        sender="watch@example.org",
+        to=["a@example.org"],
+    )
+    play(tmp_path, set(random.Random(3).sample(range(540), 20)), mail)
+    server.stop()
+    subjects = [str(message["Subject"]) for message in server.answers.taken]
+    said = [re.split("[:(]", subject)[0].strip() for subject in subjects]
+    warning, over, critical = "Warning", "Over", "Critical"
+    assert said == [
+        warning, over, warning, over, critical, over, critical, over, warning, critical, "2 over", critical, over,
+    ]  # fmt: skip
+    assert subjects[4] == "Critical: Import has stopped; alignment and CTF estimation have caught up (project)"
+    assert subjects[8] == "Warning: Disk /data: used 90.5 %, should be below 90.0 % (gpu1)"

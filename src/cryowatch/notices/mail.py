@@ -39,6 +39,10 @@ _NEEDS_ACCOUNT = 530
 _LONGEST = 300
 
 
+_POLICY = SMTP.clone(max_line_length=400)
+"""Lines as long as subjects are: a subject that is folded comes back with a space too many."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailServer:
     """Where mail is handed over, and as whom; the password is never shown."""
@@ -82,7 +86,7 @@ class Mail:
     def send(self, message: Message, pictures: Mapping[int, Rendered]) -> str:
         """Hand a message over; see `Channel`."""
         addresses = [address for _, address in getaddresses(self._to)]
-        whole = self.written(message, pictures).as_bytes(policy=SMTP)
+        whole = self.written(message, pictures).as_bytes(policy=_POLICY)
         refused = self._mapped(lambda: self._hand_over(addresses, whole))
         if not refused:
             return ""
@@ -91,7 +95,7 @@ class Mail:
 
     def written(self, message: Message, pictures: Mapping[int, Rendered]) -> EmailMessage:
         """Return a message as mail."""
-        mail = EmailMessage(policy=SMTP)
+        mail = EmailMessage(policy=_POLICY)
         domain = parseaddr(self._sender)[1].rpartition("@")[2]
         mail["From"] = self._sender
         mail["To"] = ", ".join(self._to)
