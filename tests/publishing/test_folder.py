@@ -18,6 +18,7 @@ from cryowatch.config import Images
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.sinks.folder import MOST_THREADS, Folder
 from cryowatch.sinks.targets import Put, target_of
+from tests.publishing import parts
 
 DATA = bytes(range(256)) * 160
 
@@ -195,15 +196,11 @@ def test_a_full_disk_needs_a_person_and_leaves_no_part(tmp_path: Path) -> None:
         assert put(tmp_path, data=bytes(20_000)) is Put.SENT
 
 
-def test_what_a_killed_agent_left_is_removed_and_what_is_fresh_is_not(tmp_path: Path) -> None:
-    (tmp_path / "alpha").mkdir()
-    for name in ("1.jpg.0123abcd.part", "2.jpg.0123abcd.part", "notes.part"):
-        (tmp_path / "alpha" / name).write_text("half")
-    old = time.time() - 7200
-    for name in ("1.jpg.0123abcd.part", "notes.part"):
-        os.utime(tmp_path / "alpha" / name, (old, old))
+def test_what_a_killed_agent_left_is_removed_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    gone, kept = parts.leave(tmp_path / "alpha")
     put(tmp_path)
-    assert names(tmp_path / "alpha") == ["1-mic.jpg", "2.jpg.0123abcd.part", "notes.part"]
+    assert names(tmp_path / "alpha") == sorted(["1-mic.jpg", *kept])
+    assert gone
 
 
 def test_a_disk_that_hangs_is_given_up_in_time_and_holds_nobody(

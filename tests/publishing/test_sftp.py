@@ -20,6 +20,7 @@ from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.sinks.sftp import Sftp
 from cryowatch.sinks.ssh import Access, Place, place_of
 from cryowatch.sinks.targets import Put, target_of
+from tests.publishing import parts
 from tests.publishing.sshd import Relay, Sshd, make_key
 
 DATA = bytes(range(256)) * 160
@@ -428,22 +429,12 @@ def test_a_file_where_a_folder_should_be_is_explained(sshd: Sshd) -> None:
         put(target(sshd))
 
 
-def test_what_a_killed_agent_left_is_removed_and_what_is_fresh_is_not(sshd: Sshd) -> None:
+def test_what_a_killed_agent_left_is_removed_and_what_is_being_written_is_not(sshd: Sshd) -> None:
     folder = sshd.root / "alpha"
-    folder.mkdir()
-    for name in ("1.jpg.0123abcd.part", "2.jpg.0123abcd.part", "notes.part"):
-        (folder / name).write_text("half")
-    old = time.time() - 7200
-    for name in ("1.jpg.0123abcd.part", "notes.part"):
-        os.utime(folder / name, (old, old))
-
-    async def work(chosen: Sftp) -> None:
-        await chosen.put("alpha/3.jpg", DATA)
-        while (folder / "1.jpg.0123abcd.part").exists():
-            await asyncio.sleep(0.02)
-
-    use(target(sshd), work)
-    assert sorted(p.name for p in folder.iterdir()) == ["2.jpg.0123abcd.part", "3.jpg", "notes.part"]
+    gone, kept = parts.leave(folder)
+    use(target(sshd), lambda chosen: chosen.put("alpha/3.jpg", DATA))
+    assert sorted(p.name for p in folder.iterdir()) == sorted(["3.jpg", *kept])
+    assert gone
 
 
 def test_one_file_put_twice_at_once_by_two_agents_is_whole(sshd: Sshd) -> None:

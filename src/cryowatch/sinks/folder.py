@@ -17,8 +17,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import re
-import secrets
 import stat
 import threading
 import time
@@ -27,17 +25,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
+from cryowatch.sinks.parts import abandoned, part_of
 from cryowatch.sinks.targets import Put, checked, checked_folder
 
 SECONDS = 60.0
 MOST_THREADS = 64
-STALE_SECONDS = 3600.0
 
 T = TypeVar("T")
 
 _FILE = 0o644
 _FOLDER = 0o755
-_PART = re.compile(r".+\.[0-9a-f]{8}\.part")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG}
 
@@ -110,7 +107,7 @@ class Folder:
             raise SinkAway(f"did not answer for {self._seconds:g} s", where=self.where) from None
 
     def _put(self, project: str, name: str, data: bytes) -> Put:
-        part = f"{name}.{secrets.token_hex(4)}.part"
+        part = part_of(name)
         with self._opened(project) as folder:
             with contextlib.suppress(FileNotFoundError):
                 there = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -157,7 +154,7 @@ class Folder:
         self._swept.add(project)
         with contextlib.suppress(OSError), os.scandir(self._path / project) as entries:
             for entry in entries:
-                if _PART.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                if abandoned(entry.name, time.time() - entry.stat().st_mtime):
                     Path(entry.path).unlink(missing_ok=True)
 
     def _explained(self, error: OSError) -> SinkError:

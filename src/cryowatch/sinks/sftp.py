@@ -1,8 +1,8 @@
 """Publishing by SFTP: many files in flight over one connection, each whole or not there.
 
-A file is written as `NAME.TOKEN.part`, with a new token each time, and then renamed over its place: a cut leaves no
-half image, and neither a second agent nor what is still on its way of an earlier attempt can touch it.  A `.part` that
-a cut left is removed when its file is put again; one that a killed agent left, when its folder is next used.
+A file is written under a name of its own and then renamed over its place: a cut leaves no half image, and neither a
+second agent nor what is still on its way of an earlier attempt can touch it.  What a cut left is removed when its file
+is put again; what a killed agent left, when its folder is next used.
 
 Files are 0644 and new folders 0755 whatever the server's umask, so that a web server may read them.
 """
@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import posixpath
-import re
-import secrets
 import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -23,12 +21,12 @@ import asyncssh
 
 from cryowatch.config import Images
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
-from cryowatch.sinks.ssh import MOST_SAID, Access, Connection, Place, opened, place_of
+from cryowatch.sinks.parts import abandoned, part_of
+from cryowatch.sinks.ssh import CLOSE_SECONDS, MOST_SAID, Access, Connection, Place, opened, place_of
 from cryowatch.sinks.targets import Put, checked, checked_folder
 
 CONNECT_SECONDS = 15.0
 SILENT_SECONDS = 60.0
-STALE_SECONDS = 3600.0
 STEP_BYTES = 1 << 18
 """At less than this in `SILENT_SECONDS` a line counts as dead."""
 
@@ -36,7 +34,6 @@ T = TypeVar("T")
 
 _FILE = 0o644
 _FOLDER = 0o755
-_PART = re.compile(r".+\.[0-9a-f]{8}\.part")
 _READ_ONLY = 1  # in the flags of statvfs
 _SUBSYSTEM = "sshd_config needs a line `Subsystem sftp internal-sftp`, and no start file of its shell may print"
 _FULL = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
@@ -87,6 +84,7 @@ class Sftp:
         async with self._at_work() as line:
             there = await _look(line, path, follow=False)
             if there is not None and there.size == len(data) and there.type == asyncssh.FILEXFER_TYPE_REGULAR:
+                await self._tidy(line, path)
                 return Put.THERE
             await self._ready(line, folder)
             try:
@@ -95,6 +93,7 @@ class Sftp:
                 line.folders.clear()
                 await self._ready(line, folder)
                 await self._write(line, path, data)
+            await self._tidy(line, path)
         return Put.SENT
 
     async def holds(self, folder: str) -> bool:
@@ -115,6 +114,8 @@ class Sftp:
     async def close(self) -> None:
         """End the connection; the next use makes a new one, also in another event loop."""
         attempt, line, self._attempt, self._line = self._attempt, self._line, None, None
+        if self._sweeps:
+            await asyncio.wait(self._sweeps, timeout=CLOSE_SECONDS)
         for task in [*self._sweeps, *([attempt] if attempt else [])]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, SinkError):
@@ -209,7 +210,7 @@ class Sftp:
         line.folders.add(folder)
 
     async def _write(self, line: _Line, path: str, data: bytes) -> None:
-        part = f"{path}.{secrets.token_hex(4)}.part"
+        part = part_of(path)
         mode = asyncssh.SFTPAttrs(permissions=_FILE)
         try:
             async with await line.heard(line.client.open(part, "xb", mode)) as file:
@@ -226,8 +227,11 @@ class Sftp:
             explained = await self._explained(line, error, size=len(data))  # first: the part may be what fills the disk
             await _quietly(line.client.remove(part))
             raise explained from None
-        for old in self._left.pop(path, ()):
-            await _quietly(line.heard(line.client.remove(old)))
+
+    async def _tidy(self, line: _Line, path: str) -> None:
+        """Remove what cuts left of a file."""
+        for part in self._left.pop(path, ()):
+            await _quietly(line.heard(line.client.remove(part)))
 
     async def _explained(self, line: _Line, error: asyncssh.SFTPError, *, size: int = 0) -> SinkError:
         reason = (error.reason or type(error).__name__)[:MOST_SAID]
@@ -353,6 +357,6 @@ async def _sweep(line: _Line, folder: str) -> None:
     """Remove what a killed agent left in a folder."""
     with contextlib.suppress(asyncssh.Error, OSError):
         async for entry in line.client.scandir(folder):
-            name, changed = str(entry.filename), entry.attrs.mtime
-            if _PART.fullmatch(name) and changed is not None and time.time() - changed > STALE_SECONDS:
+            name = str(entry.filename)
+            if abandoned(name, time.time() - (entry.attrs.mtime or 0)):
                 await line.client.remove(f"{folder}/{name}")
