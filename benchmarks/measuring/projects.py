@@ -39,12 +39,17 @@ def origin() -> str:
     return "projects by Scipion itself" if is_genuine() else "no Scipion here: projects by cryowatch.demo.project"
 
 
-def write(folder: Path, name: str, micrographs: int, *, running: bool = False) -> Path:
-    """Write a project of movies, micrographs and CTFs, three sets of as many items; returns its folder."""
+def write(
+    folder: Path, name: str, micrographs: int, *, running: bool = False, size: tuple[int, int] = (128, 128)
+) -> Path:
+    """Write a project of movies, micrographs and CTFs, three sets of as many items; returns its folder.
+
+    Only the genuine framework writes images, of `size` pixels, a few that all items share.
+    """
     if not is_genuine():
         return _imitate(folder / name, micrographs, running=running)
     command = [str(SCIPION), str(TOOLS / "make_scipion_project.py"), str(folder), name]
-    command += ["--micrographs", str(micrographs), "--batch", str(BATCH), "--size", "128", "128"]
+    command += ["--micrographs", str(micrographs), "--batch", str(BATCH), "--size", *map(str, size)]
     environment = scipion_environment(folder / ".scipion")
     done = subprocess.run(
         [*command, *(["--leave-running"] if running else [])], env=environment, capture_output=True, check=False

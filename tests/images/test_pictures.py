@@ -92,6 +92,24 @@ def test_plots_stay_sharp_and_images_are_photographs(tmp_path: Path) -> None:
     assert render(mrc(tmp_path / "1.mrc", ramp()), ImageKind.SHIFT_PLOT, 128).data.startswith(b"\xff\xd8\xff")
 
 
+def test_a_plot_that_is_a_photograph_is_sent_in_less_space(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.png", Image.fromarray(noise(300, 400).astype(np.uint8)))
+    rendered = render(path, ImageKind.SHIFT_PLOT, 512)
+    assert rendered.media_type == "image/jpeg"
+    assert len(rendered.data) < 0.67 * path.stat().st_size
+    drawn = np.full((300, 400), 255, np.uint8)
+    drawn[np.arange(300), np.arange(300)] = 0
+    assert (
+        render(saved(tmp_path / "2.png", Image.fromarray(drawn)), ImageKind.SHIFT_PLOT, 512).media_type == "image/png"
+    )
+
+
+def test_an_image_that_is_enlarged_is_encoded_better_than_a_thumbnail(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.tif", Image.fromarray(noise(700, 700).astype(np.float32)))
+    bits = [len(render(path, ImageKind.MICROGRAPH, size).data) / size**2 for size in (512, 640)]
+    assert bits[0] < 0.9 * bits[1]
+
+
 def test_what_a_picture_carries_beside_its_pixels_is_not_served(tmp_path: Path) -> None:
     picture = Image.new("RGB", (20, 20), "white")
     exif = Image.Exif()

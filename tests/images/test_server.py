@@ -338,7 +338,7 @@ def test_kept_images_stay_below_the_limit(tmp_path: Path, rendered: list[str]) -
         for path in paths:
             await images.image(shown(path), 128)
         kept = [path.stat().st_size for path in (tmp_path / "images").rglob("*") if path.is_file()]
-        assert 0 < sum(kept) <= 5000
+        assert 0 < sum(kept) <= 3000
         assert len(kept) < len(paths)
         before = len(rendered)
         await images.image(shown(paths[-1]), 128)
@@ -346,7 +346,7 @@ def test_kept_images_stay_below_the_limit(tmp_path: Path, rendered: list[str]) -
         await images.image(shown(paths[0]), 128)
         assert len(rendered) == before + 1, "the oldest is rendered again"
 
-    serve(tmp_path / "images", use, cache_bytes=5000)
+    serve(tmp_path / "images", use, cache_bytes=3000)
 
 
 def test_names_that_are_hard_to_write_are_shown(tmp_path: Path) -> None:

@@ -46,13 +46,13 @@ def spectrum_contrast(plane: Floats) -> NDArray[np.uint8]:
     Most have taken off the background: the bright centre is left out of the range.  One that falls steeply from the
     centre to the edge has not: see `flattened`.
     """
-    radius = _radius(plane)
-    rings = plane[(radius > _CENTRE) & (radius <= 0.5) & np.isfinite(plane)]
+    squared = _squared_radius(plane)
+    rings = plane[(squared > _CENTRE**2) & (squared <= 0.25) & np.isfinite(plane)]
     if rings.size == 0 or not rings.max() > rings.min():
         return contrast(plane)
     if float(rings.min()) >= 0:
-        inner = plane[(radius > _CENTRE) & (radius < 4 * _CENTRE) & np.isfinite(plane)]
-        outer = plane[(radius > 0.45) & (radius <= 0.5) & np.isfinite(plane)]
+        inner = plane[(squared > _CENTRE**2) & (squared < (4 * _CENTRE) ** 2) & np.isfinite(plane)]
+        outer = plane[(squared > 0.45**2) & (squared <= 0.25) & np.isfinite(plane)]
         if inner.size and outer.size and _median(inner) > _STEEP * _median(outer):
             return flattened(plane)
     bottom, middle, top = (float(number) for number in np.percentile(rings, (1, 50, 99.7)))
@@ -71,7 +71,7 @@ def flattened(plane: Floats) -> NDArray[np.uint8]:
     least, most = float(np.percentile(finite, 0.1)), float(finite.max())
     positive = np.clip(np.where(np.isfinite(plane), plane, np.float32(least)).astype(np.float64), least, most)
     power = np.log(_blurred(positive / least))
-    radius = _radius(plane)
+    radius = np.sqrt(_squared_radius(plane))
     ring = np.round(radius * min(plane.shape)).astype(np.intp)
     counts = np.bincount(ring.ravel())
     frequency = np.arange(counts.size) / min(plane.shape)
@@ -105,12 +105,12 @@ def _scaled(plane: Floats, bottom: float, middle: float, top: float) -> NDArray[
         return np.clip((whole - bottom) * (255.0 / (top - bottom)), 0, 255).astype(np.uint8)
 
 
-def _radius(plane: Floats) -> NDArray[np.float64]:
-    """Return the distance of each pixel to zero frequency, in cycles a pixel."""
+def _squared_radius(plane: Floats) -> NDArray[np.float64]:
+    """Return the squared distance of each pixel to zero frequency, in cycles a pixel."""
     height, width = plane.shape
     y, x = np.ogrid[:height, :width]
-    radius: NDArray[np.float64] = np.hypot((y - height // 2) / height, (x - width // 2) / width)
-    return radius
+    squared: NDArray[np.float64] = ((y - height // 2) / height) ** 2 + ((x - width // 2) / width) ** 2
+    return squared
 
 
 def _ring_means(values: NDArray[np.float64], ring: NDArray[np.intp], counts: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -54,6 +54,12 @@ def reduce(plane: Plane, size: int) -> NDArray[np.float32]:
     reduced = np.empty((rows, columns), np.float32)
     step = max(1, _PIECE // plane.width)
     with np.errstate(all="ignore"):
+        if (rows, columns) == (plane.height, plane.width):
+            for start in range(0, rows, step):
+                stop = min(rows, start + step)
+                reduced[start:stop] = plane.rows(start, stop)
+            return reduced
+        parts = _Columns(plane.width, columns)
         for row in range(rows):
             first, last, weights = _shares(row, plane.height, rows)
             line = np.zeros(plane.width + 1, np.float32)
@@ -61,7 +67,7 @@ def reduce(plane: Plane, size: int) -> NDArray[np.float32]:
                 stop = min(last, start + step)
                 band = plane.rows(start, stop).astype(np.float32, copy=False)
                 line[:-1] += weights[start - first : stop - first] @ band
-            reduced[row] = _means(line, columns)
+            reduced[row] = parts.means(line)
     return reduced
 
 
@@ -75,15 +81,22 @@ def _shares(row: int, height: int, rows: int) -> tuple[int, int, NDArray[np.floa
     return first, last, (weights * (rows / height)).astype(np.float32)
 
 
-def _means(line: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
-    """Return the means of parts of equal length of a line that has a zero behind its end."""
-    width = len(line) - 1
-    if columns == width:
-        return line[:-1]
-    borders = np.arange(columns + 1) * width
-    first, last = borders[:-1] // columns, -(-borders[1:] // columns)
-    line *= np.float32(columns / width)
-    sums: NDArray[np.float32] = np.add.reduceat(line, np.stack([first, last], axis=1).ravel())[::2]
-    sums -= line[first] * ((borders[:-1] % columns) / columns).astype(np.float32)
-    sums -= line[last - 1] * ((-borders[1:] % columns) / columns).astype(np.float32)
-    return sums
+class _Columns:
+    """The parts of equal length into which a line is divided, of which a zero follows the end."""
+
+    def __init__(self, width: int, columns: int) -> None:
+        borders = np.arange(columns + 1) * width
+        self._first, last = borders[:-1] // columns, -(-borders[1:] // columns)
+        self._last = last - 1
+        self._parts = np.stack([self._first, last], axis=1).ravel()
+        self._scale = np.float32(columns / width)
+        self._before = ((borders[:-1] % columns) / columns).astype(np.float32)
+        self._after = ((-borders[1:] % columns) / columns).astype(np.float32)
+
+    def means(self, line: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the means of the parts; the line is not to be used any more."""
+        line *= self._scale
+        sums: NDArray[np.float32] = np.add.reduceat(line, self._parts)[::2]
+        sums -= line[self._first] * self._before
+        sums -= line[self._last] * self._after
+        return sums

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -18,6 +19,16 @@ from cryowatch.images.plane import Plane, reduce, reduced_size
 from cryowatch.images.spectrum import power_spectrum
 from cryowatch.images.subject import Subject
 from cryowatch.model import ImageKind
+
+THUMBNAIL = 512
+"""Pixels a side up to which an image is one of many on a page, and not looked at closely."""
+
+_THUMBNAIL_QUALITY, _QUALITY = 75, 85  # of JPEGs, 0..100
+_DRAWN_BITS = 2
+"""Per pixel: what is drawn takes less as a PNG."""
+
+_WORTH_IT = 0.67
+"""Only a JPEG so much smaller than the PNG is worth its blurred lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +82,19 @@ def _picture(subject: Subject, path: Path, size: int) -> Picture:
 
 
 def _encoded(image: Image.Image, kind: str, width: int, height: int) -> Picture:
-    out = io.BytesIO()
+    """Return an image as a JPEG or, where it is drawn, a PNG; a plot that is a photograph after all is a JPEG too."""
+    data, media_type = b"", "image/png"
     if kind == "PNG":
-        image.save(out, "PNG", optimize=False, compress_level=6)
-        return Picture(data=out.getvalue(), media_type="image/png", width=width, height=height)
-    image.save(out, "JPEG", quality=85)
-    return Picture(data=out.getvalue(), media_type="image/jpeg", width=width, height=height)
+        data = _saved(image, "PNG", compress_level=6)
+    if not data or len(data) * 8 > _DRAWN_BITS * image.width * image.height:
+        quality = _THUMBNAIL_QUALITY if max(image.size) <= THUMBNAIL else _QUALITY
+        jpeg = _saved(image, "JPEG", quality=quality, optimize=True)
+        if not data or len(jpeg) < _WORTH_IT * len(data):
+            data, media_type = jpeg, "image/jpeg"
+    return Picture(data=data, media_type=media_type, width=width, height=height)
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
