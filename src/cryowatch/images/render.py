@@ -23,7 +23,7 @@ from cryowatch.model import ImageKind
 THUMBNAIL = 512
 """Pixels a side up to which an image is one of many on a page, and not looked at closely."""
 
-_THUMBNAIL_QUALITY, _QUALITY = 75, 85  # of JPEGs, 0..100
+_THUMBNAIL_QUALITY, _QUALITY = 44, 85  # of JPEGs, 0..100
 _DRAWN_BITS = 2
 """Per pixel: what is drawn takes less as a PNG."""
 
