@@ -15,7 +15,8 @@
     │   ├── StoreInUse             another agent works on this data directory
     │   ├── StoreOnNetwork         the data directory lies on a network file system
     │   ├── StoreTooNew            a newer cryowatch wrote it
-    │   └── StoreFailed            the disk is full, the file is damaged or read-only
+    │   └── StoreFailed            the disk is full, the file cannot be read or written
+    │       └── StoreDamaged           what it holds is no whole database any more
     ├── SinkError              what the store holds cannot be delivered now; nothing is dropped
     │   ├── SinkAway               the server is away or busy: try again soon
     │   └── SinkRefused            it refuses: a person has to see to it
@@ -107,7 +108,11 @@ class StoreTooNew(StoreError):
 
 
 class StoreFailed(StoreError):
-    """The disk is full, or the store's file is damaged or cannot be written."""
+    """The disk is full, or the store's file is damaged, cannot be read or cannot be written."""
+
+
+class StoreDamaged(StoreFailed):
+    """What the store's file holds is no whole database any more; it is moved aside when it is opened next."""
 
 
 class SinkError(CryowatchError):

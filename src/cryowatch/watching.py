@@ -242,14 +242,22 @@ def _counted(number: int, noun: str) -> str:
 
 
 def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool = False) -> int:
-    """Watch until interrupted; returns 0."""
+    """Watch until interrupted; returns 0.  Where the store is found damaged, begin anew with a new one."""
     _log(logging.INFO)
     paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    while _watch(chosen, paths, web=web, browser=browser):
+        browser = False
+    return 0
+
+
+def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool) -> bool:
+    """Watch until interrupted; returns whether that was because the store is damaged."""
     with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
         agent = _agent(chosen, store, images, paths, pages=web)
+        store.when_damaged(lambda: os.kill(os.getpid(), signal.SIGTERM))  # raise_signal would not wake the main thread
         with contextlib.suppress(KeyboardInterrupt):
             if web:
                 _serve_pages(chosen, store, images, agent, browser=browser)
@@ -258,7 +266,7 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
                 console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
                 threading.Event().wait()
         agent.stop()
-    return 0
+        return store.damaged
 
 
 def _refuse_hopeless(paths: Sequence[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,12 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryowatch.errors import StoreFailed, StoreInUse, StoreOnNetwork, StoreTooNew
+from cryowatch.errors import StoreDamaged, StoreInUse, StoreOnNetwork, StoreTooNew
 from cryowatch.model import DeviceSample, HostSample, OutputKind
 from cryowatch.reading import Reading, Trouble
 from cryowatch.store import Store
 from cryowatch.store import lock as lock_module
 from cryowatch.store.changes import Changes
+from cryowatch.store.damage import set_aside_before
 from cryowatch.store.lock import file_system
 from cryowatch.store.schema import MIGRATIONS, migrate
 from cryowatch.store.writer import FILE_NAME
@@ -184,11 +186,59 @@ def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
-def test_a_damaged_file_is_named_and_the_lock_released(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_bytes(b"this is no database" * 100)
+def test_a_damaged_file_is_moved_aside_with_a_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    damaged = b"this is no database" * 100
+    (tmp_path / FILE_NAME).write_bytes(damaged)
+    store = Store(tmp_path)
+    assert store.reader().sessions() == []
+    store.close()
+    [place] = set_aside_before(tmp_path)
+    assert place.read_bytes() == damaged
+    assert "is not a database" in place.with_name(f"{place.name}.txt").read_text()
+    [record] = caplog.records
+    assert f"It lies at {place} now; everything is read anew" in record.getMessage()
+    Store(tmp_path).close()
+    assert set_aside_before(tmp_path) == [place]
+
+
+def test_damage_that_shows_while_at_work_is_told_once_and_ends_with_the_next_start(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    many = [micrograph(item, name="x" * 500 + str(item)) for item in range(1, 2_000)]
+    store.commit(store.register(session()).session, reading(span(many)), now=1)
+    told: list[int] = []
+    store.when_damaged(lambda: told.append(1))
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with store.path.open("r+b") as file:
+        file.seek(16_384)
+        file.write(b"\xff" * (store.path.stat().st_size - 16_384))
     for _ in range(2):
-        with pytest.raises(StoreFailed, match="is not a database"):
-            Store(tmp_path)
+        with pytest.raises(StoreDamaged, match="reads everything anew"):
+            store.reader().rows("SELECT * FROM micrograph WHERE name LIKE '%7'")
+    assert (told, store.damaged) == ([1], True)
+    store.close()
+    again = Store(tmp_path)
+    assert again.reader().sessions() == []
+    again.close()
+    assert len(set_aside_before(tmp_path)) == 1
+
+
+def test_after_a_crash_a_page_that_was_lost_is_found_before_anybody_reads_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a")
+    many = [micrograph(item, name="x" * 500 + str(item)) for item in range(1, 2_000)]
+    store.commit(store.register(session()).session, reading(span(many)), now=1)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "b" / FILE_NAME)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.execute("UPDATE counter SET seq = seq + 1")
+        other.commit()
+        shutil.copytree(tmp_path / "b", tmp_path / "c")
+    with (tmp_path / "c" / FILE_NAME).open("r+b") as file:
+        file.seek(-50 * 16_384, 2)
+        file.write(b"\xff" * 16_384)
+    Store(tmp_path / "c").close()
+    assert len(set_aside_before(tmp_path / "c")) == 1
 
 
 def test_an_interrupted_upgrade_is_none(tmp_path: Path) -> None:

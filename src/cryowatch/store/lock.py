@@ -6,6 +6,7 @@ lock (flock on `cryowatch.lock`) when its process ends, however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -88,9 +89,9 @@ class Lock:
                 where=data_dir,
                 remedy="Stop it, or give this one its own --data-dir",
             ) from error
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without the number of its owner
+            self._file.truncate(0)
+            os.write(self._file.fileno(), f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Let the next one in."""

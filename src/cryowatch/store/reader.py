@@ -12,15 +12,16 @@ import math
 import sqlite3
 import threading
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cryowatch.errors import NotFoundError, StoreFailed
+from cryowatch.errors import NotFoundError, StoreDamaged, StoreFailed
 from cryowatch.model import OutputKind
+from cryowatch.store.failures import failure
 
 Row = dict[str, Any]
 
@@ -109,8 +110,9 @@ class Selection:
 class Reader:
     """Queries over one store.  Raises `StoreFailed` where the file cannot be read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, damaged: Callable[[str], object] = lambda _: None) -> None:
         self.path = path
+        self._damaged = damaged
         self._threads = threading.local()
 
     @contextmanager
@@ -141,6 +143,10 @@ class Reader:
             columns = [d[0] for d in cursor.description or ()]
             return columns, cursor.fetchall()
         except sqlite3.Error as error:
+            failed = failure(error, self.path)
+            if isinstance(failed, StoreDamaged):
+                self._damaged(failed.what)
+                raise failed from error
             raise StoreFailed(f"cannot be read: {error}", where=self.path) from error
 
     def sessions(self) -> list[Row]:

@@ -12,25 +12,30 @@ Invariants:
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from cryowatch.errors import StoreFailed
+from cryowatch.errors import StoreDamaged
 from cryowatch.model import DeviceSample, GainResidual, HostSample, Output, OutputKind, Run, Session, quantities
 from cryowatch.reading import Reading, Span, Trouble
+from cryowatch.store import damage
+from cryowatch.store.failures import failure
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, prepare
 from cryowatch.store.reader import Reader
 from cryowatch.store.schema import migrate
 from cryowatch.store.shifts import write_shifts
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "cryowatch.sqlite"
 
@@ -123,7 +128,8 @@ class Store:
     """The one writer of a data directory.  Its methods may be called from any thread, one at a time enters.
 
     Raises `StoreInUse`, `StoreOnNetwork`, `StoreTooNew` or `StoreFailed` when opened, `StoreFailed` afterwards; a
-    failed commit leaves what was there before.
+    failed commit leaves what was there before.  A damaged file is moved aside when it is opened; damage that shows
+    afterwards is told to `when_damaged`, and then only opening the store anew helps.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -131,6 +137,8 @@ class Store:
         self.path = self.data_dir / FILE_NAME
         self._lock = Lock(self.data_dir)
         self._entry = threading.Lock()
+        self.damaged = False
+        self._tell_damage: Callable[[], object] = lambda: None
         try:
             self._connection = self._open()
         except BaseException:
@@ -138,6 +146,22 @@ class Store:
             raise
 
     def _open(self) -> sqlite3.Connection:
+        """Open the file, or a new one where it is damaged; after a crash all of it is looked through."""
+        why = "is damaged"
+        if not damage.is_marked(self.path):
+            crashed = damage.was_left_open(self.path)
+            try:
+                connection = self._connected()
+                if not crashed or (why := damage.found(connection, self.path)) == "":
+                    return connection
+                connection.close()
+            except StoreDamaged as error:
+                why = error.what
+        place = damage.set_aside(self.path, why)
+        log.error("%s: %s. It lies at %s now; everything is read anew", self.path, why, place)
+        return self._connected()
+
+    def _connected(self) -> sqlite3.Connection:
         with _mapped(self.path):
             connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=10)
             connection.execute("PRAGMA page_size = 16384")
@@ -151,14 +175,26 @@ class Store:
             return connection
 
     def close(self) -> None:
-        """Close the file and let another agent in."""
+        """Close the file and let another agent in; the database holds everything then, without the file beside it."""
         with self._entry:
+            with suppress(sqlite3.Error):  # on a full or dead disk the next who opens it does this
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
             self._lock.release()
 
     def reader(self) -> Reader:
         """Return a reader of this store's file."""
-        return Reader(self.path)
+        return Reader(self.path, damaged=self._found_damaged)
+
+    def when_damaged(self, tell: Callable[[], object]) -> None:
+        """Call `tell`, which must not wait, from whatever thread finds that the file is damaged."""
+        self._tell_damage = tell
+
+    def _found_damaged(self, why: str) -> None:
+        if not self.damaged:
+            self.damaged = True
+            damage.mark(self.path, why)
+            self._tell_damage()
 
     def register(self, session: Session) -> Change:
         """Return the session at this path, made now if it is new."""
@@ -178,7 +214,7 @@ class Store:
 
     def cursor(self, session: int) -> str:
         """Return the cursor that was committed last for a session."""
-        with self._entry, _mapped(self.path):
+        with self._entry, _mapped(self.path, self._found_damaged):
             row = self._connection.execute("SELECT cursor FROM session WHERE id = ?", (session,)).fetchone()
         return "" if row is None else str(row[0])
 
@@ -277,7 +313,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._entry, _mapped(self.path):
+        with self._entry, _mapped(self.path, self._found_damaged):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -485,21 +521,12 @@ def _free_key(tx: sqlite3.Connection, session: Session) -> str:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[None]:
-    """Turn SQLite's own exceptions into `StoreFailed`."""
+def _mapped(path: Path, damaged: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+    """Turn SQLite's own exceptions into `StoreFailed`, and tell of damage."""
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        what, remedy = _FAILURES.get(code, (f"cannot be used: {error}", "See the documentation on the store"))
-        raise StoreFailed(what, where=path, remedy=remedy) from error
-
-
-_FAILURES: dict[int, tuple[str, str]] = {
-    sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; nothing that was stored is lost"),
-    sqlite3.SQLITE_READONLY: ("cannot be written", "Check the owner and the mode of the data directory"),
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "Check the owner and the mode of the data directory"),
-    sqlite3.SQLITE_NOTADB: ("is not a database", "Move it aside; cryowatch reads everything anew"),
-    sqlite3.SQLITE_CORRUPT: ("is damaged", "Move it aside; cryowatch reads everything anew"),
-    sqlite3.SQLITE_IOERR: ("the disk reports an error", "Check the disk that holds the data directory"),
-}
+        failed = failure(error, path)
+        if isinstance(failed, StoreDamaged):
+            damaged(failed.what)
+        raise failed from error
