@@ -22,7 +22,7 @@ from cryowatch.errors import SourceBusy, SourceError, StoreError
 from cryowatch.model import Session
 from cryowatch.reading import Reading, Source, Trouble
 from cryowatch.sources.discovery import find_projects
-from cryowatch.sources.host import HostSource
+from cryowatch.sources.host import EVERYTHING, HostSource, Parts
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Change, Store
 
@@ -221,6 +221,7 @@ class Agent:
         keep_days: int = 30,
         zone: ZoneInfo | None = None,
         host: str | None = None,
+        parts: Parts = EVERYTHING,
         clock: Clock = time.time_ns,
         followers: Sequence[Follower] = (),
         ahead: Ahead | None = None,
@@ -243,7 +244,7 @@ class Agent:
         self._threads: list[threading.Thread] = []
         self._listeners: list[Listener] = []
         self._companions: list[tuple[str, Callable[[], float]]] = []
-        self._host_source = HostSource(self.host, clock=clock)
+        self._host_source = HostSource(self.host, clock=clock, parts=parts)
         self._forgotten = 0
 
     def listen(self, listener: Listener) -> None:

@@ -34,6 +34,9 @@ from cryowatch.model import Severity
 from cryowatch.placeholders import checked
 
 PREFIX = "CRYOWATCH_"
+_NO_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}HOME")
+"""The file of the settings, and where Scipion's plugin finds this program."""
+
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
 DEFAULT_DATA_DIR = Path("~/.local/share/cryowatch")
 _SECRETS = ("password", "token", "url", "publish")
@@ -90,6 +93,9 @@ class Host(_Section):
 
     interval: float = Field(default=10.0, ge=1, le=3600, description="Seconds between two samples.")
     keep_days: int = Field(default=30, ge=1, le=3650, description="Days for which samples are kept.")
+    gpus: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, description="Numbers of the GPUs; else all.")
+    interfaces: list[str] | None = Field(default=None, description="Network interfaces that are sampled; else all.")
+    disk_rates: bool = Field(default=True, description="Whether it is sampled what disks read and write.")
 
 
 class Images(_Section):
@@ -315,7 +321,7 @@ def load(file: Path | None = None, *, environment: Mapping[str, str] | None = No
     path = at_home(named or DEFAULT_FILE)
     values = _read(path, optional=named is None)
     for name in environment:
-        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG":
+        if name.startswith(PREFIX) and name not in _NO_SETTINGS:
             _check_variable(name)
     try:
         return Settings(**values).read_from(path)

@@ -32,6 +32,7 @@ from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.host import Parts
 from cryowatch.sources.incoming import Incoming
 from cryowatch.store import Store
 
@@ -186,6 +187,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
         paths,
         interval=chosen.scipion.interval,
         host_interval=chosen.host.interval,
+        parts=Parts(gpus=chosen.host.gpus, interfaces=chosen.host.interfaces, disk_rates=chosen.host.disk_rates),
         keep_days=chosen.host.keep_days,
         zone=chosen.zone,
         ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,

@@ -80,10 +80,10 @@ class Recorded:
 class Machine:
     """GPUs of a driver, read as time goes by."""
 
-    def __init__(self, *cards: Card) -> None:
+    def __init__(self, *cards: Card, only: list[int] | None = None) -> None:
         self.nvml = Recorded(*cards)
         self.now = 1_000.0
-        self.gpus = Gpus(lambda: self.nvml, clock=lambda: self.now)
+        self.gpus = Gpus(lambda: self.nvml, clock=lambda: self.now, only=only)
 
     def read(self, *, after: float = 10) -> tuple[DeviceSample, ...]:
         self.now += after
@@ -100,6 +100,15 @@ def absent(note: str) -> tuple[DeviceSample, ...]:
 def test_each_gpu_is_a_sample_by_its_number() -> None:
     found = Machine(Card(), Card()).read()
     assert found == tuple(DeviceSample(kind="gpu", device=name, **FULL) for name in ("0", "1"))  # type: ignore[arg-type]
+
+
+def test_only_the_gpus_that_are_wanted_are_read() -> None:
+    machine = Machine(Card(), Card(), only=[1, 4])
+    unknown = DeviceSample(kind="gpu", device="4", note="this machine has no such GPU")
+    assert machine.read() == (DeviceSample(kind="gpu", device="1", **FULL), unknown)  # type: ignore[arg-type]
+    none = Machine(Card(), only=[])
+    assert none.read() == ()
+    assert none.nvml.begun == 0, "a driver that nobody asks about is left alone"
 
 
 def test_the_driver_is_begun_once() -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cryowatch.model import DeviceSample, HostSample
-from cryowatch.sources.host import HostSource
+from cryowatch.sources.host import HostSource, Parts
 from cryowatch.sources.host import source as source_of_samples
 from cryowatch.sources.host.counters import cpu_times, share_at_work
 from cryowatch.sources.host.gpus import Gpus
@@ -81,6 +81,15 @@ def later(take: Callable[[], HostSample], wanted: Callable[[HostSample], bool]) 
 
 def devices(sample: HostSample, kind: str) -> dict[str, DeviceSample]:
     return {d.device: d for d in sample.devices if d.kind == kind}
+
+
+def test_only_the_wanted_parts_are_sampled(machine: Machine) -> None:
+    machine.source = HostSource(
+        "gpu1", clock=lambda: machine.now, parts=Parts(gpus=[], interfaces=["eth1"], disk_rates=False)
+    )
+    for _ in range(2):
+        sample = machine.sample(networks={"eth0": (1, 1), "eth1": (2, 2)}, disks={"sda": (1, 1)})
+    assert [(d.kind, d.device) for d in sample.devices] == [("network", "eth1")]
 
 
 def test_this_machine_is_sampled_plausibly(tmp_path: Path) -> None:

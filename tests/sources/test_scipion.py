@@ -58,6 +58,25 @@ def test_every_value_equals_what_scipions_own_api_says(project: Path, watching: 
     assert compared > 200
 
 
+def test_a_session_whose_monitor_goes_on_has_finished_with_its_last_run(project: Path, watching: Watching) -> None:
+    for file in (project / "project.sqlite", *project.glob("Runs/*/logs/run.db")):
+        execute(file, "UPDATE Objects SET value = 'finished' WHERE name LIKE '%.status' AND value = 'running'")
+    (monitor,) = project.glob("Runs/*_CistemProtCTFFind")
+    for file in (project / "project.sqlite", monitor / "logs/run.db"):
+        execute(
+            file,
+            "UPDATE Objects SET value = 'running' WHERE name LIKE '%.status' AND parent_id ="
+            " (SELECT id FROM Objects WHERE classname = 'CistemProtCTFFind')",
+            "UPDATE Objects SET classname = 'ProtMonitorSummary' WHERE classname = 'CistemProtCTFFind'",
+        )
+    watched = watching(project)
+    watched.look()
+    reader = watched.store.reader()
+    session = reader.session("small")
+    assert session["status"] == "finished"
+    assert "running" in {run["status"] for run in reader.runs(session["id"])}
+
+
 def test_the_session_has_its_acquisition_runs_and_outputs(project: Path, watching: Watching) -> None:
     watched = watching(project)
     watched.look()

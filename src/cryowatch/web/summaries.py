@@ -75,7 +75,7 @@ class Summaries:
         }
 
     def detail(self, session: Row, dashboards: Sequence[Any]) -> dict[str, Any]:
-        """Return the summary with acquisition, outputs and dashboards."""
+        """Return the summary with acquisition, runs, outputs and dashboards."""
         outputs = self._reader.outputs(session["id"])
         chosen = leading(outputs)
         known = quantities(Session)
@@ -92,6 +92,7 @@ class Summaries:
                 for field in _ACQUISITION
                 if session[field] is not None
             ],
+            "runs": [_run(row) for row in self._reader.runs(session["id"])],
             "outputs": [_output(row) for row in outputs],
             "output": chosen["id"] if chosen else None,
             "dashboards": [{"name": d.name, "uid": d.uid, "title": d.title} for d in dashboards],
@@ -137,6 +138,14 @@ class Summaries:
             "rate": {"last_hour": last_hour, "median_hour": median_hour},
             "medians": medians,
         }
+
+
+def _run(row: Row) -> dict[str, Any]:
+    return {
+        **{key: row[key] for key in ("run", "label", "class_name", "status", "error")},
+        "started": milliseconds(row["started"]),
+        "ended": milliseconds(row["ended"]),
+    }
 
 
 def _output(row: Row) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """The machine that the agent runs on: its load, networks, disks, file systems and GPUs."""
 
-from cryowatch.sources.host.source import HostSource
+from cryowatch.sources.host.source import EVERYTHING, HostSource, Parts
 
-__all__ = ["HostSource"]
+__all__ = ["EVERYTHING", "HostSource", "Parts"]

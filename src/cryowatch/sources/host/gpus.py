@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -67,13 +67,21 @@ def _pynvml() -> Nvml:
 
 
 class Gpus:
-    """Reads all GPUs; `read` may take long, is called from one thread at a time, and raises nothing.
+    """Reads all GPUs, or `only` those of these numbers.
 
-    `load` gives NVML, `clock` monotonic seconds.
+    `read` may take long, is called from one thread at a time, and raises nothing.  `load` gives NVML, `clock` monotonic
+    seconds.
     """
 
-    def __init__(self, load: Callable[[], Nvml] = _pynvml, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Nvml] = _pynvml,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        only: Collection[int] | None = None,
+    ) -> None:
         self._load = load
+        self._only = only
         self._clock = clock
         self._nvml: Nvml | None = None
         self._absent = ""
@@ -82,12 +90,15 @@ class Gpus:
 
     def read(self) -> tuple[DeviceSample, ...]:
         """Return a sample of each GPU, named by its number; or one without a name that says why there are none."""
+        if self._only is not None and not self._only:
+            return ()
         nvml = self._nvml or self._begun()
         if nvml is None:
             return (DeviceSample(kind="gpu", device="", note=self._absent),)
         try:
             count = nvml.nvmlDeviceGetCount()
-            samples = tuple(self._sample(nvml, index) for index in range(count))
+            numbers = range(count) if self._only is None or not count else sorted(set(self._only))
+            samples = tuple(self._sample(nvml, index) if index < count else _unknown(index) for index in numbers)
         except nvml.NVMLError as error:
             self._end(nvml, _reason(error))
         else:
@@ -150,6 +161,10 @@ class Gpus:
             power=None if power is None else power / 1000,
             processes=None if processes is None else len(processes),
         )
+
+
+def _unknown(index: int) -> DeviceSample:
+    return DeviceSample(kind="gpu", device=str(index), note="this machine has no such GPU")
 
 
 def _value(nvml: Nvml, call: Callable[[], Any]) -> Any:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,18 @@ PATIENCE = 0.002
 """For how many seconds a sample waits at most for what is asked aside; what takes longer counts at the next one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Which parts of a machine are sampled: all of them unless told otherwise.  File systems always are."""
+
+    gpus: Collection[int] | None = None
+    interfaces: Collection[str] | None = None
+    disk_rates: bool = True
+
+
+EVERYTHING = Parts()
+
+
 class HostSource:
     """Samples one machine; `sample` is called from one thread."""
 
@@ -35,13 +48,15 @@ class HostSource:
         clock: Callable[[], int] = time.time_ns,
         file_systems: FileSystems | None = None,
         gpus: Gpus | None = None,
+        parts: Parts = EVERYTHING,
     ) -> None:
         self._host = host
+        self._parts = parts
         self._clock = clock
         self._before: tuple[int, Counters, Counters] | None = None
         self._cpu = cpu_times()
         self._file_systems = file_systems or FileSystems()
-        self._gpus = Aside((gpus or Gpus()).read, "GPUs")
+        self._gpus = Aside((gpus or Gpus(only=parts.gpus)).read, "GPUs")
 
     def sample(self, paths: Iterable[Path]) -> HostSample:
         """Return the load now; `paths` are the folders whose file systems matter."""
@@ -69,7 +84,7 @@ class HostSource:
 
     def _rates(self, now: int) -> list[DeviceSample]:
         """Return what networks and disks carried since the last sample; nothing at the first one."""
-        before, self._before = self._before, (now, network_counters(), disk_counters())
+        before, self._before = self._before, (now, *self._counters())
         if before is None or now <= before[0]:
             return []
         seconds = (now - before[0]) / 1e9
@@ -84,6 +99,11 @@ class HostSource:
                 for name, read, written in rates(before[2], disks, seconds)
             ),
         ]
+
+    def _counters(self) -> tuple[Counters, Counters]:
+        wanted = self._parts.interfaces
+        networks = {name: both for name, both in network_counters().items() if wanted is None or name in wanted}
+        return networks, disk_counters() if self._parts.disk_rates else {}
 
     def _gpu_samples(self, deadline: float) -> tuple[DeviceSample, ...]:
         answer = self._gpus.answer(deadline)

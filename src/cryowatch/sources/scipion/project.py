@@ -8,6 +8,7 @@ ended, whatever its run.db says: its process was stopped and could not say so it
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ MARK = "project.sqlite"
 
 _LIVE = (RunStatus.LAUNCHED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.SCHEDULED, RunStatus.INTERACTIVE)
 _IMPORTS = ("ProtImportMovies", "ProtImportMicrographs")
+_MONITOR = re.compile(r"(Cryowatch)?ProtMonitor(Summary|CTF|MovieGain|System)")
 _PARAMETERS = {
     "voltage": "voltage",
     "spherical_aberration": "sphericalAberration",
@@ -286,8 +288,13 @@ def _ranked(rank: int, texts: Mapping[str, str | None]) -> Iterable[tuple[int, s
 
 
 def _status(runs: Iterable[Run]) -> str:
-    """Return `running` while a run is at work, else `failed` if one failed, else `finished`; `empty` without runs."""
-    found = {status_of(run.status) for run in runs}
+    """Return `running` while a run is at work, else `failed` if one failed, else `finished`; `empty` without runs.
+
+    Monitors do not count where there are others: one may go on for weeks after the last movie.
+    """
+    every = list(runs)
+    found = {status_of(run.status) for run in every if not _MONITOR.fullmatch(run.class_name)}
+    found = found or {status_of(run.status) for run in every}
     if not found:
         return "empty"
     if any(status.active for status in found):
