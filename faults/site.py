@@ -146,12 +146,13 @@ class Site:
         self.agent: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start the agent."""
+        """Start the agent; nobody's own settings count."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CRYOWATCH_")}
         command = [sys.executable, "-m", "cryowatch", "watch", str(self.projects), "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.agent = subprocess.Popen(
                 [*command, "--data-dir", str(self.data), *(options or ("--no-web",))],
-                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONWARNINGS": "ignore"},
+                env={**kept, "HOME": str(self.folder)},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         return self.agent
