@@ -46,6 +46,11 @@ def test_documents_name_exactly_the_commands_there_are(document: str) -> None:
     assert set(re.findall(r"`cryowatch ([a-z]+)\b", text)) == commands()
 
 
+def test_every_command_has_a_module_of_its_name() -> None:
+    modules = {path.stem for path in (ROOT / "src/cryowatch/commands").glob("*.py")}
+    assert modules - {"__init__", "ends", "options"} == commands()
+
+
 def every_command(group: Any, name: str = "cryowatch") -> Iterator[tuple[str, Any]]:
     """Yield the commands, also those in groups, with their whole names."""
     for part, command in group.commands.items():

@@ -7,17 +7,13 @@ import time
 
 import typer
 
+from cryowatch.commands.ends import PROBLEM
 from cryowatch.commands.options import Config
 from cryowatch.errors import CryowatchError
 
 app = typer.Typer(
     name="alerts", help="Alerts: the rules in force, and whether people can be told.", no_args_is_help=True
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Alerts: the rules in force, and whether people can be told."""
 
 
 @app.command()
@@ -68,4 +64,4 @@ def try_channels(config: Config = None) -> None:
             f"Nobody is told of alerts: {settings.file} names no mail.host, no webhooks and no apprise.urls_file. "
             "The documentation on alerts shows how."
         )
-    raise typer.Exit(1 if failed or not tried else 0)
+    raise typer.Exit(PROBLEM if failed or not tried else 0)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from cryowatch.commands.ends import PROBLEM
 from cryowatch.commands.options import Config, Secrets
-
-PROBLEM = 1
 
 
 def doctor(config: Config = None, secrets: Secrets = None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryowatch.commands.ends import PROBLEM
 from cryowatch.commands.options import Config
 from cryowatch.errors import ConfigError
 
@@ -34,11 +35,6 @@ LayoutOption = Annotated[LayoutName, typer.Option("--layout", help="How the data
 OpenList = Annotated[bool, typer.Option("--open-list", help="Let everybody choose from the names of all projects.")]
 Database = Annotated[str, typer.Option(help="InfluxDB's database.", metavar="NAME")]
 User = Annotated[str, typer.Option(help="InfluxDB's account for Grafana: one that may read only.", metavar="USER")]
-
-
-@app.callback()
-def _group() -> None:
-    """Grafana: the five dashboards and their data source."""
 
 
 @app.command()
@@ -167,7 +163,7 @@ def push(
         for step in pushing.push(grafana, compiled, source=source, overwrite=overwrite):
             kept |= step.state == "kept"
             typer.echo(f"{step.state:<8}{step.what}" + (f": {step.reason}" if step.reason else ""))
-    raise typer.Exit(1 if kept else 0)
+    raise typer.Exit(PROBLEM if kept else 0)
 
 
 def _dashboards(config: Path | None) -> Sequence[Dashboard]:

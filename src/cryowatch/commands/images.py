@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cryowatch.commands.ends import PROBLEM
 from cryowatch.commands.options import Config, Secrets
 from cryowatch.errors import ConfigError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cryowatch.sinks.host_keys import Keys
     from cryowatch.sinks.ssh import Hop
 
-PROBLEM = 1
 SECONDS = 15.0
 
 app = typer.Typer(name="images", help="Publishing images: trust the host, try it out.", no_args_is_help=True)

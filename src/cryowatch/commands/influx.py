@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryowatch.commands.ends import PROBLEM
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "INFLUX_ADMIN_PASSWORD"  # noqa: S105  the variable's name
 
 app = typer.Typer(name="influx", help="InfluxDB: database, retention, users, grants.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """InfluxDB: database, retention, users, grants."""
 
 
 @app.command()
@@ -96,7 +92,7 @@ def init(
     if not any(step.state == "made" for step in steps):
         typer.echo("Nothing was changed.")
     typer.echo(f"\n{influx_setup.settings(url, wanted, ca_file)}", nl=False)
-    raise typer.Exit(1 if any(step.state == "wrong" for step in steps) else 0)
+    raise typer.Exit(PROBLEM if any(step.state == "wrong" for step in steps) else 0)
 
 
 def _password(wanted: Wanted, file: Path | None) -> SecretStr | None:

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -33,4 +33,7 @@ Secrets = Annotated[
         metavar="FILE",
         readable=False,
     ),
+]
+SessionName = Annotated[
+    str, typer.Argument(help="The session's id, name or folder.", metavar="SESSION", show_default=False)
 ]

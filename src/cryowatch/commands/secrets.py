@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryowatch.commands.ends import PROBLEM
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def check(
         typer.echo(f"note: nobody reads {name}")
     if stat.S_IMODE(path.stat().st_mode) & stat.S_IROTH:
         typer.echo(f"note: everybody on this machine can read the passwords; mend it with: chmod 0600 {path}")
-    raise typer.Exit(1 if any(finding.problem for finding in findings) else 0)
+    raise typer.Exit(PROBLEM if any(finding.problem for finding in findings) else 0)
 
 
 def _state(finding: Finding) -> str:

@@ -10,11 +10,6 @@ import typer
 app = typer.Typer(name="tls", help="Certificates for InfluxDB and Grafana.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Certificates for InfluxDB and Grafana."""
-
-
 @app.command()
 def create(
     out: Annotated[
