@@ -61,6 +61,7 @@ def test_the_file_sets_every_key(file: Path) -> None:
         [host]
         interval = 5.5
         keep_days = 7
+        keep_mb = 500
 gpus = [0, 2]
 interfaces = ["eth0"]
 disk_rates = false
@@ -75,7 +76,14 @@ disk_rates = false
         "data_dir": Path("/data/watch"),
         "web": {"listen": "[::1]:9000", "url": "https://watch.example.org"},
         "scipion": {"interval": 2.0},
-        "host": {"interval": 5.5, "keep_days": 7, "gpus": [0, 2], "interfaces": ["eth0"], "disk_rates": False},
+        "host": {
+            "interval": 5.5,
+            "keep_days": 7,
+            "keep_mb": 500.0,
+            "gpus": [0, 2],
+            "interfaces": ["eth0"],
+            "disk_rates": False,
+        },
         "images": {"cache_mb": 10, "workers": 4, "ahead": False},
     }
     found = settings.model_dump(include={**dict.fromkeys(expected, True), "images": expected["images"].keys()})

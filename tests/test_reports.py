@@ -281,3 +281,15 @@ def test_each_session_is_one_line_where_nobody_watches(store: Store) -> None:
     shown = [line.split("  ")[0] for line in lines[1:]]
     assert sorted(shown) == sorted(["x" * 200, "a [red]b :bug: <i>", "two\\nlines", "😀"])
     assert all(line.rstrip().endswith("kept.") for line in lines[1:])
+
+
+def test_status_counts_what_was_dropped_before_it_was_delivered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryowatch.reports.time.time_ns", lambda: START)
+    store.register(session("/projects/alpha"))
+    for n in range(5):
+        store.add_host_sample(HostSample(host="gpu1", time=START + n, cpu=5.0))
+    store.advance("influx cryowatch http://db:8086", 0, now=START)
+    assert "dropped" not in said(store)[1]
+    store.forget_host_samples(before=START + 3, now=START, followers=["influx cryowatch http://db:8086"])
+    assert "3 host samples were dropped before they could be delivered" in said(store)[1]
+    assert state(store)[1]["deliveries"][0]["dropped"] == 3

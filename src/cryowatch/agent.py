@@ -35,6 +35,7 @@ Progress = Callable[[str, int, int], None]
 DISCOVERY_SECONDS = 5.0
 NOTE_SECONDS = 30.0
 PROGRESS_SECONDS = 2.0
+FORGET_SECONDS = 600
 RETRY_SECONDS = 5.0
 BUSY_TRIES = 50
 BUSY_SECONDS = 10
@@ -166,11 +167,15 @@ class Watch:
 class Follower(Protocol):
     """Carries what the store holds elsewhere, at its own pace: `run` until `stop`, or `finish` what there is now.
 
-    `wake` and `stop` may be called from any thread and do not wait; `described` is for pages and metrics.
+    `wake` and `stop` may be called from any thread and do not wait; `described` is for pages and metrics, and
+    `carries_samples` says whether it misses host samples that are forgotten.
     """
 
     @property
     def follower(self) -> str: ...
+
+    @property
+    def carries_samples(self) -> bool: ...
 
     @property
     def behind(self) -> int: ...
@@ -219,6 +224,7 @@ class Agent:
         interval: float = 1.0,
         host_interval: float = 10.0,
         keep_days: int = 30,
+        keep_mb: float = 1000,
         zone: ZoneInfo | None = None,
         host: str | None = None,
         parts: Parts = EVERYTHING,
@@ -238,6 +244,7 @@ class Agent:
         self._interval = interval
         self._host_interval = host_interval
         self._keep = keep_days * 86_400 * _SECOND
+        self._keep_bytes = round(keep_mb * 1e6)
         self._zone = zone
         self._clock = clock
         self._stop = threading.Event()
@@ -350,10 +357,19 @@ class Agent:
     def _sample_host(self) -> float:
         self._store.add_host_sample(self._host_source.sample((self._store.data_dir, *self._folders())))
         now = self._clock()
-        if now - self._forgotten > 3600 * _SECOND:
-            self._store.forget_host_samples(before=now - self._keep)
+        if now - self._forgotten > FORGET_SECONDS * _SECOND:
+            self._forget_samples(now)
             self._forgotten = now
         return self._host_interval
+
+    def _forget_samples(self, now: int) -> None:
+        """Keep the host's samples within their days and megabytes; what a delivery misses by that is counted."""
+        self._store.forget_host_samples(
+            before=now - self._keep,
+            most_bytes=self._keep_bytes,
+            now=now,
+            followers=[follower.follower for follower in self.followers if follower.carries_samples],
+        )
 
     def _folders(self) -> Iterable[Path]:
         return list(self.watches)

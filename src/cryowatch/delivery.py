@@ -40,6 +40,8 @@ class Sink(Protocol):
 class Delivery:
     """Carries everything that changes in a store to one sink; `clock` gives UTC ns, `chance` numbers from 0 to 1."""
 
+    carries_samples = True
+
     def __init__(
         self,
         store: Store,
@@ -75,7 +77,14 @@ class Delivery:
 
     def described(self) -> dict[str, Any]:
         """Return how the delivery goes, for pages and metrics."""
-        return self.state.described(what=f"points, layout {self._layout.name}", waiting="changes", behind=self.behind)
+        dropped, last = self._reader.dropped(self.follower)
+        return self.state.described(
+            what=f"points, layout {self._layout.name}",
+            waiting="changes",
+            behind=self.behind,
+            dropped=dropped,
+            last_dropped=last,
+        )
 
     def wake(self) -> None:
         """Say that there may be something new; may be called from any thread."""
@@ -95,7 +104,7 @@ class Delivery:
         """Deliver one batch; returns the seconds after which to come again."""
         batch = following(self._changes, self._layout, self.position)
         if batch is None:
-            if self._clock() - self._seen > SEEN_SECONDS * 10**9:
+            if self._unseen():
                 self._record()
             return IDLE_WAIT
         try:
@@ -107,6 +116,10 @@ class Delivery:
         self.position = batch.upto
         self._record()
         return 0.0
+
+    def _unseen(self) -> bool:
+        """Return whether it is time to say again that somebody delivers here, well or not."""
+        return abs(self._clock() - self._seen) > SEEN_SECONDS * 10**9
 
     def _record(self) -> None:
         """Store the position and how the delivery fares."""
@@ -124,6 +137,8 @@ class Delivery:
         if self.state.problem:
             end = time.monotonic() + seconds
             while not self._stopped and (left := end - time.monotonic()) > 0:
+                if self._unseen():
+                    self._record()
                 self._woken.wait(min(left, 0.5))
                 if not self._stopped:
                     self._woken.clear()
@@ -171,7 +186,7 @@ class Delivery:
     def _failed(self, error: SinkError) -> float:
         before = self.state.problem
         wait = self.state.failed(error)
-        if self.state.problem != before:
+        if self.state.problem != before or self._unseen():
             self._record()
         return wait
 

@@ -57,6 +57,8 @@ class Publisher:
     `days` is how old a micrograph may be, 0 for any age.  `told` is called after images were recorded.
     """
 
+    carries_samples = False
+
     def __init__(
         self,
         store: Store,

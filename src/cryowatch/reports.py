@@ -103,6 +103,7 @@ def _delivery_status(row: Row) -> dict[str, Any]:
         "where": row["follower"],
         "behind": row["behind"],
         "refused": row["rejected"],
+        "dropped": row["dropped"],
         "seen": row["seen"],
         "needs": [row["problem"]] if row["problem"] else [],
     }
@@ -110,6 +111,8 @@ def _delivery_status(row: Row) -> dict[str, Any]:
 
 def _left(delivery: Mapping[str, Any]) -> str:
     refused = f", {delivery['refused']:,} points were refused" if delivery["refused"] else ""
+    if delivery["dropped"]:
+        refused += f", {delivery['dropped']:,} host samples were dropped before they could be delivered"
     noun = _WAITING.get(delivery["where"].split(" ")[0], "changes")
     return f"{delivery['behind']:,} {noun} behind{refused}"
 

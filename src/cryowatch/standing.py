@@ -34,8 +34,13 @@ class Standing:
     last_success: int | None = None
     _failures: int = field(default=0, repr=False)
 
-    def described(self, *, what: str, waiting: str, behind: int) -> dict[str, Any]:
-        """Return how it goes, for pages and metrics: `what` travels, and `behind` of `waiting` have not yet."""
+    def described(
+        self, *, what: str, waiting: str, behind: int, dropped: int = 0, last_dropped: int | None = None
+    ) -> dict[str, Any]:
+        """Return how it goes, for pages and metrics: `what` travels, and `behind` of `waiting` have not yet.
+
+        `dropped` is how many were forgotten before they could travel, and `last_dropped` when that was (UTC ns).
+        """
         return {
             "where": self.where,
             "what": what,
@@ -43,6 +48,8 @@ class Standing:
             "behind": behind,
             "accepted": self.accepted,
             "rejected": self.rejected,
+            "dropped": dropped,
+            "last_dropped": None if last_dropped is None else last_dropped // 10**6,
             "problem": self.problem,
             "needs_person": self.needs_person,
             "last_success": None if self.last_success is None else self.last_success // 10**6,

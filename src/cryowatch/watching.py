@@ -189,6 +189,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
         host_interval=chosen.host.interval,
         parts=Parts(gpus=chosen.host.gpus, interfaces=chosen.host.interfaces, disk_rates=chosen.host.disk_rates),
         keep_days=chosen.host.keep_days,
+        keep_mb=chosen.host.keep_mb,
         zone=chosen.zone,
         ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,
         followers=[

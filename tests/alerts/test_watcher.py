@@ -312,6 +312,19 @@ def test_a_sink_in_trouble_is_told(facility: Facility) -> None:
     assert facility.look(6) == [("raised", "undelivered"), ("over", "undelivered")]
 
 
+def test_what_a_sink_missed_for_good_is_told(facility: Facility) -> None:
+    where = "influx cryowatch http://db:8086"
+    facility.store.add_host_sample(HostSample(host=HOST, time=facility.now))
+    for _ in range(12):
+        facility.store.advance(where, 0, now=facility.now, problem="cannot be reached")
+        facility.look(1)
+    facility.store.forget_host_samples(before=facility.now, now=facility.now, followers=[where])
+    facility.store.advance(where, 0, now=facility.now, problem="cannot be reached")
+    facility.look(2)
+    ((text,),) = facility.store.reader().table("SELECT text FROM alert")[1]
+    assert text == f"{where}: cannot be reached; 1 host samples were dropped before they could be delivered"
+
+
 def test_each_disk_has_its_own_alarm(facility: Facility) -> None:
     def sample() -> None:
         disks = tuple(

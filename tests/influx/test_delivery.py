@@ -20,10 +20,11 @@ import pytest
 from cryowatch.delivery import Delivery, rejected_file
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.model import DeviceSample, HostSample, Severity
-from cryowatch.sinks.batches import Receipt, portions
+from cryowatch.sinks.batches import Receipt, following, portions
 from cryowatch.sinks.influx import Access, Influx
 from cryowatch.sinks.layout_cryowatch import CryowatchLayout
 from cryowatch.store import Store
+from cryowatch.store.changes import Changes
 from cryowatch.store.ledger import Key, Ledger, State
 from tests.influx.server import ADMIN, InfluxServer
 from tests.projects import CTFS, DOSE_WEIGHTED, MICROGRAPHS, SETS, Watched, append, change, genuine, scipion_values
@@ -497,3 +498,47 @@ def test_two_runs_and_two_projects_stay_apart(store: Store, delivering: Deliveri
     assert sorted((row["project"], row["run"], row["resolution"]) for row in rows) == [
         ("one", "135", 3.5), ("one", "300", 9), ('two "x", =y', "135", 3.5), ('two "x", =y', "300", 9),
     ]  # fmt: skip
+
+
+class Away:
+    """A server that is away."""
+
+    where = "http://db:8086 (scipion)"
+
+    def send(self, lines: list[str]) -> Receipt:
+        raise SinkAway("cannot be reached", where=self.where)
+
+
+def test_a_delivery_whose_server_is_away_for_days_is_still_seen(store: Store) -> None:
+    filled(store, 3)
+    now = START
+    delivery = Delivery(store, Away(), CryowatchLayout(), clock=lambda: now, chance=lambda: 1.0)
+    delivery.step()
+    for _ in range(3 * 24):
+        now += 3600 * SECOND
+        delivery.step()
+        ((seen, since, problem),) = store.reader().table("SELECT seen, since, problem FROM position")[1]
+        assert (seen, since) == (now, START)
+        assert "cannot be reached" in problem
+
+
+def test_what_waited_for_weeks_is_sent_in_batches_that_fit_into_memory(store: Store) -> None:
+    for n in range(4_500):
+        store.add_host_sample(HostSample(host="gpu1", time=START + n * SECOND, cpu=5.0))
+    changes, upto, sizes = Changes(store.reader()), 0, []
+    while (batch := following(changes, CryowatchLayout(), upto)) is not None:
+        assert batch.upto > upto
+        upto = batch.upto
+        sizes.append(len(batch.lines))
+    assert sum(sizes) == 4_500
+    assert max(sizes) <= 2_001
+
+
+def test_samples_that_were_forgotten_while_the_server_was_away_are_counted_and_shown(store: Store) -> None:
+    delivery = Delivery(store, Away(), CryowatchLayout(), clock=lambda: START, chance=lambda: 1.0)
+    for n in range(10):
+        store.add_host_sample(HostSample(host="gpu1", time=START + n * SECOND, cpu=5.0))
+    delivery.step()
+    store.forget_host_samples(before=START + 4 * SECOND, now=START + SECOND, followers=[delivery.follower])
+    said = delivery.described()
+    assert (said["dropped"], said["last_dropped"]) == (4, START // 10**6 + 1000)

@@ -164,6 +164,23 @@ def test_host_samples_are_kept_for_a_while(store: Store) -> None:
     assert reader.table("SELECT count(*) FROM device_sample")[1] == [(1,)]
 
 
+def test_samples_beyond_their_megabytes_are_forgotten_oldest_first_and_counted(store: Store) -> None:
+    disks = tuple(DeviceSample(kind="filesystem", device=f"/disk{n}", used=40.0, free=1e12) for n in range(5))
+    for time in range(1, 5001):
+        store.add_host_sample(HostSample(host="gpu1", time=time, cpu=12.5, devices=disks))
+    reader = store.reader()
+    for follower, time in (("behind", 100), ("level", 5000), ("other", 0)):
+        store.advance(follower, reader.value("SELECT seq FROM host_sample WHERE time = ?", (time,)) or 0)
+    forgotten = store.forget_host_samples(before=0, most_bytes=1_000_000, now=7, followers=["behind", "level"])
+    kept = [time for (time,) in reader.table("SELECT time FROM host_sample ORDER BY time")[1]]
+    assert kept == list(range(forgotten + 1, 5001))
+    assert 800 < len(kept) < 2_000
+    assert reader.dropped("behind") == (forgotten - 100, 7)
+    assert reader.dropped("level") == reader.dropped("other") == reader.dropped("nobody") == (0, None)
+    assert store.forget_host_samples(before=0, most_bytes=1_000_000, now=8, followers=["behind"]) == 0
+    assert reader.dropped("behind") == (forgotten - 100, 7)
+
+
 def test_a_second_agent_on_the_data_directory_is_refused(store: Store) -> None:
     with pytest.raises(StoreInUse, match=f"process {os.getpid()}"):
         Store(store.data_dir)

@@ -90,6 +90,14 @@ def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int) ->
         )
 
 
+def _fares(row: Row) -> str:
+    """Say how somebody fares who delivers; what was dropped meanwhile, a person has to know."""
+    text = f"{row['follower']}: {row['problem'] or 'well'}"
+    if not row["dropped"] or row["dropped_at"] < (row["since"] or 0):
+        return text
+    return f"{text}; {row['dropped']:,} host samples were dropped before they could be delivered"
+
+
 def sink_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
     """Yield what the rules find about deliveries, images and notices on their way out."""
     followers = reader.followers(since=now - _SEEN)
@@ -99,7 +107,7 @@ def sink_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int) ->
             yield Finding(
                 key=Key(rule=rule.name, host=host, subject=row["follower"]),
                 rule=rule,
-                state=State(severity=rule.severity, text=f"{row['follower']}: {row['problem'] or 'well'}"),
+                state=State(severity=rule.severity, text=_fares(row)),
                 since=since,
                 broken=bool(row["problem"]) and now - since >= rule.minutes * MINUTE,
                 kept=not row["problem"],

@@ -43,6 +43,8 @@ AGE = 86_400 * _SECOND
 class Notifier:
     """Tells through one channel; `clock` gives UTC ns, `mono` seconds that only go forward, `chance` 0 to 1."""
 
+    carries_samples = False
+
     def __init__(
         self,
         store: Store,

@@ -44,6 +44,7 @@ class Reports:
     """Writes reports into a folder and hands them over; `clock` gives UTC ns."""
 
     follower = "reports"
+    carries_samples = False
 
     def __init__(
         self,
@@ -84,6 +85,8 @@ class Reports:
             "behind": len(troubled),
             "accepted": sum(state.accepted for state in states),
             "rejected": 0,
+            "dropped": 0,
+            "last_dropped": None,
             "problem": troubled[0].problem if troubled else "",
             "needs_person": any(state.needs_person for state in troubled),
             "last_success": None if last is None else last // 10**6,

@@ -10,6 +10,9 @@ from cryowatch.store.changes import Changes
 from cryowatch.store.reader import Row
 
 MOST_ITEMS = 5_000
+MOST_OTHERS = 2_000
+"""How many records of every other kind a batch holds: what waits for days fits into memory all the same."""
+
 MOST_BYTES = 4_000_000
 
 
@@ -56,9 +59,9 @@ class Batch:
 
 def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_ITEMS) -> Batch | None:
     """Return the next batch after a position; None where nothing changed since."""
-    head = changes.head()
-    if head <= after:
+    if changes.head() <= after:
         return None
+    head = changes.within(after, most=MOST_OTHERS)
     micrographs = changes.micrographs(after, head, limit=most)
     published = changes.published(after, head, limit=most)
     upto = min(

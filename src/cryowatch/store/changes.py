@@ -95,6 +95,11 @@ SELECT id FROM output WHERE session_id = ? AND kind = 'ctf'
     AND EXISTS (SELECT 1 FROM micrograph WHERE output_id = output.id)
 ORDER BY CAST(run AS INTEGER), run, id LIMIT 1"""
 
+_NTH = tuple(
+    f"SELECT seq FROM {table} WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?"
+    for table in ("session_state", "run_state", "output_size", "gain", "host_sample", "alert")
+)
+
 _LIVE = """
 SELECT name AS project, key FROM session WHERE host = ? AND id IN (
     SELECT session_id FROM session_state AS s WHERE s.time <= ? AND s.status = 'running'
@@ -172,6 +177,11 @@ class Changes:
     def head(self) -> int:
         """Return the position of the last change."""
         return self._reader.head()
+
+    def within(self, after: int, *, most: int) -> int:
+        """Return a position up to which there are at most so many records of any kind but items, or little more."""
+        places = (self._reader.value(sql, (after, most)) for sql in _NTH)
+        return min((place for place in places if place is not None), default=self.head())
 
     def live(self, host: str, time: int) -> list[Row]:
         """Return the sessions of a host that were at work at a time (UTC ns)."""

@@ -262,11 +262,16 @@ class Reader:
     def followers(self, *, since: int) -> list[Row]:
         """Return those who follow the store and were seen after a time (UTC ns), with how far behind each is."""
         return self.rows(
-            "SELECT follower, seq, seen, problem, rejected, since,"
+            "SELECT follower, seq, seen, problem, rejected, since, dropped, dropped_at,"
             " coalesce(waiting, (SELECT seq FROM counter) - seq) AS behind"
             " FROM position WHERE seen >= ? ORDER BY follower",
             (since,),
         )
+
+    def dropped(self, follower: str) -> tuple[int, int | None]:
+        """Return how many host samples were forgotten before a follower had them, and when that was last (UTC ns)."""
+        rows = self.table("SELECT dropped, dropped_at FROM position WHERE follower = ?", (follower,))[1]
+        return rows[0] if rows else (0, None)
 
     def position(self, follower: str) -> int:
         """Return how far a follower has come; 0 for an unknown one."""

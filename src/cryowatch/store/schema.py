@@ -299,7 +299,13 @@ ALTER TABLE run ADD COLUMN files TEXT NOT NULL DEFAULT '';
 ALTER TABLE position ADD COLUMN since INTEGER;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS)
+_DROPPED = """
+-- How many host samples were forgotten before a follower had them, and when that was last.
+ALTER TABLE position ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE position ADD COLUMN dropped_at INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -27,7 +27,7 @@ from typing import Any
 from cryowatch.errors import StoreDamaged
 from cryowatch.model import DeviceSample, GainResidual, HostSample, Output, OutputKind, Run, Session, quantities
 from cryowatch.reading import Reading, Span, Trouble
-from cryowatch.store import damage
+from cryowatch.store import damage, samples
 from cryowatch.store.failures import failure
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, prepare
@@ -260,10 +260,22 @@ class Store:
                     [(done.lastrowid, *_device_values(d)) for d in sample.devices],
                 )
 
-    def forget_host_samples(self, *, before: int) -> int:
-        """Drop samples older than a time; returns how many."""
-        with self._transaction() as tx:
-            return tx.execute("DELETE FROM host_sample WHERE time < ?", (before,)).rowcount
+    def forget_host_samples(
+        self, *, before: int, most_bytes: int | None = None, now: int = 0, followers: Sequence[str] = ()
+    ) -> int:
+        """Drop samples older than a time (UTC ns), and the oldest of what is beyond so many bytes; returns how many.
+
+        Those that one of the `followers` has not had yet are counted for it.  Others may write in between.
+        """
+        with self._entry, _mapped(self.path, self._found_damaged):
+            beyond = samples.beyond(self._connection, most_bytes)
+        forgotten = 0
+        while True:
+            with self._transaction() as tx:
+                gone = samples.forget(tx, before=before, beyond=beyond, now=now, followers=followers)
+            forgotten += gone
+            if gone < samples.AT_ONCE:
+                return forgotten
 
     def publish(self, publications: Sequence[Publication], *, target: str, now: int) -> None:
         """Record which images of micrographs lie at a target."""

@@ -110,6 +110,7 @@ def _delivered(deliveries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         ("behind", "gauge", "Changes of the store that are not delivered yet."),
         ("accepted", "counter", "Points that the server took."),
         ("rejected", "counter", "Points that the server will never take."),
+        ("dropped", "counter", "Host samples that were forgotten before the server could take them."),
     ):
         total = "_total" if kind == "counter" else ""
         full = f"cryowatch_delivery_{name}{total}"
