@@ -20,11 +20,11 @@ export SCIPION_HOME := $(CURDIR)/.scipion/home
 export SCIPION_USER_DATA := $(CURDIR)/.scipion/data
 export SCIPION_VERSION := 3.11
 
-DEBIAN := chromium fonts-dejavu-core fonts-noto-color-emoji influxdb openssh-client openssh-server
+DEBIAN := bindfs chromium fonts-dejavu-core fonts-noto-color-emoji influxdb openssh-client openssh-server
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: help demo test lint test-scipion bench clean packages again
+.PHONY: help demo test lint test-scipion bench faults clean packages again
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -51,8 +51,11 @@ test-scipion: $(VENV)/.dev $(SCIPION)/.installed  ## tests on projects that the 
 bench: $(VENV)/.dev  ## measure what the README says is fast
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
+faults: packages $(VENV)/.dev  ## attack a running cryowatch, or ATTACKS="killed soak" alone, and write docs/reliability.md
+	$(BIN)/python -m faults $(ATTACKS)
+
 clean:  ## remove environments and everything that was made
-	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist \
+	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist \
 		src/cryowatch/web/static/vendor
 
 $(VENV)/bin/python:
@@ -81,7 +84,8 @@ $(SCIPION)/.installed: Makefile | $(SCIPION)/bin/python
 
 again:
 
-# The browser tests drive Debian's chromium, those of InfluxDB its influxd, those of publishing its sshd.
+# The browser tests drive Debian's chromium, those of InfluxDB its influxd, those of publishing its sshd;
+# bindfs is the file system that hangs.
 packages:
 	@missing=(); \
 	for package in $(DEBIAN); do dpkg -s "$$package" >/dev/null 2>&1 || missing+=("$$package"); done; \

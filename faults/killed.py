@@ -5,18 +5,16 @@ A real influxd takes the points, a folder the images; both are compared with the
 
 from __future__ import annotations
 
-import argparse
 import random
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 from PIL import Image
 from tests.influx.server import InfluxServer
 
 from faults.site import Project, Site, delivered, workplace
-from faults.verdicts import Verdicts, run
+from faults.verdicts import Verdicts
 
 
 def killed(moments: int, *, every: float = 0.1, longest: float = 3.0, quiet: bool = False) -> Verdicts:
@@ -87,14 +85,3 @@ def _opens(file: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def main() -> None:
-    """Attack and print."""
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--moments", type=int, default=200)
-    run(partial(killed, p.parse_args().moments))
-
-
-if __name__ == "__main__":
-    main()

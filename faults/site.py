@@ -32,6 +32,8 @@ SETS = (
     ("outputCTF", "ctfs", "SetOfCTF"),
 )
 
+_CTFS = "SELECT micrograph.id FROM micrograph JOIN output ON output.id = output_id WHERE kind = 'ctf'"
+
 
 @contextmanager
 def workplace() -> Iterator[Path]:
@@ -212,6 +214,10 @@ class Site:
         values = dict(found)
         assert len(values) == len(found), "a CTF is stored twice"
         return values
+
+    def stored_items(self) -> list[int]:
+        """Return the ids in the store of the CTFs of all projects."""
+        return [row[0] for row in self.rows(_CTFS)]
 
     def stored_or_nothing(self) -> dict[int, float]:
         """Return what `stored` does, and nothing while the store is damaged."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
@@ -14,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from tests.records import micrograph, reading, session, span
@@ -24,7 +22,7 @@ from cryowatch.store import Store
 from cryowatch.store.schema import MIGRATIONS, migrate
 from cryowatch.store.writer import FILE_NAME
 from faults.site import Project, Site, until, workplace
-from faults.verdicts import Verdicts, run
+from faults.verdicts import Verdicts
 
 
 def mounting() -> str:
@@ -305,21 +303,3 @@ def _contents(data: Path) -> list[object]:
 def _version(data: Path) -> int:
     with closing(sqlite3.connect(data / FILE_NAME)) as database:
         return int(database.execute("PRAGMA user_version").fetchone()[0])
-
-
-def main() -> None:
-    """Attack and print."""
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--times", type=int, default=100, help="how often what is random is tried")
-    times = p.parse_args().times
-    run(
-        partial(full_disk, times * 4),
-        full_under_agent,
-        partial(damaged, max(3, times // 5)),
-        upgrades,
-        partial(interrupted_upgrades, times),
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,74 @@
+"""`python -m faults [ATTACK …]`: run the attacks named, or all, and write docs/reliability.md from what they found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+
+from faults import killed, results, soak, storage
+from faults.results import Attack
+from faults.verdicts import Verdicts
+
+ATTACKS: Mapping[Attack, Callable[[], Verdicts]] = {
+    Attack(
+        "killed",
+        "The agent is killed",
+        "`kill -9` at 200 random moments while a project grows, with a real InfluxDB and a published folder; then what"
+        " they and the store hold is compared with the project.",
+    ): lambda: killed.killed(200),
+    Attack(
+        "full-disk",
+        "The disk is full at a commit",
+        "the store lies on a small file system of its own, which is filled up to a random rest before each commit.",
+    ): lambda: storage.full_disk(400),
+    Attack(
+        "full-under-agent",
+        "The disk of a working agent is full, then read-only",
+        "a small file system fills up under a working agent with its pages, and is freed; then an agent is started"
+        " while it can only be read.",
+    ): storage.full_under_agent,
+    Attack(
+        "damaged",
+        "The store's file is damaged",
+        "parts of the file are overwritten at random places: in its head, in its middle, and under the working agent.",
+    ): lambda: storage.damaged(21),
+    Attack(
+        "upgrades",
+        "Upgrades from every earlier version of the store",
+        "stores are written as each earlier version wrote them, and opened.",
+    ): storage.upgrades,
+    Attack(
+        "interrupted-upgrades",
+        "An upgrade is interrupted",
+        "`kill -9` at a random moment of the upgrade from the first version; then the store is opened again.",
+    ): lambda: storage.interrupted_upgrades(100),
+    Attack(
+        "soak",
+        "Half an hour of everything at once",
+        "growing projects, a real InfluxDB, a published folder, alerts, and pages that listen, reload and look at"
+        " everything; memory, descriptors and threads are measured all the while.",
+    ): lambda: soak.soak(1800, warm=300),
+}
+
+
+def main() -> int:
+    """Run attacks, keep what they found and write the page; returns 1 where a promise was broken."""
+    names = {attack.name: attack for attack in ATTACKS}
+    p = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
+    p.add_argument("attacks", nargs="*", metavar="ATTACK", help=f"one of {', '.join(names)}")
+    p.add_argument("--page", action="store_true", help="write the page from what was found before, and attack nothing")
+    told = p.parse_args()
+    if strange := [name for name in told.attacks if name not in names]:
+        p.error(f"{strange[0]} is none of {', '.join(names)}")
+    broken = []
+    for name in [] if told.page else told.attacks or names:
+        result = results.keep(name, ATTACKS[names[name]]())
+        broken += [promise for promise in result.promises if not promise.kept]
+        print(f"- {result.seconds:,.0f} s: {result.verdict}\n", flush=True)
+    results.PAGE.write_text(results.page(list(ATTACKS)), encoding="utf-8")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
