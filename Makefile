@@ -24,7 +24,7 @@ DEBIAN := bindfs chromium fonts-dejavu-core fonts-noto-color-emoji influxdb open
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: help demo test lint test-scipion bench faults clean packages again
+.PHONY: help demo test lint test-scipion bench docs faults clean packages again
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -54,8 +54,12 @@ bench: $(VENV)/.dev  ## measure what the README says is fast
 faults: packages $(VENV)/.dev  ## attack a running cryowatch, or ATTACKS="killed soak" alone, and write docs/reliability.md
 	$(BIN)/python -m faults $(ATTACKS)
 
+docs: $(VENV)/.dev  ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open site/index.html"
+
 clean:  ## remove environments and everything that was made
-	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist \
+	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist site \
 		src/cryowatch/web/static/vendor
 
 $(VENV)/bin/python:

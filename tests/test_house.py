@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer.main
+import yaml
 
 import cryowatch
 from cryowatch.cli import app
@@ -97,6 +98,21 @@ def test_links_between_documents_lead_somewhere() -> None:
             if not target.endswith(".png") and not ((ROOT / name).parent / target).exists():
                 broken.append(f"{name}: {target}")
     assert not broken
+
+
+def listed(entry: Any) -> Iterator[str]:
+    """Yield the pages below an entry of the site's navigation."""
+    if isinstance(entry, str):
+        yield entry
+        return
+    for part in entry if isinstance(entry, list) else entry.values():
+        yield from listed(part)
+
+
+def test_every_document_has_a_place_in_the_navigation_of_the_site() -> None:
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    documents = {name.removeprefix("docs/") for name in tracked() if name.startswith("docs/") and name.endswith(".md")}
+    assert sorted(listed(navigation)) == sorted(documents), "put new pages into nav in mkdocs.yml"
 
 
 def test_no_file_names_a_registry_or_a_place_on_one_machine() -> None:
