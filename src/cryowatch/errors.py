@@ -26,6 +26,7 @@
     └── ImageError             an image cannot be shown
         ├── ImageMissing           no such file
         ├── ImageIncomplete        shorter than its header says: perhaps still being written
+        ├── ImageAway              its disk does not answer, or the process that renders it ended: try again soon
         └── ImageUnreadable        not an image of a known kind, or damaged
 
 Foreign exceptions are turned into these where they enter.  Each is one line for a person: where, what, and
@@ -155,6 +156,10 @@ class ImageMissing(ImageError):
 
 class ImageIncomplete(ImageError):
     """The file is shorter than its header says; its writer may still be at work."""
+
+
+class ImageAway(ImageError):
+    """The image cannot be had just now, through no fault of its own that is known; another try may help."""
 
 
 class ImageUnreadable(ImageError):

@@ -22,8 +22,8 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from cryowatch.errors import ImageError, SinkError
-from cryowatch.images import ImageServer, Shifts, available, subject
+from cryowatch.errors import ImageAway, ImageError, SinkError
+from cryowatch.images import ImageServer, Shifts, available, can_be_reached, subject
 from cryowatch.images.subject import COLUMNS
 from cryowatch.model import ImageKind
 from cryowatch.sinks.targets import Target
@@ -41,7 +41,10 @@ IDLE_SECONDS = 5.0
 SEEN_SECONDS = 30
 FRESH_SECONDS = 600
 RETRY_SECONDS = (5.0, 30.0, 120.0)
-"""When an image that cannot be rendered is tried again: its file may still be being written."""
+"""When a fresh image that cannot be rendered is tried again: its file may still be being written."""
+
+RETRY_AWAY_SECONDS = (30.0, 120.0, 600.0, 3600.0, 6 * 3600.0)
+"""When any is whose disk does not answer, or on which the process that renders ended."""
 
 T = TypeVar("T")
 
@@ -201,10 +204,12 @@ class Publisher:
                 self._queue.put(one)
             elif isinstance(result, BaseException):
                 raise result
-            elif result.problem and (wait := await self._retry(one, row)) is not None:
+            elif result.reasons and (wait := await self._retry(one, row, result.reasons)) is not None:
                 self._queue.put(replace(one, tries=one.tries + 1), due=now + round(wait * _SECOND))
+                if wait > max(RETRY_SECONDS) and result.publication.shows:  # what is there need not wait so long
+                    publications.append(result.publication)
             else:
-                publications.append(result)
+                publications.append(result.publication)
         if publications:
             await self._in_thread(self._keep, publications)
         if problem is not None:
@@ -214,20 +219,23 @@ class Publisher:
 
     def _keep(self, publications: Sequence[Publication]) -> None:
         self._store.publish(publications, target=self.where, now=self._clock())
-        shown = sum(bool(p.micrograph or p.power_spectrum or p.shift_plot) for p in publications)
+        shown = sum(p.shows for p in publications)
         self.state.accepted += shown
         self.state.rejected += len(publications) - shown
         self._told()
 
-    async def _retry(self, one: _Waiting, row: Row) -> float | None:
+    async def _retry(self, one: _Waiting, row: Row, reasons: Sequence[ImageError]) -> float | None:
         """Return the seconds until an image that cannot be rendered now is tried again; None for never.
 
-        The files of an old micrograph will not come back, unless the whole project is out of reach just now.
+        The files of an old micrograph will not come back, unless the whole project is out of reach just now, or they
+        cannot be had for another reason than their own.
         """
-        if not await asyncio.to_thread(Path(row["session_path"]).is_dir):
+        if self._stopped or not await asyncio.to_thread(can_be_reached, Path(row["session_path"])):
             return RETRY_SECONDS[-1]
+        away = any(isinstance(error, ImageAway) for error in reasons)
         fresh = self._clock() - row["time"] < FRESH_SECONDS * _SECOND
-        return RETRY_SECONDS[one.tries] if fresh and one.tries < len(RETRY_SECONDS) else None
+        waits = RETRY_AWAY_SECONDS if away else RETRY_SECONDS if fresh else ()
+        return waits[one.tries] if one.tries < len(waits) else None
 
     def _look(self) -> None:
         """Put what changed since the last look into the queue."""
@@ -248,16 +256,17 @@ class Publisher:
                 self._upto = 0
                 await self._in_thread(self._look)
 
-    async def _one(self, row: Row) -> Publication:
+    async def _one(self, row: Row) -> _Done:
         """Render and put the images of one micrograph; raises a `SinkError`."""
         names: dict[str, str] = {}
-        reasons = []
+        reasons: dict[ImageKind, ImageError] = {}
         for kind in ImageKind:
             try:
                 names[kind.name.lower()] = await self._image(row, kind)
             except ImageError as error:
-                reasons.append(f"{kind.replace('-', ' ')}: {error}")
-        return Publication(micrograph_id=row["id"], **names, problem="; ".join(reasons))
+                reasons[kind] = error
+        problem = "; ".join(f"{kind.replace('-', ' ')}: {error}" for kind, error in reasons.items())
+        return _Done(Publication(micrograph_id=row["id"], **names, problem=problem), list(reasons.values()))
 
     async def _image(self, row: Row, kind: ImageKind) -> str:
         """Return the name under which an image was published, empty where there is none to make; may raise."""
@@ -290,6 +299,14 @@ def file_name(row: Row, kind: ImageKind, media_type: str) -> str:
     digest = hashlib.sha256("\0".join(made_of).encode(errors="surrogateescape")).hexdigest()
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePath(row["name"]).stem).strip("-.")[:80] or "micrograph"
     return f"{stem}-{digest[:16]}-{_SHORT[kind]}.{_SUFFIXES[media_type]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What lies at the target of a micrograph, and why some of it does not."""
+
+    publication: Publication
+    reasons: Sequence[ImageError]
 
 
 @dataclass(frozen=True, slots=True, order=True)

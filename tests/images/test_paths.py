@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from cryowatch.errors import ImageMissing, ImageUnreadable
-from cryowatch.images import confined
+from cryowatch.errors import ImageAway, ImageError, ImageMissing, ImageUnreadable
+from cryowatch.images import can_be_reached, confined
 
 
 @pytest.fixture
@@ -101,6 +102,42 @@ def test_what_is_compressed_and_no_mrc_file_is_refused(project: Path, name: str)
         confined(project, name)
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.ESTALE, ImageAway),
+        (errno.EIO, ImageAway),
+        (errno.EACCES, ImageAway),
+        (errno.ENAMETOOLONG, ImageUnreadable),
+        (errno.ENOENT, ImageMissing),
+    ],
+)
+def test_a_disk_that_does_not_answer_is_told_from_a_file_that_cannot_be_shown(
+    project: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[ImageError]
+) -> None:
+    def fail(path: Path, *, strict: bool = False) -> Path:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "resolve", fail)
+    with pytest.raises(ImageError) as caught:
+        confined(project, "1.mrc")
+    assert type(caught.value) is kind
+
+
+def test_a_folder_that_may_not_be_looked_into_counts_as_out_of_reach(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert can_be_reached(project)
+    assert not can_be_reached(project / "1.mrc")
+    assert not can_be_reached(project / "nowhere")
+
+    def fail(path: Path, **options: object) -> os.stat_result:
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    monkeypatch.setattr(Path, "stat", fail)
+    assert not can_be_reached(project)
+
+
 def test_a_missing_image_says_so(project: Path) -> None:
     with pytest.raises(ImageMissing) as caught:
         confined(project, "Runs/2.mrc")
@@ -124,7 +161,7 @@ def test_folders_and_pipes_are_no_images(project: Path) -> None:
 @pytest.mark.parametrize("relative", ["Runs/1.mrc/2.mrc", "loop.mrc", f"{'x' * 300}.mrc"])
 def test_a_path_that_cannot_be_followed_is_refused(project: Path, relative: str) -> None:
     (project / "loop.mrc").symlink_to(project / "loop.mrc")
-    with pytest.raises(ImageUnreadable, match="cannot be reached"):
+    with pytest.raises(ImageUnreadable, match=r"cannot be (reached|read)"):
         confined(project, relative)
 
 

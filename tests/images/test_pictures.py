@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,31 @@ def test_what_would_take_too_much_memory_to_decode_is_refused_with_figures(
     assert shown(path).shape[:2] == (171, 256)
     monkeypatch.setattr(pictures, "MOST_BYTES", 1_000_000)
     with pytest.raises(ImageUnreadable, match=r"would take \d+ MB to decode \(1500 x 1000 pixels\)"):
+        render(path)
+
+
+def test_a_tile_larger_than_its_image_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1.tif", Image.new("L", (64, 64)), compression="tiff_adobe_deflate")
+    tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: 46_000, 323: 46_000, 324: 146, 325: 90}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(100))
+    with pytest.raises(ImageUnreadable, match=r"would take 2,116 MB to decode \(64 x 64 pixels\)"):
+        render(path)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
+@pytest.mark.parametrize("length", [4, 8, 20, 400])
+def test_a_picture_of_which_only_the_beginning_is_there_yet_is_tried_again(
+    tmp_path: Path, suffix: str, length: int
+) -> None:
+    options = {"compression": "tiff_lzw"} if suffix == "tif" else {}
+    path = saved(tmp_path / f"1.{suffix}", Image.fromarray(noise(200, 200).astype(np.uint8)), **options)
+    content = path.read_bytes()
+    if suffix == "tif":
+        place = struct.unpack_from("<I", content, 4)[0]
+        assert place > length  # its directory comes last
+    path.write_bytes(content[:length])
+    with pytest.raises(ImageIncomplete, match="tried again"):
         render(path)
 
 

@@ -51,3 +51,12 @@ def test_each_request_is_answered_in_turn(tmp_path: Path) -> None:
     for (_, data), size in ((first, (128, 96)), (third, (128, 96)), (spectrum, (256, 256)), (plot, (256, 192))):
         with Image.open(io.BytesIO(data)) as image:
             assert image.size == size
+
+
+def test_what_would_take_all_memory_takes_none_from_others(tmp_path: Path) -> None:
+    script = (
+        "import io, sys; from cryowatch.images import worker;"
+        "sys.stdin = io.TextIOWrapper(io.BytesIO()); worker.main(); bytearray(2 * 10**9)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)
+    assert "MemoryError" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import shutil
@@ -13,8 +14,8 @@ import pytest
 from PIL import Image
 
 from cryowatch import publishing
-from cryowatch.errors import SinkAway, SinkError, SinkRefused
-from cryowatch.images import ImageServer
+from cryowatch.errors import ImageAway, SinkAway, SinkError, SinkRefused
+from cryowatch.images import ImageServer, Rendered, Subject
 from cryowatch.model import ImageKind
 from cryowatch.publishing import Publisher, file_name
 from cryowatch.reports import status
@@ -192,6 +193,58 @@ def test_a_project_out_of_reach_is_not_given_up(published: Published) -> None:
     published.project.with_name("away").rename(published.project)
     published.now += 300 * SECOND
     assert publisher.finish()
+    assert len(published.rows()) == 8
+
+
+def fails_for(published: Published, name: str) -> Callable[[], None]:
+    """Let the disk of one file fail, until what is returned is called."""
+    really = published.images.image
+
+    async def image(subject: Subject, size: int, *, ahead: bool = False) -> Rendered:
+        if subject.path == published.project / name:
+            raise ImageAway("took longer than 20 s to read", where=name)
+        return await really(subject, size, ahead=ahead)
+
+    patched = pytest.MonkeyPatch()
+    patched.setattr(published.images, "image", image)
+    return patched.undo
+
+
+def test_an_old_image_on_a_disk_that_does_not_answer_is_not_given_up(published: Published) -> None:
+    well = fails_for(published, paths(published.project)[2][0])
+    publisher = published.publisher()
+
+    async def go_on() -> bool:
+        for seconds in (0, 31):
+            published.now += seconds * SECOND
+            while not await publisher._round():
+                assert len(published.rows()) == 7
+        published.now += 121 * SECOND
+        while not await publisher._round():
+            pass
+        row = published.rows()[2]
+        assert (row["micrograph"], row["problem"][:12]) == ("", "micrograph: "), "the others are shown meanwhile"
+        assert row["power_spectrum"]
+        assert publisher.behind == 1
+        well()
+        published.now += 601 * SECOND
+        while not await publisher._round():
+            pass
+        return not publisher.behind
+
+    assert asyncio.run(publisher._with_loop(go_on()))
+    assert published.rows()[2]["micrograph"]
+    assert published.rows()[2]["problem"] == ""
+
+
+def test_what_could_not_be_rendered_since_cryowatch_was_ending_is_not_given_up(published: Published) -> None:
+    published.images.close()
+    publisher = published.publisher()
+    publisher.stop()
+    publisher.finish()
+    assert published.rows() == []
+    published.images = ImageServer(published.watched.store.data_dir / "images")
+    assert published.publisher().finish()
     assert len(published.rows()) == 8
 
 

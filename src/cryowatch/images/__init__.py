@@ -3,9 +3,9 @@
 Nothing that is imported here needs numpy or an image library: those are the worker's.
 """
 
-from cryowatch.images.paths import confined
+from cryowatch.images.paths import can_be_reached, confined
 from cryowatch.images.process import Rendered
 from cryowatch.images.server import ImageServer
 from cryowatch.images.subject import Shifts, Subject, available, subject
 
-__all__ = ["ImageServer", "Rendered", "Shifts", "Subject", "available", "confined", "subject"]
+__all__ = ["ImageServer", "Rendered", "Shifts", "Subject", "available", "can_be_reached", "confined", "subject"]

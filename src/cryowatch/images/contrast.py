@@ -14,6 +14,12 @@ _STEEP = 10.0
 _WIDEST = 3.5
 _WINDOW = 0.01
 _LEAST_WINDOW = 0.03
+_ROUNDING = 2e-6
+"""Numbers that differ by less, as a share of their size, are the same: means of equal ones differ by a third of it."""
+
+_MANY = 0.3
+_DARK, _BRIGHT = 84.0, 96.0
+"""Where many numbers lie above the densest half's range: the last grey of that, the first of theirs."""
 
 Floats = NDArray[np.float32]
 
@@ -23,21 +29,42 @@ def contrast(plane: Floats, low: float = 0.5, high: float = 99.5) -> NDArray[np.
 
     The percentiles leave out hot pixels.  A carbon edge or an ice crystal covers more than they leave out, so the
     range also ends 3.5 standard deviations from the densest half of the numbers, the standard deviation being
-    that of a normal distribution of which half is spread as widely (the "shorth", Andrews et al. 1972).
+    that of a normal distribution of which half is spread as widely (the "shorth", Andrews et al. 1972).  Where
+    three tenths or more are brighter than that, the densest half may be the metal or carbon around a hole: the ice in
+    it, which is brighter, gets a range of its own, and most of the greys.
     """
     numbers = np.sort(plane[np.isfinite(plane)])
-    if numbers.size == 0 or not numbers[-1] > numbers[0]:
+    if numbers.size == 0 or not _differ(float(numbers[0]), float(numbers[-1])):
         return np.full(plane.shape, _GREY, np.uint8)
-    bottom, middle, top = (float(number) for number in _percentiles(numbers, (low, 50, high)))
-    if not top > bottom:
+    middle = _percentiles(numbers, (50,))[0]
+    bottom, top = _range(numbers, low, high)
+    brighter = numbers[np.searchsorted(numbers, top, "right") :]
+    if brighter.size < _MANY * numbers.size or not _differ(float(brighter[0]), float(brighter[-1])):
+        return _scaled(plane, bottom, middle, top)
+    whole = np.where(np.isfinite(plane), plane, np.float32(middle))
+    bright = _range(brighter, low, high)
+    dark = _range(numbers[: numbers.size - brighter.size], low, high)
+    return np.interp(whole, (*dark, *bright), (0, _DARK, _BRIGHT, 255)).astype(np.uint8)
+
+
+def _range(numbers: Floats, low: float, high: float) -> tuple[float, float]:
+    """Return from where to where the greys of ordered numbers run."""
+    bottom, top = _percentiles(numbers, (low, high))
+    if not _differ(bottom, top):
         bottom, top = float(numbers[0]), float(numbers[-1])  # nearly all are equal: what is not is still shown
     half = numbers.size // 2
     widths = numbers[half:].astype(np.float64) - numbers[: numbers.size - half]
     least = int(widths.argmin())
-    spread, centre = float(widths[least]) / 1.349, float(numbers[least]) / 2 + float(numbers[least + half]) / 2
-    if spread > 0:
+    first, last = float(numbers[least]), float(numbers[least + half])
+    if _differ(first, last):
+        spread, centre = (last - first) / 1.349, first / 2 + last / 2
         bottom, top = max(bottom, centre - _WIDEST * spread), min(top, centre + _WIDEST * spread)
-    return _scaled(plane, bottom, middle, top)
+    return bottom, top
+
+
+def _differ(low: float, high: float) -> bool:
+    """Return whether two numbers differ by more than rounding."""
+    return high - low > _ROUNDING * max(abs(low), abs(high))
 
 
 def spectrum_contrast(plane: Floats) -> NDArray[np.uint8]:
@@ -48,7 +75,7 @@ def spectrum_contrast(plane: Floats) -> NDArray[np.uint8]:
     """
     squared = _squared_radius(plane)
     rings = plane[(squared > _CENTRE**2) & (squared <= 0.25) & np.isfinite(plane)]
-    if rings.size == 0 or not rings.max() > rings.min():
+    if rings.size == 0 or not _differ(float(rings.min()), float(rings.max())):
         return contrast(plane)
     if float(rings.min()) >= 0:
         inner = plane[(squared > _CENTRE**2) & (squared < (4 * _CENTRE) ** 2) & np.isfinite(plane)]
@@ -66,7 +93,7 @@ def flattened(plane: Floats) -> NDArray[np.uint8]:
     background (a smooth curve through the means over circles), in units of its mean deviation at that frequency.
     """
     finite = plane[np.isfinite(plane) & (plane > 0)]
-    if finite.size == 0 or not finite.max() > finite.min():
+    if finite.size == 0 or not _differ(float(finite.min()), float(finite.max())):
         return np.full(plane.shape, _GREY, np.uint8)
     least, most = float(np.percentile(finite, 0.1)), float(finite.max())
     positive = np.clip(np.where(np.isfinite(plane), plane, np.float32(least)).astype(np.float64), least, most)

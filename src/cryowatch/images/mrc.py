@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryowatch.errors import ImageIncomplete, ImageMissing, ImageUnreadable
-from cryowatch.images.paths import COMPRESSIONS, MRC_SUFFIXES
+from cryowatch.images.paths import COMPRESSIONS, MRC_SUFFIXES, unreachable
 from cryowatch.images.plane import too_large
 
 GROWING = "It may still be being written; it is tried again"
@@ -104,7 +104,7 @@ def is_called(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path, index: int = 0) -> Iterator[_Rows]:
-    """Give one image of an MRC file; raises `ImageMissing`, `ImageIncomplete` or `ImageUnreadable`, also while used."""
+    """Give one image of an MRC file; raises an `ImageError`, also while used."""
     name = path.name
     try:
         with _open(path) as file:
@@ -113,12 +113,10 @@ def opened(path: Path, index: int = 0) -> Iterator[_Rows]:
                 raise ImageMissing(f"holds {header.planes:,} images, not {index + 1:,}", where=name)
             _check_length(path, header, index)
             yield _Rows(file, header, index, name)
-    except FileNotFoundError as error:
-        raise ImageMissing("is not there", where=name) from error
     except EOFError as error:
         raise ImageIncomplete("ends in the middle of what is compressed", where=name, remedy=GROWING) from error
     except OSError as error:
-        raise ImageUnreadable(f"cannot be read: {error.strerror or error}", where=name) from error
+        raise unreachable(error, name) from error
     except zlib.error as error:
         raise ImageUnreadable(f"cannot be read: {error}", where=name) from error
 
@@ -154,6 +152,8 @@ def _checked(file: _File, name: str) -> _Header:
         _fill(file, memoryview(content), name)
     except ImageIncomplete:
         raise ImageIncomplete("holds no complete MRC header", where=name, remedy=GROWING) from None
+    if not any(content):
+        raise ImageIncomplete("begins with nothing but zeros", where=name, remedy=GROWING)
     stamped = ">" if content[212:213] == b"\x11" else "<"
     other = "<" if stamped == ">" else ">"
     order = next((o for o in (stamped, other) if struct.unpack_from(f"{o}i", content, 12)[0] in _TYPES), stamped)

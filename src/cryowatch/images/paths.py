@@ -7,11 +7,13 @@ movies and micrographs that lie on other disks, but only to a file that is calle
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from pathlib import Path
 
-from cryowatch.errors import ImageMissing, ImageUnreadable
+from cryowatch.errors import ImageAway, ImageError, ImageMissing, ImageUnreadable
 
 MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".ctf")
 """`.ctf` is what Gctf calls its diagnostic images, which are MRC files."""
@@ -23,6 +25,22 @@ SUFFIXES = (
     *(f"{suffix}{compression}" for suffix in MRC_SUFFIXES for compression in COMPRESSIONS),
     *(".tif", ".tiff", ".png", ".jpg", ".jpeg"),
 )
+
+_NOT_NOW = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EREMOTEIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+}
+"""What may be otherwise when it is tried again: a disk that comes back, rights that somebody gives."""
 
 _NUMBERED = re.compile(r"([0-9]{1,9})@(.+)", re.DOTALL)
 
@@ -42,7 +60,7 @@ def located(project: Path, relative: str) -> tuple[Path, int]:
 
 
 def confined(project: Path, relative: str) -> Path:
-    """Return the file that a project's database names; raises `ImageMissing` or `ImageUnreadable`."""
+    """Return the file that a project's database names; raises `ImageMissing`, `ImageUnreadable` or `ImageAway`."""
     root = os.path.normpath(project)
     joined = os.path.normpath(os.path.join(root, relative))  # noqa: PTH118  Path does not fold `..`
     if "\0" in relative or not joined.startswith(f"{root}{os.sep}") or ".." in Path(relative).parts:
@@ -54,13 +72,31 @@ def confined(project: Path, relative: str) -> Path:
     except FileNotFoundError:
         remedy = "Was the project copied without its images, or were they cleaned up?"
         raise ImageMissing("is not there", where=relative, remedy=remedy) from None
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
+        raise unreachable(error, relative) from error
+    except RuntimeError as error:  # links in a circle
         raise ImageUnreadable(f"cannot be reached: {error}", where=relative) from error
     if not is_file:
         raise ImageMissing("is no file", where=relative)
     if not (_called_an_image(path.name) and _called_an_image(target.name)):
         raise ImageUnreadable("is not called like an image that can be shown", where=relative)
     return path
+
+
+def can_be_reached(project: Path) -> bool:
+    """Return whether a project's folder is there and may be looked into."""
+    try:
+        return stat.S_ISDIR(project.stat().st_mode)
+    except OSError:
+        return False
+
+
+def unreachable(error: OSError, where: str) -> ImageError:
+    """Return what is wrong with a file that the system does not give, and whether another try may help."""
+    if isinstance(error, FileNotFoundError):
+        return ImageMissing("is not there", where=where)
+    kind = ImageAway if error.errno in _NOT_NOW else ImageUnreadable
+    return kind(f"cannot be read: {error.strerror or error}", where=where)
 
 
 def _called_an_image(name: str) -> bool:

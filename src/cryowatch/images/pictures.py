@@ -6,22 +6,23 @@ first.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from cryowatch.errors import ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
 from cryowatch.images.mrc import GROWING
+from cryowatch.images.paths import unreachable
 from cryowatch.images.plane import MOST_PIXELS, too_large
 
 MOST_BYTES = 400_000_000
@@ -30,6 +31,8 @@ _DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _PIXEL_BYTES = {"1": 2, "L": 1, "RGB": 4, "P": 5, "F": 4, "I": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _MOST_PIXEL_BYTES = 8
 """Of kinds that are not listed: a pixel takes four bytes, and again where it is converted."""
+
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, ArithmeticError, LookupError)
 """With any of these Pillow answers to a damaged file."""
@@ -69,7 +72,7 @@ def is_measured(image: Image.Image) -> bool:
     return image.mode in _DEEP or (image.format == "TIFF" and image.mode == "L")
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Image, int, int]]:
     """Give a decoded picture, and width and height of what is in the file; raises an `ImageError`.
 
@@ -77,10 +80,8 @@ def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Ima
     """
     try:
         file = _File(path)
-    except FileNotFoundError as error:
-        raise ImageMissing("is not there", where=path.name) from error
     except OSError as error:
-        raise ImageUnreadable(f"cannot be read: {error.strerror}", where=path.name) from error
+        raise unreachable(error, path.name) from error
     with file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -90,6 +91,8 @@ def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Ima
         except UnidentifiedImageError as error:
             if file.length == 0:
                 raise ImageIncomplete("is empty", where=path.name, remedy=GROWING) from error
+            if _begins_as_picture(path):  # a TIFF's directory, as most programs write it, comes last
+                raise _incomplete(path, error) from error
             raise ImageUnreadable("is not a PNG, JPEG, TIFF or MRC image", where=path.name) from error
         except _DAMAGED as error:
             raise _incomplete(path, error) from error
@@ -126,7 +129,7 @@ def _load(image: Image.Image, path: Path, index: int, size: int | None) -> tuple
         raise ImageUnreadable(f"is larger than can be shown ({width} x {height} pixels)", where=path.name)
     try:
         # A progressive JPEG is decoded from coefficients of 2 bytes, which are all kept.
-        kept = 2 * width * height * len(image.getbands()) if image.info.get("progressive") else 0
+        kept = 2 * width * height * len(image.getbands()) if image.info.get("progressive") else _tile_bytes(image)
         if size is not None:
             image.draft(None, (2 * size, 2 * size))
         needed = kept + image.width * image.height * _PIXEL_BYTES.get(image.mode, _MOST_PIXEL_BYTES)
@@ -139,5 +142,20 @@ def _load(image: Image.Image, path: Path, index: int, size: int | None) -> tuple
     return width, height
 
 
-def _incomplete(path: Path, error: Exception) -> ImageIncomplete:
+def _tile_bytes(image: Image.Image) -> int:
+    """Return how much one tile of a TIFF takes, which may be larger than the image."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = (int(tags.get(tag, 0)) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+    return width * height * _PIXEL_BYTES.get(image.mode, _MOST_PIXEL_BYTES)
+
+
+def _begins_as_picture(path: Path) -> bool:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(8).startswith(_BEGINNINGS)
+    return False
+
+
+def _incomplete(path: Path, error: Exception) -> ImageError:
+    if isinstance(error, OSError) and error.errno is not None:  # the system's, not Pillow's own
+        return unreachable(error, path.name)
     return ImageIncomplete(f"cannot be read to its end ({error})", where=path.name, remedy=GROWING)

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 
 from cryowatch import errors
-from cryowatch.errors import ImageError, ImageUnreadable
+from cryowatch.errors import ImageAway, ImageError, ImageUnreadable
 from cryowatch.images.subject import Subject, to_json
 
 RENDER_SECONDS = 20.0
@@ -49,10 +49,10 @@ class Worker:
         except TimeoutError as error:
             await self.stop()
             what = f"took longer than {RENDER_SECONDS:.0f} s to read"
-            raise ImageUnreadable(what, where=name, remedy="Is its disk slow or unreachable?") from error
+            raise ImageAway(what, where=name, remedy="Is its disk slow or unreachable?") from error
         except (OSError, EOFError, ValueError) as error:
             await self.stop()
-            raise ImageUnreadable("could not be shown: the process that renders it ended", where=name) from error
+            raise ImageAway("could not be shown: the process that renders it ended", where=name) from error
         except asyncio.CancelledError:
             await self.stop()
             raise

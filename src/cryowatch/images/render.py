@@ -42,10 +42,7 @@ class Picture:
 
 
 def render(subject: Subject, size: int) -> Picture:
-    """Return a subject as an image of at most `size` pixels a side.
-
-    Raises `ImageMissing`, `ImageIncomplete` or `ImageUnreadable`.
-    """
+    """Return a subject as an image of at most `size` pixels a side; raises an `ImageError`."""
     if subject.shifts is not None:
         return Picture(data=shift_plot.draw(subject.shifts, size), media_type="image/png")
     if subject.path is None:

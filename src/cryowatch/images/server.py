@@ -15,8 +15,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryowatch.errors import ImageError, ImageMissing, ImageUnreadable
+from cryowatch.errors import ImageAway, ImageError
 from cryowatch.images.cache import Cache
+from cryowatch.images.paths import unreachable
 from cryowatch.images.process import Rendered, Worker
 from cryowatch.images.subject import Subject, to_json
 
@@ -48,7 +49,8 @@ class ImageServer:
     def ask(self, subject: Subject, size: int, *, ahead: bool = False) -> Future[Rendered]:
         """Ask for an image without waiting for it, as `image` does."""
         size = next((s for s in SIZES if s >= size), SIZES[-1])
-        return asyncio.run_coroutine_threadsafe(self._image(subject, size, ahead=ahead), self._running())
+        loop = self._running()
+        return asyncio.run_coroutine_threadsafe(self._image(subject, size, ahead=ahead), loop)
 
     def close(self) -> None:
         """End the workers; what is still asked for fails."""
@@ -61,7 +63,7 @@ class ImageServer:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._entry:
             if self._closed:
-                raise ImageUnreadable("cannot be shown any more: cryowatch is ending")
+                raise ImageAway("cannot be shown any more: cryowatch is ending")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=_run, args=(self._loop,), name="images", daemon=True).start()
@@ -90,7 +92,7 @@ class ImageServer:
             try:
                 status = subject.path.stat()
             except OSError as error:
-                raise ImageMissing(f"cannot be reached: {error.strerror}", where=subject.path.name) from error
+                raise unreachable(error, subject.path.name) from error
             state = f"{status.st_mtime_ns} {status.st_size}"
         key = Cache.key(json.dumps(to_json(subject)), state, str(size))
         return key, self._cache.get(key)
@@ -125,7 +127,7 @@ class ImageServer:
             self._begin()
 
     async def _stop(self) -> None:
-        gone = ImageUnreadable("cannot be shown any more: cryowatch is ending")
+        gone = ImageAway("cannot be shown any more: cryowatch is ending")
         self._waiting.clear()
         for job in self._jobs.values():
             if not job.begun:

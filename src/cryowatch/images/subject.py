@@ -74,7 +74,7 @@ def available(row: Mapping[str, Any], kind: ImageKind, *, shifted: bool) -> bool
 
 
 def subject(row: Mapping[str, Any], kind: ImageKind, shifts: Callable[[], Shifts | None]) -> Subject:
-    """Return what an image of a stored micrograph is made of; raises `ImageMissing` or `ImageUnreadable`.
+    """Return what an image of a stored micrograph is made of; raises an `ImageError`.
 
     `row` holds `name`, `session_path` and the three paths; `shifts` is asked only where no shift plot is named.  A
     file that is named and not there is missing: what cryowatch would compute is not what the project's program found.

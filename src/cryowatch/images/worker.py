@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 
 from cryowatch.errors import ImageError
@@ -16,11 +17,16 @@ from cryowatch.images.render import render
 from cryowatch.images.subject import from_json
 
 NICE = 10
+MOST_BYTES = 10**9
+"""Of memory: more than twice what the largest picture takes that is decoded (`pictures.MOST_BYTES`)."""
 
 
 def main() -> None:
     """Answer requests until the input ends."""
     os.nice(NICE)
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    most = MOST_BYTES if most == resource.RLIM_INFINITY else min(most, MOST_BYTES)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
         subject, size = json.loads(line)

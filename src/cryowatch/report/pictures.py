@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowatch.errors import ImageError
-from cryowatch.images import ImageServer, Rendered, Shifts, subject
+from cryowatch.images import ImageServer, Rendered, Shifts, can_be_reached, subject
 from cryowatch.model import ImageKind
 from cryowatch.report.content import Content
 from cryowatch.store import Reader
@@ -83,7 +83,7 @@ def pictures(
     """Return images of a session's leading output that take at most so many bytes."""
     rows = found.rows.get(found.leading, ()) if found.leading is not None else ()
     large, small = Pictures(), Pictures()
-    if rows and not Path(found.session["path"]).is_dir():
+    if rows and not can_be_reached(Path(found.session["path"])):
         small.reasons[0] = NO_PROJECT
         return small
     fits = True

@@ -123,6 +123,11 @@ class Publication:
     shift_plot: str = ""
     problem: str = ""
 
+    @property
+    def shows(self) -> bool:
+        """Whether any image is there."""
+        return bool(self.micrograph or self.power_spectrum or self.shift_plot)
+
 
 class Store:
     """The one writer of a data directory.  Its methods may be called from any thread, one at a time enters.

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cryowatch.errors import CryowatchError, ImageIncomplete, NotFoundError, StoreError
+from cryowatch.errors import CryowatchError, ImageAway, ImageIncomplete, NotFoundError, StoreError
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -56,7 +56,7 @@ def status_of(error: CryowatchError) -> int:
             return 400
         case Refused():
             return 403
-        case ImageIncomplete() | StoreError():
+        case ImageIncomplete() | ImageAway() | StoreError():
             return 503
         case _:
             return 404
