@@ -166,6 +166,25 @@ def test_a_finger_swipes_and_two_zoom(browser: Browser, served: Served) -> None:
     opened.close()
 
 
+def test_on_a_phone_names_can_be_told_apart_and_contrast_can_be_given(browser: Browser, served: Served) -> None:
+    opened = Visit(browser, served.address, viewport={"width": 375, "height": 740})
+    page = opened.go(GALLERY)
+    page.locator(".card").first.click()
+    for where in (".card .named", ".enlarge .named"):
+        name, end = page.locator(where).first, page.locator(f"{where} > :last-child").first
+        whole, last = name.bounding_box(), end.bounding_box()
+        assert whole is not None
+        assert last is not None
+        assert last["x"] + last["width"] <= whole["x"] + whole["width"] + 1
+        assert end.inner_text() == "_000001"
+    for slider in page.locator(".sliders input").all():
+        expect(slider).to_be_in_viewport(ratio=1)
+        box = slider.bounding_box()
+        assert box is not None
+        assert box["width"] > 40
+    opened.close()
+
+
 def test_who_scrolls_fast_asks_for_no_image_on_the_way(visit: Visit) -> None:
     page = visit.go(GALLERY)
     expect(page.locator(".card .picture.loaded").first).to_be_visible()

@@ -14,4 +14,11 @@ export function el(name, properties = {}, ...children) {
   return node;
 }
 
+// A name of which the end is seen too where there is not room for all of it: it is the end that tells it from others.
+export function named(tag, name) {
+  const letters = [...name];
+  const end = Math.max(0, letters.length - 7);
+  return el(tag, { class: "named", title: name }, el("span", { text: letters.slice(0, end).join("") }), el("span", { text: letters.slice(end).join("") }));
+}
+
 export const byId = (id) => document.getElementById(id);

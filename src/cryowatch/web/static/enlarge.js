@@ -1,7 +1,7 @@
 // A micrograph enlarged: its images, all its numbers, and its neighbours in time. `#m=17` in the address opens it.
 
 import { get } from "./api.js";
-import { el } from "./dom.js";
+import { el, named } from "./dom.js";
 import { moment, number, quantity } from "./format.js";
 import { Lens } from "./lens.js";
 import { KINDS } from "./picture.js";
@@ -124,8 +124,8 @@ function slider(label, min, max, value) {
 
 function draw() {
   const name = dialog.querySelector(".name");
-  name.replaceChildren(current.name);
-  if (!current.enabled) name.append(" ", el("span", { class: "pill warn", text: "discarded" }));
+  name.replaceChildren(named("span", current.name));
+  if (!current.enabled) name.append(el("span", { class: "pill warn", text: "discarded" }));
   dialog.querySelector(".previous").disabled = current.previous === null;
   dialog.querySelector(".next").disabled = current.next === null;
   const kinds = KINDS.filter(([one]) => one === "micrograph" || current.images[one]);

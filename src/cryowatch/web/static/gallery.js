@@ -1,7 +1,7 @@
 // The gallery: micrograph, power spectrum, shift plot and numbers of each, in a list that only holds what is in sight.
 
 import { get, sessionPath } from "./api.js";
-import { el } from "./dom.js";
+import { el, named } from "./dom.js";
 import { open } from "./enlarge.js";
 import { Filter } from "./filter.js";
 import { moment, number, quantity } from "./format.js";
@@ -176,7 +176,7 @@ export class Gallery {
     else if (m.resolution === null) values.push(el("span", { class: "outside" }, "Resolution ", el("b", { text: "no fit" })));
     return el("article", { class: `card ${m.enabled ? "" : "discarded"}`, role: "listitem", tabIndex: 0, onclick: () => this.choose(m.id), onkeydown: (e) => { if (e.key === "Enter") this.choose(m.id); } },
       el("div", { class: "pictures" }),
-      el("div", { class: "title" }, el("b", { text: m.name, title: m.name }), m.enabled ? null : el("span", { class: "pill warn", text: "discarded" }), el("time", { text: moment(m.time) })),
+      el("div", { class: "title" }, named("b", m.name), m.enabled ? null : el("span", { class: "pill warn", text: "discarded" }), el("time", { text: moment(m.time) })),
       el("div", { class: "values" }, ...values));
   }
 
