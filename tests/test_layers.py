@@ -19,6 +19,7 @@ LAYERS = {
     "cli": WIRING,
     "commands": WIRING,
     "watching": WIRING,
+    "service": WIRING,
     "agent": WIRING,
     "delivery": WIRING,
     "publishing": WIRING,
@@ -49,6 +50,10 @@ LAYERS = {
     "secrets": GROUND,
     "toml_table": GROUND,
     "tls": GROUND,
+    "section": GROUND,
+    "logs": GROUND,
+    "progress": GROUND,
+    "systemd": GROUND,
 }
 """Every module or package right below cryowatch, and how high it stands."""
 

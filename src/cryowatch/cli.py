@@ -19,6 +19,7 @@ from cryowatch.commands import (
     influx,
     report,
     secrets,
+    service,
     status,
     tls,
     watch,
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for command in (watch.watch, demo.demo, status.status, export.export, report.report, doctor.doctor):
     app.command()(command)
-for group in (alerts.app, grafana.app, images.app, influx.app, secrets.app, tls.app):
+for group in (alerts.app, grafana.app, images.app, influx.app, secrets.app, service.app, tls.app):
     app.add_typer(group)
 
 

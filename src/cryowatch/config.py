@@ -20,7 +20,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -32,6 +31,7 @@ from cryowatch.addresses import listening, server, target
 from cryowatch.errors import ConfigError
 from cryowatch.model import Severity
 from cryowatch.placeholders import checked
+from cryowatch.section import Directory, Section, at_home, contents, shown
 
 PREFIX = "CRYOWATCH_"
 _NO_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}HOME")
@@ -51,29 +51,7 @@ def _zone(name: str) -> str:
     return name
 
 
-def at_home(path: Path) -> Path:
-    """Return a path with its `~` filled in; raises `ConfigError` where nobody's home is called that."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ConfigError("there is no such home folder", where=path, remedy="Write the whole path") from None
-
-
-def _home(path: Path) -> Path:
-    try:
-        return at_home(path)
-    except ConfigError as error:
-        raise ValueError(error.what) from None
-
-
-Directory = Annotated[Path, AfterValidator(_home)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Web(_Section):
+class Web(Section):
     """The built-in pages."""
 
     listen: Annotated[str, AfterValidator(listening)] = Field(default="127.0.0.1:8420", description="Address and port.")
@@ -82,13 +60,22 @@ class Web(_Section):
     )
 
 
-class Scipion(_Section):
+class Log(Section):
+    """The log: always to standard error, and also to a file."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
+    file: Directory | None = Field(default=None, description="File to log to; rotated by its size.")
+    max_mb: float = Field(default=10, ge=0, description="Megabytes after which it is rotated; 0: never.")
+    keep: int = Field(default=5, ge=1, le=1000, description="Older log files that are kept.")
+
+
+class Scipion(Section):
     """Reading Scipion projects."""
 
     interval: float = Field(default=1.0, ge=0.1, le=3600, description="Seconds between two looks at a live project.")
 
 
-class Host(_Section):
+class Host(Section):
     """Sampling the machine that the agent runs on."""
 
     interval: float = Field(default=10.0, ge=1, le=3600, description="Seconds between two samples.")
@@ -99,7 +86,7 @@ class Host(_Section):
     disk_rates: bool = Field(default=True, description="Whether it is sampled what disks read and write.")
 
 
-class Images(_Section):
+class Images(Section):
     """Rendering thumbnails, and publishing them."""
 
     cache_mb: int = Field(default=2000, ge=10, description="Megabytes on disk for rendered images.")
@@ -121,17 +108,17 @@ class Images(_Section):
 
     def secret(self) -> str:
         """Return the password, from its file where named; raises `ConfigError`."""
-        return _contents(self.password_file, "images.password_file") if self.password_file else _shown(self.password)
+        return contents(self.password_file, "images.password_file") if self.password_file else shown(self.password)
 
 
-class Facility(_Section):
+class Facility(Section):
     """Who runs this, as the pages show it."""
 
     name: str = Field(default="", max_length=80, description="Name of the facility.")
     logo: Directory | None = Field(default=None, description="Its logo: an SVG, PNG or JPEG file.")
 
 
-class Report(_Section):
+class Report(Section):
     """Reports of live sessions, each as one file."""
 
     minutes: float = Field(default=0, ge=0, le=1440, description="Minutes between two reports of a session; 0: none.")
@@ -143,7 +130,7 @@ class Report(_Section):
     timeout: float = Field(default=120, ge=1, le=3600, description="Seconds after which that command is ended.")
 
 
-class Influx(_Section):
+class Influx(Section):
     """The InfluxDB that everything is also written to; none without a url."""
 
     url: Annotated[str, AfterValidator(server)] = Field(default="", description="Address of the server.")
@@ -161,23 +148,9 @@ class Influx(_Section):
 
     def secret(self) -> tuple[str, str]:
         """Return the password and the token, from their files where named; raises `ConfigError`."""
-        password = (
-            _contents(self.password_file, "influx.password_file") if self.password_file else _shown(self.password)
-        )
-        token = _contents(self.token_file, "influx.token_file") if self.token_file else _shown(self.token)
+        password = contents(self.password_file, "influx.password_file") if self.password_file else shown(self.password)
+        token = contents(self.token_file, "influx.token_file") if self.token_file else shown(self.token)
         return password, token
-
-
-def _shown(secret: SecretStr | None) -> str:
-    return "" if secret is None else secret.get_secret_value()
-
-
-def _contents(path: Path, key: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text"
-        raise ConfigError(f"cannot be read: {reason}", where=path, remedy=f"It is named as {key}") from None
 
 
 def _hours(text: str) -> str:
@@ -187,7 +160,7 @@ def _hours(text: str) -> str:
     return text
 
 
-class Alerts(_Section):
+class Alerts(Section):
     """Which alerts are raised, and when people are told."""
 
     enabled: bool = Field(default=True, description="Whether alerts are raised at all.")
@@ -214,7 +187,7 @@ def _empty_or_mail_address(text: str) -> str:
     return _mail_address(text) if text else text
 
 
-class Mail(_Section):
+class Mail(Section):
     """Notices by mail; none without a host."""
 
     host: str = Field(default="", description="Mail server.")
@@ -234,10 +207,10 @@ class Mail(_Section):
 
     def secret(self) -> str:
         """Return the password, from its file where named; raises `ConfigError`."""
-        return _contents(self.password_file, "mail.password_file") if self.password_file else _shown(self.password)
+        return contents(self.password_file, "mail.password_file") if self.password_file else shown(self.password)
 
 
-class Webhook(_Section):
+class Webhook(Section):
     """Notices by an HTTP POST of JSON; the address may hold a secret and is never shown."""
 
     url: SecretStr | None = Field(default=None, description="Address; better in a file.")
@@ -248,10 +221,10 @@ class Webhook(_Section):
 
     def secret(self, name: str) -> str:
         """Return the address, from its file where named; raises `ConfigError`."""
-        return _contents(self.url_file, f"webhooks.{name}.url_file") if self.url_file else _shown(self.url)
+        return contents(self.url_file, f"webhooks.{name}.url_file") if self.url_file else shown(self.url)
 
 
-class AppriseServices(_Section):
+class AppriseServices(Section):
     """Notices by the services that Apprise knows; its addresses hold secrets and are never shown."""
 
     urls_file: Directory | None = Field(default=None, description="File with one Apprise address on each line.")
@@ -272,6 +245,7 @@ class Settings(BaseSettings):
         default=DEFAULT_DATA_DIR, validate_default=True, description="Where the store and the images are kept."
     )
     web: Web = Web()
+    log: Log = Log()
     scipion: Scipion = Scipion()
     host: Host = Host()
     images: Images = Images()

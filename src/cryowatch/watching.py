@@ -19,22 +19,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cryowatch import __version__
+from cryowatch import __version__, logs
 from cryowatch.agent import Agent
 from cryowatch.ahead import Ahead
 from cryowatch.alerts.rules import rules_of
 from cryowatch.alerts.watcher import Alarms
-from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, Web, at_home, load
+from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, Web, load
 from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.facility import dashboards_of, logo_of
+from cryowatch.progress import Bars
+from cryowatch.section import at_home
 from cryowatch.sources.discovery import find_projects
 from cryowatch.sources.host import Parts
 from cryowatch.sources.incoming import Incoming
 from cryowatch.store import Store
+from cryowatch.systemd import Systemd
 
 if TYPE_CHECKING:
     from cryowatch.images import ImageServer
@@ -170,7 +171,7 @@ def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, 
     """Write the report of a session, and say what it holds; raises a `CryowatchError`."""
     from cryowatch.report import wiring  # noqa: PLC0415
 
-    with _Bars() as bars:
+    with Bars(console) as bars:
         shown = partial(bars.show, "images")
         made = wiring.make(chosen, _images(chosen), session, out, size_mb=size_mb, force=force, progress=shown)
     pictured = f", {made.pictured:,} with images" if made.micrographs else ""
@@ -215,11 +216,11 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
 
 def once(chosen: Settings, paths: Sequence[Path]) -> int:
     """Read all there is; returns 0, or 1 after printing what could not be read."""
-    _log(logging.ERROR)
+    _log(chosen, shown=logging.ERROR)
     with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
         agent = _agent(chosen, store, images, [at_home(path) for path in paths])
         started = time.monotonic()
-        with _Bars() as bars:
+        with Bars(console) as bars:
             problems = agent.once(bars.show)
         for problem in problems:
             named = problem.text.startswith(one_line(problem.where))
@@ -246,7 +247,7 @@ def _counted(number: int, noun: str) -> str:
 
 def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool = False) -> int:
     """Watch until interrupted; returns 0.  Where the store is found damaged, begin anew with a new one."""
-    _log(logging.INFO)
+    _log(chosen)
     paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -260,14 +261,23 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool)
     """Watch until interrupted; returns whether that was because the store is damaged."""
     with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
         agent = _agent(chosen, store, images, paths, pages=web)
+        systemd = Systemd(os.environ)
+
+        def beat() -> float:
+            systemd.alive(f"{_counted(len(agent.watches), 'project')} watched")
+            return systemd.beat_seconds
+
+        agent.accompany("systemd", beat)
         store.when_damaged(lambda: os.kill(os.getpid(), signal.SIGTERM))  # raise_signal would not wake the main thread
         with contextlib.suppress(KeyboardInterrupt):
             if web:
-                _serve_pages(chosen, store, images, agent, browser=browser)
+                _serve_pages(chosen, store, images, agent, systemd, browser=browser)
             else:
                 agent.start()
+                systemd.ready("without pages")
                 console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
                 threading.Event().wait()
+        systemd.ending()
         agent.stop()
         return store.damaged
 
@@ -284,7 +294,9 @@ def _refuse_hopeless(paths: Sequence[Path]) -> None:
         raise errors[0]
 
 
-def _serve_pages(chosen: Settings, store: Store, images: ImageServer, agent: Agent, *, browser: bool) -> None:
+def _serve_pages(
+    chosen: Settings, store: Store, images: ImageServer, agent: Agent, systemd: Systemd, *, browser: bool
+) -> None:
     from cryowatch.web.app import create_app  # noqa: PLC0415
     from cryowatch.web.events import Hub  # noqa: PLC0415
     from cryowatch.web.server import Server, address_of, bind  # noqa: PLC0415
@@ -309,6 +321,7 @@ def _serve_pages(chosen: Settings, store: Store, images: ImageServer, agent: Age
     agent.start()
 
     def started() -> None:
+        systemd.ready(f"pages at {address}")
         console.print(f"cryowatch {__version__} shows the sessions at [bold]{address}[/]  Ctrl+C ends it.")
         if not chosen.web.listen.rpartition(":")[0].strip("[]").startswith(("127.", "localhost", "::1")):
             console.print("Everybody who can reach this address can see every session.", style="yellow")
@@ -353,41 +366,7 @@ def _has_screen() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin")
 
 
-def _log(level: int) -> None:
-    handler: logging.Handler
-    if console.is_terminal:
-        handler = RichHandler(console=console, show_path=False, markup=False, log_time_format="%H:%M:%S")
-        handler.setFormatter(logging.Formatter("%(message)s"))
-    else:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-
-
-class _Bars:
-    """A progress bar for each project that takes longer to read; nothing where the output is no terminal."""
-
-    def __init__(self) -> None:
-        self._bars: dict[str, Any] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, name: str, done: int, total: int) -> None:
-        """Move the bar of one project."""
-        if name not in self._bars:
-            self._bars[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._bars[name], completed=done, total=total)
+def _log(chosen: Settings, *, shown: int | None = None) -> None:
+    log = chosen.log
+    level = logging.getLevelNamesMapping()[log.level.upper()]
+    logs.begin(console, level, file=log.file, max_mb=log.max_mb, keep=log.keep, shown=shown)

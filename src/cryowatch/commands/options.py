@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+Paths = Annotated[
+    list[Path],
+    typer.Argument(help="Scipion projects, or folders of them.", metavar="PATH…", show_default=False, readable=False),
+]
+Listen = Annotated[
+    str | None,
+    typer.Option(help="Address and port of the pages.", show_default="127.0.0.1:8420", metavar="HOST:PORT"),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cryowatch.commands.options import Config, DataDir, Secrets
+from cryowatch.commands.options import Config, DataDir, Listen, Paths, Secrets
 
 
 def watch(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Scipion projects, or folders of them.", metavar="PATH…", show_default=False, readable=False
-        ),
-    ],
+    paths: Paths,
     once: Annotated[
         bool, typer.Option("--once", help="Read all there is, and exit: 0, or 1 with what is left.")
     ] = False,
     data_dir: DataDir = None,
     config: Config = None,
-    listen: Annotated[
-        str | None,
-        typer.Option(help="Address and port of the pages.", show_default="127.0.0.1:8420", metavar="HOST:PORT"),
-    ] = None,
+    listen: Listen = None,
     secrets: Secrets = None,
     no_web: Annotated[bool, typer.Option("--no-web", help="Serve no pages.")] = False,
 ) -> None:

@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from cryowatch.config import Settings, at_home
+from cryowatch.config import Settings
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.images import ImageServer
 from cryowatch.report.making import Made, Maker
@@ -15,6 +15,7 @@ from cryowatch.report.pictures import Progress
 from cryowatch.report.publish import Command
 from cryowatch.report.schedule import Reports
 from cryowatch.reports import open_reader
+from cryowatch.section import at_home
 from cryowatch.store import Reader, Store
 
 

@@ -1,0 +1,83 @@
+"""`cryowatch service`: a unit for systemd."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryowatch.commands.options import Config, Listen, Paths, Secrets
+from cryowatch.errors import ConfigError
+
+app = typer.Typer(name="service", help="cryowatch as a service of systemd.", no_args_is_help=True)
+
+User = Annotated[bool, typer.Option("--user/--system", help="Your own systemd's, or the machine's.")]
+RunAs = Annotated[
+    str,
+    typer.Option(
+        "--run-as",
+        help="Account of a system service; it may read the projects.",
+        metavar="USER",
+        show_default="$SUDO_USER",
+    ),
+]
+Name = Annotated[
+    str, typer.Option(help="Tells several agents on one machine apart: the unit is cryowatch-NAME.", metavar="NAME")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the store, on a local disk.",
+        show_default="/var/lib/cryowatch, or data_dir of the settings",
+        metavar="DIR",
+        readable=False,
+    ),
+]
+
+
+SYSTEM_CONFIG = Path("/etc/cryowatch/cryowatch.toml")
+
+
+@app.command()
+def install(
+    paths: Paths,
+    user: User = False,
+    run_as: RunAs = "",
+    name: Name = "",
+    data_dir: DataDir = None,
+    config: Config = None,
+    listen: Listen = None,
+    secrets: Secrets = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the unit, and write nothing.")] = False,
+) -> None:
+    """Write a unit where systemd looks for it, and say how to start it; a file of somebody else is left alone."""
+    from cryowatch import service as services  # noqa: PLC0415
+    from cryowatch import watching  # noqa: PLC0415
+
+    if user and run_as:
+        raise ConfigError("your own systemd runs services under your account", where="--run-as", remedy="Leave it out")
+    invoker = os.environ.get("SUDO_USER", "")
+    if config is None and not user and SYSTEM_CONFIG.exists():
+        config = SYSTEM_CONFIG
+    settings = watching.settings(config, listen=listen, secrets=secrets)
+    service = services.checked(
+        services.Service(
+            paths=paths,
+            manager=services.Manager.USER if user else services.Manager.SYSTEM,
+            account="" if user else run_as or invoker,
+            instance=name,
+            config=settings.file if settings.file.exists() else None,
+            secrets=secrets,
+            data_dir=data_dir,
+            listen=listen or "",
+        )
+    )
+    text = services.unit(service, settings)
+    if only_print:
+        typer.echo(text, nl=False)
+        return
+    typer.echo(f"{services.write(service, text):<8}{service.unit_file}\n")
+    for step in services.next_steps(service, services.data_dir(service, settings)):
+        typer.echo(f"  {step}")

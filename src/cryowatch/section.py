@@ -1,0 +1,48 @@
+"""What the sections of the settings are made of: their base, paths with `~` filled in, secrets from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
+
+from cryowatch.errors import ConfigError
+
+
+def at_home(path: Path) -> Path:
+    """Return a path with its `~` filled in; raises `ConfigError` where nobody's home is called that."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ConfigError("there is no such home folder", where=path, remedy="Write the whole path") from None
+
+
+def _home(path: Path) -> Path:
+    try:
+        return at_home(path)
+    except ConfigError as error:
+        raise ValueError(error.what) from None
+
+
+Directory = Annotated[Path, AfterValidator(_home)]
+
+
+class Section(BaseModel):
+    """A section: a key that it does not know is an error, and nothing changes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def shown(secret: SecretStr | None) -> str:
+    """Return a secret as text; empty for none."""
+    return "" if secret is None else secret.get_secret_value()
+
+
+def contents(path: Path, key: str) -> str:
+    """Return what a file that a key names holds, without the space around it; raises `ConfigError`."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise ConfigError(f"cannot be read: {reason}", where=path, remedy=f"It is named as {key}") from None
