@@ -11,6 +11,7 @@ import typer
 from cryowatch import __version__
 from cryowatch.commands import (
     alerts,
+    backup,
     demo,
     doctor,
     export,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (watch.watch, demo.demo, status.status, export.export, report.report, doctor.doctor):
+for command in (watch.watch, demo.demo, status.status, export.export, report.report, backup.backup, doctor.doctor):
     app.command()(command)
 for group in (alerts.app, grafana.app, images.app, influx.app, secrets.app, service.app, tls.app):
     app.add_typer(group)

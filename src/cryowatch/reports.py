@@ -35,8 +35,8 @@ HOST_COLUMNS = (
 ALERT_COLUMNS = tuple(f.name for f in fields(Alert))
 
 
-def open_reader(data_dir: Path) -> Reader:
-    """Return a reader of the store in a data directory; raises `StoreFailed` where there is none."""
+def store_file(data_dir: Path) -> Path:
+    """Return the store's file in a data directory; raises `StoreFailed` where there is none."""
     path = data_dir / FILE_NAME
     try:
         path.stat()
@@ -50,7 +50,12 @@ def open_reader(data_dir: Path) -> Reader:
             where=data_dir,
             remedy="Check --data-dir, or run cryowatch watch first",
         ) from None
-    return Reader(path)
+    return path
+
+
+def open_reader(data_dir: Path) -> Reader:
+    """Return a reader of the store in a data directory; raises `StoreFailed` where there is none."""
+    return Reader(store_file(data_dir))
 
 
 def status(data_dir: Path, *, as_json: bool, out: TextIO) -> int:
