@@ -20,7 +20,7 @@ export SCIPION_HOME := $(CURDIR)/.scipion/home
 export SCIPION_USER_DATA := $(CURDIR)/.scipion/data
 export SCIPION_VERSION := 3.11
 
-DEBIAN := bindfs chromium fonts-dejavu-core fonts-noto-color-emoji influxdb openssh-client openssh-server systemd
+DEBIAN := bindfs chromium fish fonts-dejavu-core fonts-noto-color-emoji influxdb openssh-client openssh-server systemd zsh
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 

@@ -20,6 +20,7 @@ LAYERS = {
     "commands": WIRING,
     "watching": WIRING,
     "service": WIRING,
+    "completion": WIRING,
     "agent": WIRING,
     "delivery": WIRING,
     "publishing": WIRING,

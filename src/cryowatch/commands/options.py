@@ -42,6 +42,17 @@ Secrets = Annotated[
         readable=False,
     ),
 ]
+
+
+def _sessions(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    from cryowatch import completion  # noqa: PLC0415
+
+    return completion.sessions(context, incomplete)
+
+
 SessionName = Annotated[
-    str, typer.Argument(help="The session's id, name or folder.", metavar="SESSION", show_default=False)
+    str,
+    typer.Argument(
+        help="The session's id, name or folder.", metavar="SESSION", show_default=False, autocompletion=_sessions
+    ),
 ]
