@@ -121,6 +121,8 @@ def begin(
     if file is not None:
         handlers.append(LogFile(file, max_bytes=int(max_mb * _MEGABYTE), keep=keep))
     logging.basicConfig(level=level, handlers=handlers, force=True)
+    if level > logging.DEBUG:
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell of each batch that InfluxDB takes
 
 
 def _standard_error(console: Console) -> logging.Handler:

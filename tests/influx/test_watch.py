@@ -131,14 +131,16 @@ def test_new_micrographs_reach_the_server_while_watch_runs(tmp_path: Path, datab
         "--data-dir",
         tmp_path / "data",
     ]
-    process = subprocess.Popen([*command, "--config", told], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, "--config", told], stderr=subprocess.PIPE, text=True)
     try:
         wait_for(database, 8)
         append(project / CTFS, 9)
         wait_for(database, 9)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        _, said = process.communicate(timeout=15)
+    assert process.returncode == 0
+    assert "HTTP Request" not in said, "one line for each batch would fill the journal"
 
 
 def wait_for(server: InfluxServer, count: int) -> None:

@@ -185,11 +185,17 @@ def test_paramikos_keys_of_a_secrets_cfg_drive_it(tmp_path: Path, sshd: Sshd) ->
         f"[influx]\nusernameInflux={encoded('u')}\npasswordInflux={encoded('p')}\ndataBase=scipion\n"
         f"hostinflux=localhost\nport=8086\nssl=False\nverify_ssl=False\ntimeZone=Europe/Madrid\ntimeDelta=0\n"
         f"[paramiko]\nusernameParamiko={encoded(sshd.user)}\npasswordParamiko=None\nkeyfilepath={encoded(sshd.key)}\n"
-        f"keyfiletype={encoded('ED25519')}\nremote_path={sshd.root}/\nhostparamiko=localhost\n"
+        f"keyfiletype={encoded('ED25519')}\nremote_path={sshd.root}/\nhostparamiko=grafana\n"
     )
     done = cryowatch(tmp_path, "check", "--secrets", file)
     assert done.returncode == 1
-    assert f"sftp://{sshd.user}@localhost{sshd.root}" in done.stderr
+    assert f"sftp://{sshd.user}@grafana{sshd.root}" in done.stderr
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(f"Host grafana\nHostName 127.0.0.1\nPort {sshd.port}\n")
+    assert cryowatch(tmp_path, "trust", "--yes", "--secrets", file).returncode == 0
+    done = cryowatch(tmp_path, "check", "--secrets", file)
+    assert done.returncode == 0, done.stderr
+    assert "Images can be published there." in done.stdout
 
 
 @pytest.mark.parametrize(
