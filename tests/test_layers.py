@@ -46,6 +46,7 @@ LAYERS = {
     "reading": GROUND,
     "config": GROUND,
     "errors": GROUND,
+    "detached": GROUND,
     "placeholders": GROUND,
     "addresses": GROUND,
     "secrets": GROUND,

@@ -230,12 +230,19 @@ class Publisher:
         The files of an old micrograph will not come back, unless the whole project is out of reach just now, or they
         cannot be had for another reason than their own.
         """
-        if self._stopped or not await asyncio.to_thread(can_be_reached, Path(row["session_path"])):
+        if self._stopped or not await self._reached(row):
             return RETRY_SECONDS[-1]
         away = any(isinstance(error, ImageAway) for error in reasons)
         fresh = self._clock() - row["time"] < FRESH_SECONDS * _SECOND
         waits = RETRY_AWAY_SECONDS if away else RETRY_SECONDS if fresh else ()
         return waits[one.tries] if one.tries < len(waits) else None
+
+    async def _reached(self, row: Row) -> bool:
+        """Return whether a micrograph's project can be looked into."""
+        try:
+            return await self._images.look(lambda: can_be_reached(Path(row["session_path"])), row["session_path"])
+        except ImageError:
+            return False
 
     def _look(self) -> None:
         """Put what changed since the last look into the queue."""
@@ -276,7 +283,7 @@ class Publisher:
             shifts = await self._in_thread(self._reader.shifts, row["session_id"], row["name"])
         if not available(row, kind, shifted=shifts is not None):
             return ""
-        made_of = await asyncio.to_thread(subject, row, kind, lambda: shifts)
+        made_of = await self._images.look(lambda: subject(row, kind, lambda: shifts), row["name"])
         rendered = await self._images.image(made_of, SIZE, ahead=True)
         name = f"{row['key']}/{file_name(row, kind, rendered.media_type)}"
         async with self._in_flight:

@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from PIL import Image
 from cryowatch.errors import ImageAway, ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
 from cryowatch.images import ImageServer, Rendered, Subject
 from cryowatch.images import process as process_module
+from cryowatch.images import server as server_module
 from cryowatch.images.process import Worker
 from cryowatch.model import ImageKind
 
@@ -248,10 +250,81 @@ def test_an_image_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: p
             patched.setattr(process_module, "RENDER_SECONDS", 0.3)
             with pytest.raises(ImageAway, match=r"took longer than .* Is its disk slow or unreachable\?"):
                 await images.image(shown(stuck.path), 128)
-        assert not alive(pid)
+        await until(lambda: not alive(pid))
         assert brightness(await images.image(shown(good), 256)) > 0
 
     serve(tmp_path / "images", use)
+
+
+class Unkillable:
+    """A process that the system holds in a file system: killed, it stays."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.released = asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._process, name)
+
+    async def wait(self) -> int:
+        await self.released.wait()
+        return await self._process.wait()
+
+
+def test_processes_that_a_dead_disk_holds_leave_nobody_waiting_and_get_no_successors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, kept = written(tmp_path / "good.mrc"), written(tmp_path / "kept.mrc")
+    stuck = Stuck(tmp_path / "stuck.png")
+    monkeypatch.setattr(process_module, "RENDER_SECONDS", 0.5)
+    monkeypatch.setattr(server_module, "ENDING_SECONDS", 0.1)
+    held: list[Unkillable] = []
+    really = Worker._start
+
+    async def start(worker: Worker) -> asyncio.subprocess.Process:
+        held.append(Unkillable(await really(worker)))
+        return held[-1]  # type: ignore[return-value]
+
+    async def use(images: ImageServer) -> None:
+        await images.image(shown(kept), 128)
+        images._workers[0].kill()
+        monkeypatch.setattr(Worker, "_start", start)
+        asked = asyncio.create_task(images.image(shown(stuck.path), 128))
+        await until(stuck.is_being_read)
+        waiting = asyncio.create_task(images.image(shown(good), 128))
+        for one in (asked, waiting, asyncio.create_task(images.image(shown(good), 256))):
+            with pytest.raises(ImageAway, match=r"Is its disk slow|holds all processes that render"):
+                await one
+        assert brightness(await images.image(shown(kept), 128)) > 0, "what is rendered already is shown"
+        assert len(held) == 1
+        assert images._loop is not None
+        images._loop.call_soon_threadsafe(held[0].released.set)
+        monkeypatch.setattr(process_module, "RENDER_SECONDS", 20)
+        await until(lambda: images._stuck == 0)
+        assert brightness(await images.image(shown(good), 128)) > 0
+        held[1].released.set()
+
+    serve(tmp_path / "images", use)
+    stuck.close()
+
+
+def test_a_disk_that_does_not_answer_holds_no_other_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = written(tmp_path / "good.mrc")
+    again = threading.Event()
+    monkeypatch.setattr(server_module, "LOOK_SECONDS", 0.2)
+
+    def look() -> None:
+        again.wait(30)
+
+    async def use(images: ImageServer) -> None:
+        async with asyncio.timeout(15):
+            held = [images.look(look, "dead.mrc") for _ in range(server_module.MOST_HANGING - 1)]
+            for result in await asyncio.gather(*held, return_exceptions=True):
+                assert str(result) == "dead.mrc: could not be looked at in 0 s. Is its disk slow or unreachable?"
+            assert brightness(await images.image(shown(good), 128)) > 0
+
+    serve(tmp_path / "images", use)
+    again.set()
 
 
 def test_who_goes_away_does_not_take_the_image_from_the_others(tmp_path: Path, rendered: list[str]) -> None:

@@ -19,6 +19,7 @@ from cryowatch.images.subject import Subject, to_json
 
 RENDER_SECONDS = 20.0
 IDLE_SECONDS = 30.0
+SLOW = "Is its disk slow or unreachable?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.process: asyncio.subprocess.Process | None = None
+        self._killed: asyncio.subprocess.Process | None = None
         self._bored: asyncio.TimerHandle | None = None
 
     async def render(self, subject: Subject, size: int) -> Rendered:
@@ -47,28 +49,33 @@ class Worker:
             async with asyncio.timeout(RENDER_SECONDS):
                 return await self._ask(subject, size)
         except TimeoutError as error:
-            await self.stop()
+            self.kill()
             what = f"took longer than {RENDER_SECONDS:.0f} s to read"
-            raise ImageAway(what, where=name, remedy="Is its disk slow or unreachable?") from error
+            raise ImageAway(what, where=name, remedy=SLOW) from error
         except (OSError, EOFError, ValueError) as error:
-            await self.stop()
+            self.kill()
             raise ImageAway("could not be shown: the process that renders it ended", where=name) from error
         except asyncio.CancelledError:
-            await self.stop()
+            self.kill()
             raise
         finally:
             self._bored = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end)
 
-    async def stop(self) -> None:
-        """End the process, whatever it is at."""
+    def kill(self) -> None:
+        """Kill the process, whatever it is at."""
         if self._bored is not None:
             self._bored.cancel()
         process, self.process = self.process, None
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            self._killed = process
+
+    async def ended(self) -> None:
+        """Wait until a killed process is gone; that takes as long as the system holds it in a file system."""
+        if self._killed is not None:
+            await self._killed.wait()
+            self._killed = None
 
     async def _ask(self, subject: Subject, size: int) -> Rendered:
         process = self.process

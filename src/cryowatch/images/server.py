@@ -7,21 +7,30 @@ when nobody waits.  A rendering that nobody wants any more is not begun.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from cryowatch.detached import Detached
 from cryowatch.errors import ImageAway, ImageError
 from cryowatch.images.cache import Cache
 from cryowatch.images.paths import unreachable
-from cryowatch.images.process import Rendered, Worker
+from cryowatch.images.process import SLOW, Rendered, Worker
 from cryowatch.images.subject import Subject, to_json
 
 SIZES = (128, 256, 512, 1024, 2048)
+LOOK_SECONDS = 10.0
+MOST_HANGING = 16
+ENDING_SECONDS = 2.0
+
+T = TypeVar("T")
 
 
 class ImageServer:
@@ -29,7 +38,9 @@ class ImageServer:
 
     def __init__(self, folder: Path, *, workers: int = 1, cache_bytes: int = 2 * 10**9) -> None:
         self._cache = Cache(folder, limit=cache_bytes)
+        self._looks = Detached("images: look", seconds=LOOK_SECONDS, most=MOST_HANGING)
         self._workers = [Worker() for _ in range(workers)]
+        self._stuck = 0
         self._free = list(self._workers)
         self._jobs: dict[str, _Job] = {}
         self._waiting: list[tuple[bool, int, _Job]] = []
@@ -70,9 +81,12 @@ class ImageServer:
             return self._loop
 
     async def _image(self, subject: Subject, size: int, *, ahead: bool) -> Rendered:
-        key, kept = await asyncio.to_thread(self._look_up, subject, size)
+        key = Cache.key(json.dumps(to_json(subject)), await self._state(subject.path), str(size))
+        kept = await asyncio.to_thread(self._cache.get, key)
         if kept is not None:
             return kept
+        if self._stuck == len(self._workers):
+            raise _all_stuck()
         job = self._jobs.get(key)
         if job is None:
             job = self._jobs[key] = _Job(key, subject, size, asyncio.get_running_loop().create_future())
@@ -86,16 +100,22 @@ class ImageServer:
         finally:
             job.wanted -= 1
 
-    def _look_up(self, subject: Subject, size: int) -> tuple[str, Rendered | None]:
-        state = ""
-        if subject.path is not None:
-            try:
-                status = subject.path.stat()
-            except OSError as error:
-                raise unreachable(error, subject.path.name) from error
-            state = f"{status.st_mtime_ns} {status.st_size}"
-        key = Cache.key(json.dumps(to_json(subject)), state, str(size))
-        return key, self._cache.get(key)
+    async def look(self, work: Callable[[], T], name: str) -> T:
+        """Return what some work on a project's files returns; raises `ImageAway` where its disk does not answer."""
+        try:
+            return await self._looks.do(work)
+        except TimeoutError:
+            what = f"could not be looked at in {self._looks.seconds:.0f} s"
+            raise ImageAway(what, where=name, remedy=SLOW) from None
+        except OSError as error:
+            raise unreachable(error, name) from error
+
+    async def _state(self, path: Path | None) -> str:
+        """Return what changes with a file."""
+        if path is None:
+            return ""
+        status = await self.look(path.stat, path.name)
+        return f"{status.st_mtime_ns} {status.st_size}"
 
     def _begin(self) -> None:
         """Give work to the workers that are free."""
@@ -123,19 +143,44 @@ class ImageServer:
             job.done.set_result(rendered)
         finally:
             self._jobs.pop(job.key, None)
+            await self._ended(worker)
             self._free.append(worker)
             self._begin()
 
-    async def _stop(self) -> None:
-        gone = ImageAway("cannot be shown any more: cryowatch is ending")
+    async def _ended(self, worker: Worker) -> None:
+        """Wait until a worker's killed process is gone, which a dead disk may hold for ever: no other takes its place.
+
+        Where all of them are held, nobody is left waiting.
+        """
+        try:
+            async with asyncio.timeout(ENDING_SECONDS):
+                await worker.ended()
+        except TimeoutError:
+            self._stuck += 1
+            if self._stuck == len(self._workers):
+                self._give_up(_all_stuck())
+            await worker.ended()
+            self._stuck -= 1
+
+    def _give_up(self, error: ImageError) -> None:
+        """Let all that is not begun fail."""
         self._waiting.clear()
         for job in self._jobs.values():
-            if not job.begun:
-                job.done.set_exception(gone)
-                job.done.exception()
+            if not job.begun and not job.done.done():
+                job.done.set_exception(error)
+                job.done.exception()  # where all who asked have gone, nobody else looks at it
+        self._jobs = {key: job for key, job in self._jobs.items() if job.begun}
+
+    async def _stop(self) -> None:
+        self._give_up(ImageAway("cannot be shown any more: cryowatch is ending"))
         for worker in self._workers:
-            await worker.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            worker.kill()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ENDING_SECONDS)
+        for worker in self._workers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ENDING_SECONDS):
+                    await worker.ended()
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +193,10 @@ class _Job:
     done: asyncio.Future[Rendered]
     wanted: int = 0
     begun: bool = False
+
+
+def _all_stuck() -> ImageAway:
+    return ImageAway("cannot be shown: a disk that does not answer holds all processes that render")
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

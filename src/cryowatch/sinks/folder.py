@@ -13,17 +13,16 @@ away may hold a thread for ever.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from cryowatch.detached import Detached
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
 from cryowatch.sinks.parts import abandoned, part_of
 from cryowatch.sinks.targets import Put, checked, checked_folder
@@ -44,9 +43,8 @@ class Folder:
 
     def __init__(self, path: Path, *, seconds: float = SECONDS) -> None:
         self._path = path
-        self._seconds = seconds
         self._swept: set[str] = set()
-        self._threads = threading.BoundedSemaphore(MOST_THREADS)
+        self._threads = Detached("publishing: folder", seconds=seconds, most=MOST_THREADS)
 
     @property
     def where(self) -> str:
@@ -72,39 +70,12 @@ class Folder:
 
     async def _apart(self, work: Callable[[], T]) -> T:
         """Return what some work returns, done in a thread; raises `SinkAway` where that takes too long."""
-        if not self._threads.acquire(blocking=False):
-            raise SinkAway(f"has not answered for more than {self._seconds:g} s", where=self.where)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-
-        def told(result: T | None, error: SinkError | None) -> None:
-            if done.done():
-                return
-            if error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(result)  # type: ignore[arg-type]  # what the work returns, where there is no error
-
-        def run() -> None:
-            result: T | None = None
-            error: SinkError | None = SinkAway("broke off", where=self.where)
-            try:
-                result, error = work(), None
-            except SinkError as refused:
-                error = refused
-            except OSError as failed:
-                error = self._explained(failed)
-            finally:
-                self._threads.release()
-                with contextlib.suppress(RuntimeError):  # nobody waits any more
-                    loop.call_soon_threadsafe(told, result, error)
-
-        threading.Thread(target=run, daemon=True, name="publishing: folder").start()
         try:
-            async with asyncio.timeout(self._seconds):
-                return await done
+            return await self._threads.do(work)
         except TimeoutError:
-            raise SinkAway(f"did not answer for {self._seconds:g} s", where=self.where) from None
+            raise SinkAway(f"did not answer for {self._threads.seconds:g} s", where=self.where) from None
+        except OSError as error:
+            raise self._explained(error) from None
 
     def _put(self, project: str, name: str, data: bytes) -> Put:
         part = part_of(name)
