@@ -159,8 +159,8 @@ def wait_for(server: InfluxServer, count: int) -> None:
         ({"url": "influx.example.org"}, "write it like https://influx.example.org:8086"),
         ({"url": "http://user:hidden@influx.example.org"}, "an account does not belong into the address"),
         ({"layout": "scipoin"}, "cryowatch"),
-        ({"password_file": "/nowhere/at/all"}, "/nowhere/at/all: cannot be read"),
-        ({"ca_file": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
+        ({"password_file": "missing/password"}, "missing/password: cannot be read"),
+        ({"ca_file": "missing/ca.pem"}, "missing/ca.pem"),
         ({"retention": "three weeks"}, "retention"),
     ],
 )

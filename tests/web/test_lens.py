@@ -123,6 +123,25 @@ def test_zoom_and_contrast_stay_from_one_micrograph_to_the_next(visit: Visit) ->
     assert "contrast(1)" in page.evaluate("document.querySelector('.frame-of-lens').style.filter")
 
 
+ANSWERS_DURING_A_STEP_BACK = """() => {
+  window.fetch = async (url, options) => {
+    const found = await (await originally(url, options)).json();
+    return new Promise((answer) => addEventListener("popstate", () => answer({ ok: true, json: async () => found })));
+  };
+}"""
+
+
+def test_an_answer_that_comes_as_one_steps_back_does_not_hold_it_open(visit: Visit) -> None:
+    page = enlarged(visit)
+    page.evaluate("() => { window.originally = window.fetch; }")
+    page.evaluate(ANSWERS_DURING_A_STEP_BACK)
+    with page.expect_response("**/api/micrographs/*"):
+        page.keyboard.press("ArrowRight")
+    page.go_back()
+    expect(page.locator("dialog.enlarge")).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"/gallery\?sort=name$"))
+
+
 def test_the_browsers_back_button_closes_it(visit: Visit) -> None:
     page = visit.go("/s/demo/summary")
     page = enlarged(visit)

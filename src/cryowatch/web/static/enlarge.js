@@ -21,9 +21,13 @@ export function openFromAddress(view) {
   const show = () => {
     const id = /^#m=(\d+)$/.exec(location.hash)?.[1];
     if (id) open(view, Number(id));
-    else dialog?.close();
+    else {
+      wanted = null;
+      pushed = false;
+      dialog?.close();
+    }
   };
-  addEventListener("hashchange", show);
+  addEventListener("popstate", show); // not hashchange: an answer could come between the step back and that
   show();
 }
 
