@@ -39,10 +39,12 @@ export class Bins {
     const first = Math.floor(Math.min(d.start + (used[0] ?? 0) * d.step, ...ends));
     const last = Math.ceil(Math.max(d.start + ((used[used.length - 1] ?? 0) + 1) * d.step, ...ends));
     const middle = (i) => d.start + (i + 0.5) * d.step;
+    const lines = limitLines(c, limits, "xAxis", d.unit, d.decimals);
+    for (const line of lines.data) line.label.align = inward((line.xAxis - first) / (last - first));
     const series = [{
       name: "all", type: "bar", silent: true, barWidth: "90%", barMinWidth: 2, itemStyle: { color: c.series[0], borderRadius: [2, 2, 0, 0] },
       data: d.counts.map((n, i) => [middle(i), n]).filter((_, i) => middle(i) >= first && middle(i) <= last),
-      markLine: limitLines(c, limits, "xAxis", d.unit, d.decimals),
+      markLine: lines,
     }];
     if (d.recent) {
       series.push({
@@ -102,4 +104,10 @@ export class Bins {
     const recent = d.recent ? [`${number(d.recent[bin] ?? 0)} of the last 50`] : [];
     this.chart.showTip(offsetX, offsetY, [`${number(from, d.decimals)}–${quantity(from + d.step, d.unit, d.decimals)}`, `${number(d.counts[bin] ?? 0)} of ${number(d.n)}`, ...recent]);
   }
+}
+
+// Labels near an end of the axis stand on its inner side, clear of the other axis' numbers.
+function inward(place) {
+  if (place < 0.1) return "left";
+  return place > 0.9 ? "right" : "center";
 }

@@ -50,7 +50,7 @@ export class Lines {
     this.chart.set({
       toolbox: zoomTool,
       legend: { top: 0, right: 8, icon: "roundRect", itemWidth: 10, itemHeight: bars ? 8 : 3, textStyle: { color: c.muted, lineHeight: 20 }, type: "scroll", left: 8 },
-      grid: { left: 8, right: 24, top: 32, bottom: 8, containLabel: true },
+      grid: { left: 8, right: 32, top: 32, bottom: 8, containLabel: true },
       xAxis: axis,
       yAxis: valueAxis(c, { scale: false, min: 0, ...(percent ? { max: 100, interval: 25 } : {}) }),
       series: series.map((line, i) => ({

@@ -86,7 +86,7 @@ export class Points {
     this.chart.set({
       toolbox: this.overTime ? zoomTool : undefined,
       legend: this.overTime && this.meta.length > 1 ? { top: 0, right: 8, icon: "circle", itemWidth: 8, itemHeight: 8, textStyle: { color: c.muted } } : undefined,
-      grid: { left: 8, right: 24, top: this.overTime && this.meta.length > 1 ? 28 : 16, bottom: this.overTime ? 8 : 24, containLabel: true },
+      grid: { left: 8, right: 32, top: this.overTime && this.meta.length > 1 ? 28 : 16, bottom: this.overTime ? 8 : 24, containLabel: true },
       xAxis: axis ?? valueAxis(c, { name: `${x.label} (${x.unit})`, nameLocation: "middle", nameGap: 24, nameTextStyle: { color: c.muted } }),
       yAxis: valueAxis(c),
       series,

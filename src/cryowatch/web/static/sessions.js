@@ -59,7 +59,7 @@ function card(session) {
     [number(session.counts.ctf), "CTFs"],
     [quantity(session.medians.defocus, "µm", 2), "median defocus"],
     [quantity(session.medians.resolution, "Å", 2), "median resolution"],
-    [quantity(session.medians.astigmatism, "nm", 1), "median astigm."],
+    [quantity(session.medians.astigmatism, "nm", 1), "median astigmatism"],
   ];
   const rate = session.rate.last_hour ? `${number(session.rate.last_hour)} in the last hour` : null;
   const bad = !["ok", "busy"].includes(session.state.state);
