@@ -35,7 +35,7 @@ def test_of_many_folders_the_newest_counts(tmp_path: Path) -> None:
     assert newest_change(f"{tmp_path}/GridSquare_*/Data/*.tiff") == 3000 * SECOND
 
 
-@pytest.mark.parametrize("pattern", ["", "*.tiff", "relative/*.tiff", "{}/missing/*.tiff", "/**/*.tiff", "/a\0b/*.tiff"])
+@pytest.mark.parametrize("pattern", ["", "*.tiff", "sub/*.tiff", "{}/sub/*.tiff", "/**/*.tiff", "/a\0b/*.tiff"])
 def test_what_cannot_be_told_is_not(tmp_path: Path, pattern: str) -> None:
     assert newest_change(pattern.replace("{}", str(tmp_path))) is None
 
