@@ -2,14 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, Protocol, overload
 
 from cryowatch.model import GainResidual, Micrograph, Output, Run, Session
 
 Shifts = tuple[tuple[float, ...], tuple[float, ...]]
 """Where each frame of a movie was, in Å: x and y, of as many frames."""
+
+_DEFAULTS = {f.name: f.default for f in fields(Micrograph)}
+
+
+class Items(Sequence[Micrograph]):
+    """Micrographs of one output, kept as columns: a record is made of one only where somebody asks for it.
+
+    `columns` holds as many values of each field, `item` among them; a field that is not there has its default.  A
+    backlog of a hundred thousand goes from a source to the store without a hundred thousand records.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]], *, run: str, output: str) -> None:
+        self._columns = columns
+        self._run = run
+        self._output = output
+
+    def column(self, name: str) -> Sequence[Any]:
+        """Return the values of one field."""
+        found = self._columns.get(name)
+        return [_DEFAULTS[name]] * len(self) if found is None else found
+
+    def __len__(self) -> int:
+        return len(self._columns["item"])
+
+    @overload
+    def __getitem__(self, place: int) -> Micrograph: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Micrograph]: ...
+
+    def __getitem__(self, place: int | slice) -> Micrograph | Sequence[Micrograph]:
+        if isinstance(place, slice):
+            columns = {name: column[place] for name, column in self._columns.items()}
+            return Items(columns, run=self._run, output=self._output)
+        return self._record(tuple(column[place] for column in self._columns.values()))
+
+    def __iter__(self) -> Iterator[Micrograph]:
+        return map(self._record, zip(*self._columns.values(), strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def _record(self, values: tuple[Any, ...]) -> Micrograph:
+        return Micrograph(run=self._run, output=self._output, **dict(zip(self._columns, values, strict=True)))
+
+
+def columns_of(items: Sequence[Micrograph], names: Sequence[str]) -> list[Sequence[Any]]:
+    """Return the values of some fields of all items, field by field."""
+    if isinstance(items, Items):
+        return [items.column(name) for name in names]
+    return list(zip(*map(attrgetter(*names), items), strict=True)) or [()] * len(names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +78,7 @@ class Span:
     output: str
     after: int
     upto: int | None
-    items: tuple[Micrograph, ...]
+    items: Sequence[Micrograph]
     shifts: Mapping[str, Shifts] = field(default_factory=dict)
 
 

@@ -20,13 +20,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, count, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from cryowatch.errors import StoreDamaged
 from cryowatch.model import DeviceSample, GainResidual, HostSample, Output, OutputKind, Run, Session, quantities
-from cryowatch.reading import Reading, Span, Trouble
+from cryowatch.reading import Reading, Span, Trouble, columns_of
 from cryowatch.store import damage, samples
 from cryowatch.store.failures import failure
 from cryowatch.store.ledger import Ledger
@@ -59,22 +60,27 @@ _LABEL, _STATUS = RUN_COLUMNS.index("label"), RUN_COLUMNS.index("status")
 _session_values = attrgetter(*SESSION_COLUMNS)
 _run_values = attrgetter(*RUN_COLUMNS)
 _output_values = attrgetter(*OUTPUT_COLUMNS)
-_item_values = attrgetter(*ITEM_COLUMNS)
 _host_values = attrgetter(*HOST_COLUMNS)
 _device_values = attrgetter(*DEVICE_COLUMNS)
 _gain_values = attrgetter(*GAIN_COLUMNS)
 _state_values = attrgetter(*STATE_COLUMNS)
 
 
-def _insert(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+def _insert(table: str, columns: Sequence[str], *, rows: int = 1) -> str:
+    row = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
 
 
 def _update(table: str, columns: Sequence[str], key: str = "id") -> str:
     return f"UPDATE {table} SET {', '.join(f'{c} = ?' for c in columns)} WHERE {key} = ?"
 
 
-_INSERT_ITEM = _insert("micrograph", ("output_id", "item", *ITEM_COLUMNS, "seq"))
+_NEW_ITEM = ("output_id", "item", *ITEM_COLUMNS, "seq")
+_INSERT_ITEM = _insert("micrograph", _NEW_ITEM)
+_BLOCK = 999 // len(_NEW_ITEM)
+"""How many items one statement takes: 999 parameters are what every SQLite allows.  Row by row costs a third more."""
+
+_INSERT_BLOCK = _insert("micrograph", _NEW_ITEM, rows=_BLOCK)
 _UPDATE_ITEM = _update("micrograph", (*ITEM_COLUMNS, "seq"))
 _ITEMS_IN_SPAN = (
     f"SELECT item, id, {', '.join(ITEM_COLUMNS)} FROM micrograph WHERE output_id = ? AND item > ? AND item <= ?"
@@ -475,24 +481,29 @@ class _Writing:
         output, kind = row
         upto = _LAST_ITEM if span.upto is None else span.upto
         old = {r[0]: r for r in self._tx.execute(_ITEMS_IN_SPAN, (output, span.after, upto)).fetchall()}
+        items = columns_of(span.items, ("item", *ITEM_COLUMNS))
+        names = {r[2] for r in old.values()} if kind == OutputKind.MOVIES else set()
+        if old:
+            self._compare(output, old, zip(*items, strict=True))
+        else:
+            self._add(list(zip(repeat(output), *items, count(self._seq + 1))))
+            self._seq += len(span.items)
+        if kind == OutputKind.MOVIES and write_shifts(self._tx, output, span, names):
+            self._stamp()
+
+    def _compare(self, output: int, old: dict[int, tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) -> None:
+        """Make the items that the store holds equal to those of a span."""
         new: list[tuple[Any, ...]] = []
         changed: list[tuple[Any, ...]] = []
         gone: list[tuple[int]] = []
-        names = {r[2] for r in old.values()} if kind == OutputKind.MOVIES else set()
-        if not old:
-            first = self._seq + 1
-            new = [(output, m.item, *_item_values(m), seq) for seq, m in enumerate(span.items, first)]
-            self._seq += len(new)
-            self.touched = self.touched or bool(new)
-        for item in span.items if old else ():
-            values = _item_values(item)
-            before = old.pop(item.item, None)
-            if before is not None and before[2] != item.name:
+        for item, *values in items:
+            before = old.pop(item, None)
+            if before is not None and before[2] != values[0]:
                 gone.append((before[1],))
                 before = None
             if before is None:
-                new.append((output, item.item, *values, self._stamp()))
-            elif before[2:] != values:
+                new.append((output, item, *values, self._stamp()))
+            elif before[2:] != tuple(values):
                 changed.append((*values, self._stamp(), before[1]))
         gone.extend((r[1],) for r in old.values())
         if gone:
@@ -500,13 +511,17 @@ class _Writing:
             self._stamp()
         if changed:
             self._tx.executemany(_UPDATE_ITEM, changed)
-        if new:
-            self._tx.executemany(_INSERT_ITEM, new)
-        if kind == OutputKind.MOVIES and write_shifts(self._tx, output, span, names):
-            self._stamp()
-        self._added += len(new)
         self._changed += len(changed)
         self._dropped += len(gone)
+        self._add(new)
+
+    def _add(self, items: Sequence[tuple[Any, ...]]) -> None:
+        whole = len(items) - len(items) % _BLOCK
+        for place in range(0, whole, _BLOCK):
+            self._tx.execute(_INSERT_BLOCK, tuple(chain.from_iterable(items[place : place + _BLOCK])))
+        self._tx.executemany(_INSERT_ITEM, items[whole:])
+        self._added += len(items)
+        self.touched = self.touched or bool(items)
 
     def _gains(self, gains: Sequence[GainResidual], anew: Iterable[str]) -> None:
         """Add gain residuals; the time of one that says the same as before stays."""

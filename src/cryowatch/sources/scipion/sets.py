@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import calendar
 import math
+import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryowatch.model import Micrograph, OutputKind
-from cryowatch.reading import Shifts
+from cryowatch.model import OutputKind
+from cryowatch.reading import Items, Shifts
 from cryowatch.sources.scipion.database import PAGE, Database
 
 _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
@@ -59,7 +61,7 @@ _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
     },
 }
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
-_INFINITY = float("inf")
+_DECORATED = re.compile("[@:]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class Page:
     `shifts` are those of aligned movies, by name.
     """
 
-    items: tuple[Micrograph, ...]
+    items: Items
     last: int | None
     complete: bool
     shifts: Mapping[str, Shifts] = field(default_factory=dict)
@@ -88,7 +90,6 @@ class ItemSet:
         self._kind = kind
         self.run = run
         self.output = output
-        self._changed = changed
         self.strange = ""
         """Where a number was expected and something else found: the first such value, in words."""
         rows = database.rows("SELECT label_property, column_name FROM Classes")
@@ -105,7 +106,7 @@ class ItemSet:
                     self._labels.append(label)
                     chosen.append(_quoted(column))
         self._select = f"SELECT {', '.join(chosen)} FROM Objects WHERE id > ? ORDER BY id LIMIT {PAGE}"
-        self._times: dict[str, int] = {}
+        self._times = _Times(changed)
 
     def size(self) -> int | None:
         """Return the number of items that the set's writer says it has."""
@@ -126,19 +127,17 @@ class ItemSet:
     def page(self, after: int) -> Page:
         """Return the next items above an id."""
         rows = self._database.rows(self._select, (after,))
-        if not rows:
-            return Page(items=(), last=None, complete=True)
-        columns = list(zip(*rows, strict=True))
+        columns = list(zip(*rows, strict=True)) or [()] * len(self._labels)
         values: dict[str, Sequence[Any]] = {
             "item": columns[0],
             "enabled": [value != 0 for value in columns[1]],
-            "time": [self._time(value) for value in columns[2]],
+            "time": [self._times[value] for value in columns[2]],
         }
         for name, places in self._places.items():
             found = [self._converted(name, columns, place) for place in places]
-            values[name] = (
-                found[0] if len(found) == 1 else [next(filter(None, v), "") for v in zip(*found, strict=True)]
-            )
+            values[name] = found[0]
+            if len(found) > 1 and not all(found[0]):
+                values[name] = [next(filter(None, v), "") for v in zip(*found, strict=True)]
         values["name"] = _names(values)
         shifts: Mapping[str, Shifts] = {}
         if self._kind is OutputKind.MOVIES:
@@ -146,19 +145,25 @@ class ItemSet:
             shifts = _shifts(values, values.pop("x_shifts", ()), values.pop("y_shifts", ()))
         if "defocus_u" in values and "defocus_v" in values:
             _drop_half_estimates(values)
-        fields = tuple(values)
-        items = tuple(
-            Micrograph(run=self.run, output=self.output, **dict(zip(fields, row, strict=True)))
-            for row in zip(*values.values(), strict=True)
+        return Page(
+            items=Items(values, run=self.run, output=self.output),
+            last=columns[0][-1] if rows else None,
+            complete=len(rows) < PAGE,
+            shifts=shifts,
         )
-        return Page(items=items, last=columns[0][-1], complete=len(rows) < PAGE, shifts=shifts)
 
-    def _converted(self, name: str, columns: Sequence[Sequence[Any]], place: int) -> list[Any]:
+    def _converted(self, name: str, columns: Sequence[Sequence[Any]], place: int) -> Sequence[Any]:
+        """Return a column's values as the model has them; nearly all are what they should be, and stay as they are."""
         convert = _CONVERSIONS[name]
         column = columns[place]
+        types = set(map(type, column))
         if convert is _path:
             return self._paths(columns[0], column, place)
-        if name not in _TEXTS and not self.strange and not _NUMBERS.issuperset(map(type, column)):
+        if types <= {str} and (convert is _text or (convert is bare_path and not _DECORATED.search("".join(column)))):
+            return column
+        if types == {float} and isinstance(convert, _Between):
+            return convert.of_floats(column)
+        if name not in _TEXTS and not self.strange and not _NUMBERS.issuperset(types):
             bad = [(item, v) for item, v in zip(columns[0], column, strict=True) if v is not None and not _is_number(v)]
             if bad:
                 item, value = bad[0]
@@ -174,17 +179,21 @@ class ItemSet:
             self.strange = f"item {items[bad]} has {text!r} as {label}, which is no list of numbers"
         return found
 
-    def _time(self, text: object) -> int:
-        """Return `creation`, UTC in whole seconds, in nanoseconds; one that is no time is that of the file."""
-        key = str(text)
-        known = self._times.get(key)
-        if known is None:
-            try:
-                known = calendar.timegm(time.strptime(key[:19], "%Y-%m-%d %H:%M:%S")) * 10**9
-            except ValueError:
-                known = self._changed
-            self._times[key] = known
-        return known
+
+class _Times(dict[object, int]):
+    """`creation`, UTC in whole seconds, in nanoseconds; one that is no time is that of the file."""
+
+    def __init__(self, changed: int) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def __missing__(self, text: object) -> int:
+        try:
+            found = calendar.timegm(time.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S")) * 10**9
+        except ValueError:
+            found = self._changed
+        self[text] = found
+        return found
 
 
 def _quoted(column: str) -> str:
@@ -205,8 +214,8 @@ def _names(values: Mapping[str, Sequence[Any]]) -> list[str]:
 
 def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
     """Where one defocus is missing, there is no estimate: drop the other one and the angle as well."""
-    missing = [u is None or v is None for u, v in zip(values["defocus_u"], values["defocus_v"], strict=True)]
-    if any(missing):
+    if None in values["defocus_u"] or None in values["defocus_v"]:
+        missing = [u is None or v is None for u, v in zip(values["defocus_u"], values["defocus_v"], strict=True)]
         for name in ("defocus_u", "defocus_v", "defocus_angle"):
             if name in values:
                 values[name] = [None if gone else x for x, gone in zip(values[name], missing, strict=True)]
@@ -253,22 +262,24 @@ def _is_number(value: object) -> bool:
     return True
 
 
-def _number(value: object) -> float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if -_INFINITY < number < _INFINITY else None
+@dataclass(frozen=True, slots=True)
+class _Between:
+    """Numbers from `low` to `high`; whatever is none, or lies beyond, is None."""
 
+    low: float
+    high: float
 
-def _positive(value: object) -> float | None:
-    number = _number(value)
-    return number if number is not None and number > 0 else None
+    def __call__(self, value: object) -> float | None:
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return None
+        return number if self.low <= number <= self.high else None
 
-
-def _not_negative(value: object) -> float | None:
-    number = _number(value)
-    return number if number is not None and number >= 0 else None
+    def of_floats(self, column: Sequence[float]) -> list[float | None]:
+        """Return the same of many values that are floats all."""
+        low, high = self.low, self.high
+        return [value if low <= value <= high else None for value in column]
 
 
 def _path(value: object) -> tuple[float, ...] | None:
@@ -280,16 +291,12 @@ def _path(value: object) -> tuple[float, ...] | None:
     return numbers if all(map(math.isfinite, numbers)) else None
 
 
-def _angle(value: object) -> float | None:
-    number = _number(value)
-    return number if number is not None and -360 <= number <= 360 else None
-
-
-def _fit(value: object) -> float | None:
-    """A cross-correlation: above -1; what programs write for "none" is -1 and less."""
-    number = _number(value)
-    return number if number is not None and number > -1 else None
-
+_LARGEST = sys.float_info.max
+_positive = _Between(math.ulp(0.0), _LARGEST)
+_not_negative = _Between(0.0, _LARGEST)
+_angle = _Between(-360.0, 360.0)
+_fit = _Between(math.nextafter(-1.0, 0.0), _LARGEST)
+"""A cross-correlation: above -1; what programs write for "none" is -1 and less."""
 
 _CONVERSIONS: Mapping[str, Callable[[object], Any]] = {
     "name": _text,

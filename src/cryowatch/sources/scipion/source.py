@@ -296,7 +296,7 @@ def _pages(items: ItemSet, known: _Progress, look: _Look, most: int) -> list[Spa
             known.at = page.last
         known.count += len(page.items)
         known.ended = page.complete
-        look.ids.extend(m.item for m in page.items)
+        look.ids.extend(page.items.column("item"))
         left -= len(page.items)
     known.strange = known.strange or items.strange
     return spans
