@@ -182,9 +182,12 @@ def test_a_deleted_run_takes_its_items_along(project: Path, watching: Watching) 
     ("label", "field", "sentinels"),
     [
         ("resolution", "resolution", (float("inf"), -1.0, 0.0, "nan", None, "")),
+        ("resolution", "resolution", (float("inf"), -1.0, 0.0)),
         ("defocusU", "defocus_u", (-999.0, 0.0, float("inf"), "nan")),
         ("fitQuality", "fit_quality", (-1.0, float("inf"), None)),
+        ("fitQuality", "fit_quality", (-1.0, float("inf"), -2.0)),
         ("phaseShift", "phase_shift", (float("inf"), "nan", None, -999.0)),
+        ("phaseShift", "phase_shift", (float("inf"), float("-inf"), -999.0, 360.5)),
     ],
 )
 def test_sentinels_are_no_values(
