@@ -2,7 +2,8 @@
 
 The position moves only after the sink has accepted, so a dead server, a killed agent or a power cut loses nothing: what
 was not accepted is sent again, and as the same record always becomes the same point, nothing is doubled.  Lines that
-the server will never take are set aside in a file with its reason.
+the server will never take are set aside in a file with its reason.  Where more waits than one batch, the next one is
+made while the server takes the last.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryowatch.errors import SinkError
-from cryowatch.sinks.batches import Layout, Receipt, following, portions
+from cryowatch.sinks.batches import Batch, Layout, Receipt, following, portions
 from cryowatch.standing import Standing
 from cryowatch.store import Store
 from cryowatch.store.changes import Changes
@@ -62,6 +63,7 @@ class Delivery:
         self._seen = 0
         self._woken = threading.Event()
         self._stopped = False
+        self._ahead: Batch | None = None
         self.state = Standing(sink.where, chance)
         self.position = self._reader.position(self.follower)
 
@@ -102,20 +104,50 @@ class Delivery:
 
     def step(self) -> float:
         """Deliver one batch; returns the seconds after which to come again."""
-        batch = following(self._changes, self._layout, self.position)
+        batch, self._ahead = self._ahead or following(self._changes, self._layout, self.position), None
         if batch is None:
             if self._unseen():
                 self._record()
             return IDLE_WAIT
         try:
-            for lines in portions(batch.lines):
-                self._took(self._sink.send(lines))
+            if self._changes.head() > batch.upto:
+                self._send_beside(batch)
+            else:
+                self._send(batch)
         except SinkError as error:
+            self._ahead = None
             return self._failed(error)
         self.state.succeeded(self._clock())
         self.position = batch.upto
         self._record()
         return 0.0
+
+    def _send(self, batch: Batch) -> None:
+        for lines in portions(batch.lines):
+            self._took(self._sink.send(lines))
+
+    def _send_beside(self, batch: Batch) -> None:
+        """Send a batch in a thread of its own, and make the next one meanwhile; ends when both are done."""
+        came: list[SinkError | None] = []
+
+        def send() -> None:
+            try:
+                self._send(batch)
+            except SinkError as error:
+                came.append(error)
+            else:
+                came.append(None)
+
+        thread = threading.Thread(target=send, name=f"{self.follower}, sending", daemon=True)
+        thread.start()
+        try:
+            self._ahead = following(self._changes, self._layout, batch.upto)
+        finally:
+            thread.join()
+        if not came:
+            raise RuntimeError(f"{self.follower}: sending broke off")
+        if came[0] is not None:
+            raise came[0]
 
     def _unseen(self) -> bool:
         """Return whether it is time to say again that somebody delivers here, well or not."""

@@ -542,3 +542,37 @@ def test_samples_that_were_forgotten_while_the_server_was_away_are_counted_and_s
     store.forget_host_samples(before=START + 4 * SECOND, now=START + SECOND, followers=[delivery.follower])
     said = delivery.described()
     assert (said["dropped"], said["last_dropped"]) == (4, START // 10**6 + 1000)
+
+
+class Wavering:
+    """A server that takes every other batch."""
+
+    where = "http://db:8086 (scipion)"
+
+    def __init__(self) -> None:
+        self.taken: list[list[str]] = []
+        self.asked = 0
+
+    def send(self, lines: list[str]) -> Receipt:
+        self.asked += 1
+        if self.asked % 2:
+            raise SinkAway("cannot be reached", where=self.where)
+        self.taken.append(lines)
+        return Receipt(len(lines))
+
+
+def test_what_changed_while_a_backlog_had_to_wait_is_sent_as_it_is_now(store: Store) -> None:
+    filled(store, 11_000)
+    sink = Wavering()
+    delivery = Delivery(store, sink, CryowatchLayout(), clock=lambda: START)
+    delivery.step()
+    changed = [micrograph(n, resolution=7.25 if n == 11_000 else 3.5) for n in range(1, 11_001)]
+    known = store.register(session("/projects/alpha"))
+    store.commit(known.session, reading(span(changed), session=session("/projects/alpha"), cursor="2"), now=START)
+    assert delivery.finish(tries=10, pause=lambda _: None)
+    points = [line for lines in sink.taken for line in lines if line.startswith("micrograph,")]
+    numbers = [int(line.partition("ctfID=")[2].partition("i")[0]) for line in points]
+    assert numbers == list(range(1, 11_001))
+    assert [line for line in points if "resolution=7.25" in line] == [points[-1]]
+    assert len(sink.taken) == 3
+    assert delivery.behind == 0

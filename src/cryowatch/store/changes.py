@@ -24,7 +24,7 @@ _OF = "JOIN output ON output.id = m.output_id JOIN session ON session.id = outpu
 
 _MICROGRAPHS = f"""
 {_ITEM} micrograph AS m {_OF} LEFT JOIN published AS p ON p.micrograph_id = m.id
-WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"""
+WHERE m.seq > ? AND m.seq <= ? AND output.kind <> 'movies' ORDER BY m.seq LIMIT ?"""
 
 _PUBLISHED = f"""
 {_ITEM} published AS p JOIN micrograph AS m ON m.id = p.micrograph_id {_OF}
@@ -113,7 +113,7 @@ class Changes:
         self._reader = reader
 
     def micrographs(self, after: int, upto: int, *, limit: int) -> list[Row]:
-        """Return items of every output with their session and run, at most `limit`."""
+        """Return items of every output but movies with their session and run, at most `limit`."""
         return self._reader.rows(_MICROGRAPHS, (after, upto, limit))
 
     def published(self, after: int, upto: int, *, limit: int) -> list[Row]:
