@@ -63,6 +63,9 @@ SORTABLE = (
 )  # fmt: skip
 """The fields by which micrographs can be sorted; all but the name can be given a range."""
 
+CACHE_KIB = 1_024
+"""Of each thread's connection: the system keeps the file in memory anyway, and more made no query faster."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -284,7 +287,7 @@ class Reader:
             uri = f"file:{quote(str(self.path))}?mode=ro"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
             connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA cache_size = -8000")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             connection.create_aggregate("quantile", 2, _Quantile)  # type: ignore[arg-type]
             connection.create_aggregate("quartiles", 1, _Quartiles)  # type: ignore[arg-type]
             held = self._threads.held = _Held(connection)

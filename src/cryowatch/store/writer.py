@@ -180,7 +180,7 @@ class Store:
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA cache_size = -8000")
+            connection.execute("PRAGMA cache_size = -2000")
             connection.execute("PRAGMA journal_size_limit = 67108864")
             migrate(connection, where=self.path)
             return connection
