@@ -36,6 +36,24 @@ def test_what_work_returns_and_raises_comes_back() -> None:
     asyncio.run(run())
 
 
+def test_what_hangs_at_one_place_keeps_nobody_from_others() -> None:
+    again = threading.Event()
+
+    async def run() -> None:
+        apart = Detached("hangs", seconds=0.1, most=3)
+        asked = [apart.do(hanging(again), "dead") for _ in range(3)]
+        assert all(isinstance(found, TimeoutError) for found in await asyncio.gather(*asked, return_exceptions=True))
+        with pytest.raises(TimeoutError):
+            await apart.do(lambda: 7, "dead")
+        assert await apart.do(lambda: 7, "alive") == 7
+        again.set()
+        while any(thread.name == "hangs" for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+        assert await apart.do(lambda: 7, "dead") == 7
+
+    asyncio.run(run())
+
+
 def test_no_more_may_hang_than_are_allowed_and_those_that_come_back_count_no_more() -> None:
     again = threading.Event()
 

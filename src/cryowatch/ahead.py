@@ -8,11 +8,12 @@ low priority, and whoever waits for an image comes first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import CancelledError
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from functools import partial
 
-from cryowatch.errors import ImageError, NotFoundError
-from cryowatch.images import ImageServer, Shifts, Subject, available, subject
+from cryowatch.errors import ImageAway, ImageError, NotFoundError
+from cryowatch.images import ImageServer, Rendered, Shifts, available, subject
 from cryowatch.model import ImageKind
 from cryowatch.store import Change, Reader, Selection
 from cryowatch.store.reader import Row, leading
@@ -71,8 +72,14 @@ class Ahead:
             if self._stopped:
                 return
             try:
-                for asked in [self._images.ask(made_of, SIZES[made_of.kind], ahead=True) for made_of in self._of(row)]:
-                    asked.result()
+                for asked in [self._ask(row, kind) for kind in ImageKind]:
+                    if asked is not None:
+                        asked.result()
+            except ImageAway:  # its disk may not answer, and the other sessions wait: all is tried at the next change
+                for other in rows:
+                    if known.get(other["id"]) != other["seq"]:
+                        del done[other["id"]]
+                return
             except (ImageError, CancelledError):  # whoever asks for it is told why; here it is tried again
                 del done[row["id"]]
 
@@ -88,13 +95,12 @@ class Ahead:
         place = {"session_path": session["path"], "session_id": session["id"]}
         return [{**row, **place} for row in rows]
 
-    def _of(self, row: Row) -> Iterator[Subject]:
-        """Yield what each image of a micrograph is made of."""
-
-        def shifts() -> Shifts | None:
-            return self._reader.shifts(row["session_id"], row["name"])
-
-        for kind in ImageKind:
-            shifted = kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"] and shifts() is not None
-            if available(row, kind, shifted=shifted):
-                yield subject(row, kind, shifts)
+    def _ask(self, row: Row, kind: ImageKind) -> Future[Rendered] | None:
+        """Ask for an image of a micrograph; None where it has none."""
+        shifts: Shifts | None = None
+        if kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"]:
+            shifts = self._reader.shifts(row["session_id"], row["name"])
+        if not available(row, kind, shifted=shifts is not None):
+            return None
+        made_of = partial(subject, row, kind, lambda: shifts)
+        return self._images.ask_for(made_of, SIZES[kind], name=row["name"], project=row["session_path"], ahead=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,21 +19,24 @@ T = TypeVar("T")
 
 
 class Detached:
-    """Does pieces of work for any event loop, each in at most `seconds`; no more than `most` may hang."""
+    """Does pieces of work for any event loop, each in at most `seconds`; no more than `most` may hang at one place.
+
+    What hangs at one place, as a project's folder, keeps nobody from the others.
+    """
 
     def __init__(self, name: str, *, seconds: float, most: int) -> None:
         self.seconds = seconds
         self._name = name
         self._most = most
-        self._hanging = 0
+        self._hanging: Counter[str] = Counter()
         self._entry = threading.Lock()
 
-    async def do(self, work: Callable[[], T]) -> T:
-        """Return what some work returns, or raise the `CryowatchError` or `OSError` that it raises.
+    async def do(self, work: Callable[[], T], place: str = "") -> T:
+        """Return what some work at a place returns, or raise the `CryowatchError` or `OSError` that it raises.
 
         Raises `TimeoutError` where it takes too long, and at once where as many hang as may.
         """
-        if self._hanging >= self._most:
+        if self._hanging[place] >= self._most:
             raise TimeoutError
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
@@ -57,7 +61,7 @@ class Detached:
             finally:
                 with self._entry:
                     ended = True
-                    self._hanging -= given_up
+                    self._hanging[place] -= given_up
                 with contextlib.suppress(RuntimeError):  # nobody waits any more
                     loop.call_soon_threadsafe(told, result, error)
 
@@ -68,4 +72,5 @@ class Detached:
         finally:
             with self._entry:
                 given_up = not ended
-                self._hanging += given_up
+                self._hanging[place] += given_up
+                self._hanging = +self._hanging

@@ -240,7 +240,8 @@ class Publisher:
     async def _reached(self, row: Row) -> bool:
         """Return whether a micrograph's project can be looked into."""
         try:
-            return await self._images.look(lambda: can_be_reached(Path(row["session_path"])), row["session_path"])
+            place = row["session_path"]
+            return await self._images.look(lambda: can_be_reached(Path(place)), place, place)
         except ImageError:
             return False
 
@@ -283,7 +284,7 @@ class Publisher:
             shifts = await self._in_thread(self._reader.shifts, row["session_id"], row["name"])
         if not available(row, kind, shifted=shifts is not None):
             return ""
-        made_of = await self._images.look(lambda: subject(row, kind, lambda: shifts), row["name"])
+        made_of = await self._images.look(lambda: subject(row, kind, lambda: shifts), row["name"], row["session_path"])
         rendered = await self._images.image(made_of, SIZE, ahead=True)
         name = f"{row['key']}/{file_name(row, kind, rendered.media_type)}"
         async with self._in_flight:

@@ -28,6 +28,8 @@ from cryowatch.images.subject import Subject, to_json
 SIZES = (128, 256, 512, 1024, 2048)
 LOOK_SECONDS = 10.0
 MOST_HANGING = 16
+"""At the files of one project."""
+
 ENDING_SECONDS = 2.0
 
 T = TypeVar("T")
@@ -63,6 +65,16 @@ class ImageServer:
         loop = self._running()
         return asyncio.run_coroutine_threadsafe(self._image(subject, size, ahead=ahead), loop)
 
+    def ask_for(
+        self, find: Callable[[], Subject], size: int, *, name: str, project: str, ahead: bool = False
+    ) -> Future[Rendered]:
+        """Ask for an image of what `find` finds in a project's folder, whose disk may not answer, without waiting."""
+
+        async def found() -> Rendered:
+            return await asyncio.wrap_future(self.ask(await self.look(find, name, project), size, ahead=ahead))
+
+        return asyncio.run_coroutine_threadsafe(found(), self._running())
+
     def close(self) -> None:
         """End the workers; what is still asked for fails."""
         with self._entry:
@@ -81,7 +93,7 @@ class ImageServer:
             return self._loop
 
     async def _image(self, subject: Subject, size: int, *, ahead: bool) -> Rendered:
-        key = Cache.key(json.dumps(to_json(subject)), await self._state(subject.path), str(size))
+        key = Cache.key(json.dumps(to_json(subject)), await self._state(subject), str(size))
         kept = await asyncio.to_thread(self._cache.get, key)
         if kept is not None:
             return kept
@@ -100,21 +112,25 @@ class ImageServer:
         finally:
             job.wanted -= 1
 
-    async def look(self, work: Callable[[], T], name: str) -> T:
+    async def look(self, work: Callable[[], T], name: str, project: str) -> T:
         """Return what some work on a project's files returns; raises `ImageAway` where its disk does not answer."""
         try:
-            return await self._looks.do(work)
+            return await self._looks.do(work, project)
         except TimeoutError:
             what = f"could not be looked at in {self._looks.seconds:.0f} s"
             raise ImageAway(what, where=name, remedy=SLOW) from None
         except OSError as error:
             raise unreachable(error, name) from error
 
-    async def _state(self, path: Path | None) -> str:
+    def looked(self, work: Callable[[], T], name: str, project: str) -> T:
+        """Return what `look` does, from any thread but its own."""
+        return asyncio.run_coroutine_threadsafe(self.look(work, name, project), self._running()).result()
+
+    async def _state(self, subject: Subject) -> str:
         """Return what changes with a file."""
-        if path is None:
+        if subject.path is None:
             return ""
-        status = await self.look(path.stat, path.name)
+        status = await self.look(subject.path.stat, subject.path.name, str(subject.project or subject.path.parent))
         return f"{status.st_mtime_ns} {status.st_size}"
 
     def _begin(self) -> None:

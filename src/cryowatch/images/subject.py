@@ -7,7 +7,7 @@ the movie's frames are known, one is drawn.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Subject:
     """One image to render: of `path`, or drawn from `shifts`.
 
     `index` counts the images of a stack from 0; `computed` says that `path` is a micrograph whose power spectrum is
-    wanted.
+    wanted.  `project` is the folder of the project that `path` lies in, by which dead disks are told from others.
     """
 
     kind: ImageKind
@@ -39,10 +39,11 @@ class Subject:
     index: int = 0
     computed: bool = False
     shifts: Shifts | None = None
+    project: Path | None = field(default=None, compare=False)
 
 
 def to_json(subject: Subject) -> dict[str, Any]:
-    """Return a subject as what JSON can hold; equal subjects give equal values, in the same order."""
+    """Return a subject as what JSON can hold, all that is compared; equal subjects give equal values, in order."""
     return {
         "kind": subject.kind.value,
         "path": None if subject.path is None else str(subject.path),
@@ -83,10 +84,10 @@ def subject(row: Mapping[str, Any], kind: ImageKind, shifts: Callable[[], Shifts
     project = Path(row["session_path"])
     if relative:
         path, index = located(project, relative)
-        return Subject(kind=kind, path=path, index=index)
+        return Subject(kind=kind, path=path, index=index, project=project)
     if kind is ImageKind.POWER_SPECTRUM and row["micrograph_path"]:
         path, index = located(project, row["micrograph_path"])
-        return Subject(kind=kind, path=path, index=index, computed=True)
+        return Subject(kind=kind, path=path, index=index, computed=True, project=project)
     if kind is ImageKind.SHIFT_PLOT and (found := shifts()):
         return Subject(kind=kind, shifts=found)
     raise ImageMissing(f"the project names no {kind.replace('-', ' ')} for {row['name']}")

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def pictures(
     """Return images of a session's leading output that take at most so many bytes."""
     rows = found.rows.get(found.leading, ()) if found.leading is not None else ()
     large, small = Pictures(), Pictures()
-    if rows and not can_be_reached(Path(found.session["path"])):
+    if rows and not _reached(images, found.session["path"]):
         small.reasons[0] = NO_PROJECT
         return small
     fits = True
@@ -99,17 +100,26 @@ def pictures(
     return chosen
 
 
+def _reached(images: ImageServer, project: str) -> bool:
+    """Return whether a project's folder can be looked into."""
+    try:
+        return images.looked(lambda: can_be_reached(Path(project)), project, project)
+    except ImageError:
+        return False
+
+
 def _rendered(
     reader: Reader, images: ImageServer, rows: Sequence[Row], session: int, ended: Callable[[], bool]
 ) -> Iterator[tuple[Row, dict[ImageKind, Rendered | str]]]:
     """Yield rows in the order of `order` with their images or the reasons why there is none, some asked for ahead."""
 
     def ask(row: Row, kind: ImageKind) -> Future[Rendered] | str:
-        def shifts() -> Shifts | None:
-            return reader.shifts(session, row["name"])
-
+        shifts: Shifts | None = None
+        if kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"]:
+            shifts = reader.shifts(session, row["name"])
+        made_of = partial(subject, row, kind, lambda: shifts)
         try:
-            return images.ask(subject(row, kind, shifts), SIZES[kind], ahead=True)
+            return images.ask_for(made_of, SIZES[kind], name=row["name"], project=row["session_path"], ahead=True)
         except ImageError as error:
             return _reason(error)
 

@@ -162,7 +162,9 @@ class API:
             raise NotFoundError("there is no such kind of image", remedy=f"There are: {names}") from None
         row = await run_in_threadpool(self.reader.micrograph, request.path_params["micrograph"])
         size = whole(request.query_params, "size", most=4096) or 512
-        made_of = await self.images.look(lambda: subject(row, kind, lambda: self._shifts(row)), row["name"])
+        made_of = await self.images.look(
+            lambda: subject(row, kind, lambda: self._shifts(row)), row["name"], row["session_path"]
+        )
         rendered = await _unless_gone(request, self.images.image(made_of, size))
         if rendered is None:
             return Response(status_code=499)
