@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from faults import killed, results, soak, storage
+from faults import hung, killed, results, soak, storage
 from faults.results import Attack
 from faults.verdicts import Verdicts
 
@@ -43,6 +43,12 @@ ATTACKS: Mapping[Attack, Callable[[], Verdicts]] = {
         "An upgrade is interrupted",
         "`kill -9` at a random moment of the upgrade from the first version; then the store is opened again.",
     ): lambda: storage.interrupted_upgrades(100),
+    Attack(
+        "hung",
+        "The file system under one project hangs",
+        "one of three growing projects lies on a FUSE file system (bindfs) whose process is stopped at random moments,"
+        " and goes on later; the agent is also ended and started meanwhile.",
+    ): lambda: hung.hung(10),
     Attack(
         "soak",
         "Half an hour of everything at once",

@@ -17,6 +17,9 @@ from faults.site import Project, Site, until, workplace
 from faults.verdicts import Verdicts
 
 PROJECTS = 4
+BACKLOG = 1_000
+"""Micrographs that each project holds before: a session is half over, and what is kept in memory is at its bounds."""
+
 LISTENERS = 6
 PAGES = (
     "/", "/s/{key}/summary", "/s/{key}/ctf", "/api/sessions", "/api/sessions/{key}", "/metrics", "/healthz",
@@ -127,11 +130,11 @@ def soak(seconds: float, *, warm: float, every: float = 5.0, quiet: bool = False
             site = Site(folder, influx=server.url, publish=f"file://{folder}/published")
             projects = [Project(site.projects / f"session-{number}", seed=number) for number in range(PROJECTS)]
             for project in projects:
-                project.grow(20)
+                project.grow(BACKLOG)
                 project.start(every=1.0)
             agent = site.start("--listen", "127.0.0.1:0")
             visitors = _Visitors(site.address(), [project.root.name for project in projects])
-            until(lambda: len(site.stored_items()) >= 20 * PROJECTS)
+            until(lambda: len(site.stored_items()) >= BACKLOG * PROJECTS, seconds=60)
             samples = _measured(agent.pid, seconds, warm=warm, every=every)
             visitors.stop()
             for project in projects:
@@ -165,8 +168,8 @@ def _measured(pid: int, seconds: float, *, warm: float, every: float) -> _Sample
 def _judge(found: Verdicts, samples: _Samples, *, seconds: float, warm: float, lasting: bool) -> None:
     found.figure(
         f"{seconds / 60:.0f} minutes, of which the first {warm / 60:.0f} are not measured; {len(samples.memory)}"
-        f" samples of a process with {PROJECTS} growing projects, InfluxDB, a published folder and {LISTENERS} pages"
-        " that listen"
+        f" samples of a process with {PROJECTS} projects that grow from {BACKLOG:,} micrographs on, InfluxDB, a"
+        f" published folder and {LISTENERS} pages that listen"
     )
     first, last = _thirds(samples.memory)
     growth = last / first - 1

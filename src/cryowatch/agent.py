@@ -18,10 +18,10 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from cryowatch.ahead import Ahead
-from cryowatch.errors import SourceBusy, SourceError, StoreError
+from cryowatch.errors import SourceBusy, SourceError, SourceGone, StoreError
 from cryowatch.model import Session
 from cryowatch.reading import Reading, Source, Trouble
-from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.discovery import SILENT, SILENT_REMEDY, Finder
 from cryowatch.sources.host import EVERYTHING, HostSource, Parts
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Change, Store
@@ -36,6 +36,7 @@ DISCOVERY_SECONDS = 5.0
 NOTE_SECONDS = 30.0
 PROGRESS_SECONDS = 2.0
 FORGET_SECONDS = 600
+SILENT_SECONDS = 20.0
 RETRY_SECONDS = 5.0
 BUSY_TRIES = 50
 BUSY_SECONDS = 10
@@ -81,16 +82,20 @@ class Watch:
         """Whether all that there was had been read at `last_read`."""
         self.problem: Problem | None = None
         self._busy_since: int | None = None
+        self._began: float | None = None
         self._progress_said = clock()
         self._cursor = store.cursor(self.session)
         self._noted: tuple[str, str, tuple[Trouble, ...], int] = ("", "", (), 0)
 
     def step(self) -> tuple[Reading | None, Change | None]:
         """Read once and commit it; (None, …) where nothing could be read."""
+        self._began = time.monotonic()
         try:
             reading = self._source.read(self._cursor)
         except SourceError as error:
             return None, self._note(error.state, str(error), ())
+        finally:
+            self._began = None
         now = self._clock()
         change = None
         if reading.cursor != self._cursor or reading.gains:
@@ -104,6 +109,14 @@ class Watch:
         self.whole = reading.finished
         noted = self._note("ok", "", reading.troubles)
         return reading, noted or change
+
+    def silence(self) -> Change | None:
+        """Store that the source does not answer, where a reading has not come back; called from another thread."""
+        began = self._began
+        if began is None or time.monotonic() - began < SILENT_SECONDS:
+            return None
+        error = SourceGone(SILENT, where=self.path, remedy=SILENT_REMEDY)
+        return self._note(error.state, str(error), ())
 
     def _note(self, state: str, text: str, troubles: Sequence[Trouble]) -> Change | None:
         """Store the state where it changed, and the time of the last good read now and then."""
@@ -236,6 +249,7 @@ class Agent:
         self.followers = tuple(followers)
         self.host = host or socket.gethostname()
         self.paths = tuple(Path(p).expanduser().absolute() for p in paths)
+        self._finders = {path: Finder(path) for path in self.paths}
         self.watches: dict[Path, Watch] = {}
         self.problems: dict[str, str] = {}
         self.looked = False
@@ -264,7 +278,7 @@ class Agent:
         new = []
         for path in self.paths:
             try:
-                found = find_projects(path)
+                found = self._finders[path].find()
             except SourceError as error:
                 problems[str(path)] = str(error)
                 continue
@@ -352,6 +366,10 @@ class Agent:
         for watch in self.discover():
             log.info("watching %s", watch.path)
             self._spawn(str(watch.path), partial(watch.look, self._interval, self.tell))
+        for watch in self.watches.values():
+            change = watch.silence()
+            if change is not None:
+                self.tell(change)
         return DISCOVERY_SECONDS
 
     def _sample_host(self) -> float:

@@ -29,9 +29,10 @@ from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Sett
 from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.facility import dashboards_of, logo_of
+from cryowatch.memory import share_heaps
 from cryowatch.progress import Bars
 from cryowatch.section import at_home
-from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import Parts
 from cryowatch.sources.incoming import Incoming
 from cryowatch.store import Store
@@ -247,6 +248,7 @@ def _counted(number: int, noun: str) -> str:
 
 def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool = False) -> int:
     """Watch until interrupted; returns 0.  Where the store is found damaged, begin anew with a new one."""
+    share_heaps()
     _log(chosen)
     paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
@@ -287,7 +289,7 @@ def _refuse_hopeless(paths: Sequence[Path]) -> None:
     errors: list[SourceError] = []
     for path in paths:
         try:
-            find_projects(path.absolute())
+            Finder(path.absolute()).find()
         except SourceError as error:
             errors.append(error)
     if len(errors) == len(paths):

@@ -8,13 +8,20 @@ of movies may hold a hundred thousand entries, and is listed every few seconds.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryowatch.errors import SourceDenied, SourceMalformed
+from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalformed
 from cryowatch.reading import Trouble
 from cryowatch.sources.scipion.database import denied_or_gone
 from cryowatch.sources.scipion.project import MARK
+
+LOOK_SECONDS = 3.0
+MOST_SILENT = 8
+SILENT = "does not answer"
+SILENT_REMEDY = "Is its disk or its server reachable?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +32,71 @@ class Discovery:
     troubles: tuple[Trouble, ...] = ()
 
 
-def find_projects(path: Path) -> Discovery:
+class Finder:
+    """Finds the projects of one path again and again; a folder whose disk does not answer holds up no other.
+
+    Each look has a thread of its own, for which nobody waits once it has stood at one folder for so many seconds.  That
+    folder is left out until the thread comes back.
+    """
+
+    def __init__(self, path: Path, *, seconds: float = LOOK_SECONDS) -> None:
+        self._path = path
+        self._seconds = seconds
+        self._silent: dict[Path, threading.Thread] = {}
+
+    def find(self) -> Discovery:
+        """Return what `find_projects` does, with a trouble for each folder that does not answer."""
+        self._silent = {folder: thread for folder, thread in self._silent.items() if thread.is_alive()}
+        while self._path not in self._silent and len(self._silent) < MOST_SILENT:
+            look = _Look(self._path, frozenset(self._silent))
+            thread = threading.Thread(target=look.run, name=f"looking into {self._path}", daemon=True)
+            thread.start()
+            place = None
+            while thread.is_alive() and place != look.place:
+                place = look.place
+                thread.join(self._seconds)
+            if not thread.is_alive():
+                found = look.result()
+                silent = (_silence(folder) for folder in sorted(self._silent))
+                return Discovery(projects=found.projects, troubles=(*found.troubles, *silent))
+            self._silent[look.place] = thread
+        raise SourceGone(SILENT, where=self._path, remedy=SILENT_REMEDY)
+
+
+class _Look:
+    """One look for projects, in a thread: the folder that it is at, and what came of it."""
+
+    def __init__(self, path: Path, skip: frozenset[Path]) -> None:
+        self.place = self._path = path
+        self._skip = skip
+        self._found: Discovery | SourceError = SourceGone("could not be looked into", where=path)
+
+    def run(self) -> None:
+        try:
+            self._found = find_projects(self._path, skip=self._skip, at=self._at)
+        except SourceError as error:
+            self._found = error
+
+    def result(self) -> Discovery:
+        if isinstance(self._found, SourceError):
+            raise self._found
+        return self._found
+
+    def _at(self, place: Path) -> None:
+        self.place = place
+
+
+def _silence(folder: Path) -> Trouble:
+    return Trouble(where=_printable(folder), state=SourceGone.state, text=f"{SILENT}. {SILENT_REMEDY}")
+
+
+def find_projects(
+    path: Path, *, skip: Container[Path] = (), at: Callable[[Path], object] = lambda _: None
+) -> Discovery:
     """Return the projects at or below a path, each once; raises `SourceGone`, `SourceMalformed` or `SourceDenied`.
 
-    A path with `..` is resolved first: a session is known by its folder's name.
+    A path with `..` is resolved first: a session is known by its folder's name.  The folders to `skip` are not looked
+    into; `at` is told of each before it is.
     """
     try:
         str(path).encode()
@@ -39,22 +107,30 @@ def find_projects(path: Path) -> Discovery:
         if not path.is_dir():
             path.stat()
             raise SourceMalformed("is a file", where=path, remedy="Give the project's folder, or the one above it")
-        folders = _folders(path)
+        folders = _folders(path, skip, at)
         inner = path / "projects"
+        at(inner)
         if inner in folders and not (inner / MARK).exists():
-            folders += _folders(inner)
+            folders += _folders(inner, skip, at)
     except OSError as error:
         raise denied_or_gone(path, error) from error
     except UnicodeEncodeError as error:
         raise SourceMalformed("its name is not UTF-8", where=path, remedy="Rename the folder") from error
     except ValueError as error:
         raise SourceMalformed("is not the name of a folder", where=path) from error
-    return _projects(folders)
+    return _projects(folders, at)
 
 
-def _folders(path: Path) -> list[Path]:
+def _folders(path: Path, skip: Container[Path], at: Callable[[Path], object]) -> list[Path]:
+    at(path)
     with os.scandir(path) as entries:
-        return sorted(Path(e.path) for e in entries if not e.name.startswith(".") and _may_be_folder(e))
+        named = [(Path(e.path), e) for e in entries if not e.name.startswith(".")]
+    folders = []
+    for folder, entry in named:
+        at(folder)
+        if folder not in skip and _may_be_folder(entry):
+            folders.append(folder)
+    return sorted(folders)
 
 
 def _may_be_folder(entry: os.DirEntry[str]) -> bool:
@@ -65,11 +141,12 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _projects(folders: list[Path]) -> Discovery:
+def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
     projects: list[Path] = []
     troubles: list[Trouble] = []
     seen: set[tuple[int, int]] = set()
     for folder in folders:
+        at(folder)
         try:
             mark = os.stat(folder / MARK)  # noqa: PTH116
             str(folder).encode()
