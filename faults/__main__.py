@@ -48,7 +48,7 @@ ATTACKS: Mapping[Attack, Callable[[], Verdicts]] = {
         "The file system under one project hangs",
         "one of three growing projects lies on a FUSE file system (bindfs) whose process is stopped at random moments,"
         " and goes on later; the agent is also ended and started meanwhile.",
-    ): lambda: hung.hung(10),
+    ): lambda: hung.hung(6),
     Attack(
         "soak",
         "Half an hour of everything at once",
