@@ -236,3 +236,24 @@ def test_a_writer_meets_no_lock_while_it_is_watched(tmp_path: Path, started: Cal
         for number in range(300):
             with writer:
                 writer.execute("UPDATE Objects SET comment = ? WHERE id = 1", (str(number),))
+
+
+def test_a_project_that_does_not_answer_is_said_to_until_it_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryowatch.agent.SILENT_SECONDS", 0.0)
+    hang = threading.Event()
+
+    class Hung:
+        def read(self, cursor: str) -> Reading:
+            hang.wait(30)
+            return Reading(cursor=cursor)
+
+    watch = Watch(Path("/projects/alpha"), Hung(), store, host="gpu1")
+    assert watch.silence() is None
+    thread = threading.Thread(target=watch.step)
+    thread.start()
+    assert until(watch.silence).key == "alpha"
+    row = store.reader().session("alpha")
+    assert (row["state"], row["state_text"][:33]) == ("gone", "/projects/alpha: does not answer.")
+    hang.set()
+    thread.join(10)
+    assert store.reader().session("alpha")["state"] == "ok"

@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cryowatch.errors import SourceError, SourceGone, SourceMalformed
-from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.discovery import Finder, find_projects
 
 
 def project(folder: Path) -> Path:
@@ -117,7 +119,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from cryowatch.errors import SourceDenied
-from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.discovery import Finder, find_projects
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for path in sys.argv[1:]:
     try:
@@ -148,3 +150,31 @@ def test_what_this_user_may_not_look_into_is_said_and_the_rest_is_found(public: 
         f"['fine'] {[('locked', 'denied', text)]}",
         f"{public / 'locked'}: {text}",
     ]
+
+
+def test_a_folder_that_does_not_answer_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive, dead = project(tmp_path / "alive"), project(tmp_path / "dead")
+    again = threading.Event()
+    really = os.stat
+
+    def stat(path: Path, **more: bool) -> os.stat_result:
+        if str(path).startswith(str(dead)):
+            again.wait(30)
+        return really(path, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    finder = Finder(tmp_path, seconds=0.1)
+    for _ in range(2):
+        found = finder.find()
+        assert found.projects == (alive,)
+        (trouble,) = found.troubles
+        assert (trouble.where, trouble.text[:15]) == (str(dead), "does not answer")
+    new = project(tmp_path / "new")
+    assert finder.find().projects == (alive, new)
+    with pytest.raises(SourceGone, match=r"does not answer\. Is its disk"):
+        Finder(dead, seconds=0.1).find()
+    again.set()
+    end = time.monotonic() + 10
+    while finder.find().troubles and time.monotonic() < end:
+        time.sleep(0.01)
+    assert finder.find().projects == (alive, dead, new)
