@@ -47,6 +47,7 @@ LAYERS = {
     "config": GROUND,
     "errors": GROUND,
     "detached": GROUND,
+    "memory": GROUND,
     "placeholders": GROUND,
     "addresses": GROUND,
     "secrets": GROUND,
