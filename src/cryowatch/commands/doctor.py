@@ -2,27 +2,73 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from cryowatch.commands.ends import PROBLEM
 from cryowatch.commands.options import Config, Secrets
 
 
-def doctor(config: Config = None, secrets: Secrets = None) -> None:
+def doctor(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Projects, or folders of them, that are to be readable.",
+            metavar="PATH…",
+            show_default="those that were watched",
+            readable=False,
+        ),
+    ] = None,
+    config: Config = None,
+    secrets: Secrets = None,
+    grafana_url: Annotated[str, typer.Option(help="Also look at the Grafana there.", metavar="URL")] = "",
+    grafana_token_file: Annotated[
+        Path | None, typer.Option(help="File that holds a service account's token.", metavar="FILE", readable=False)
+    ] = None,
+    grafana_ca_file: Annotated[
+        Path | None,
+        typer.Option(help="Certificate of the authority that signed Grafana's.", metavar="FILE", readable=False),
+    ] = None,
+    grafana_dashboards: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of dashboards that Grafana is provisioned from.",
+            metavar="DIR",
+            show_default="/etc/grafana/dashboards/cryowatch",
+            readable=False,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only what is not well.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Look over everything that is configured, and say how to mend what is not well: exit 0, or 1."""
+    import sys  # noqa: PLC0415
+    from json import dumps  # noqa: PLC0415
+
     from cryowatch import watching  # noqa: PLC0415
-    from cryowatch.doctor import Verdict, findings  # noqa: PLC0415
+    from cryowatch.doctor import GrafanaAt, Verdict, findings  # noqa: PLC0415
     from cryowatch.errors import one_line  # noqa: PLC0415
 
+    places = {} if grafana_dashboards is None else {"dashboards": grafana_dashboards}
+    at = GrafanaAt(url=grafana_url, token_file=grafana_token_file, ca_file=grafana_ca_file, **places)
     marks = {
         Verdict.WELL: ("ok", typer.colors.GREEN),
         Verdict.LOOK: ("look", typer.colors.YELLOW),
         Verdict.BAD: ("bad", typer.colors.RED),
         Verdict.ABSENT: ("-", typer.colors.BRIGHT_BLACK),
     }
-    worst = False
-    for finding in findings(watching.settings(config, secrets=secrets)):
+    said = []
+    for finding in findings(watching.settings(config, secrets=secrets), paths=paths or (), at=at):
+        said.append(finding)
+        if json or (quiet and finding.is_well):
+            continue
         word, colour = marks[finding.verdict]
-        typer.echo(f"{typer.style(f'{word:<5}', fg=colour)} {finding.what:<18} {one_line(finding.text)}")
-        worst = worst or finding.verdict is Verdict.BAD
-    raise typer.Exit(PROBLEM if worst else 0)
+        typer.echo(f"{typer.style(f'{word:<5}', fg=colour)} {finding.what:<22} {one_line(finding.text)}")
+        sys.stdout.flush()
+    healthy = not any(finding.verdict is Verdict.BAD for finding in said)
+    if json:
+        found = [{"what": f.what, "verdict": f.verdict.value, "text": one_line(f.text)} for f in said]
+        typer.echo(dumps({"healthy": healthy, "findings": found}, indent=2, ensure_ascii=False))
+    raise typer.Exit(0 if healthy else PROBLEM)

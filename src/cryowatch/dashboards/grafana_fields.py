@@ -2,8 +2,7 @@
 
 Everything is written as Grafana 10 has it (schema 38), which newer versions migrate when they load it.  The colours are
 those of Okabe and Ito, which people tell apart whatever colours they see.  Grafana cannot take thresholds from a
-variable: the colours of numbers stand at the facility's limits, while shares and the lines in charts follow what a
-reader writes at the top.
+variable: lines and colours stand at the usual limits, while shares follow the variables.
 """
 
 from __future__ import annotations

@@ -27,6 +27,11 @@ class Finding:
     verdict: Verdict
     text: str
 
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody has to look at it."""
+        return self.verdict in (Verdict.WELL, Verdict.ABSENT)
+
 
 Check = Callable[[Settings], Iterator[Finding]]
 

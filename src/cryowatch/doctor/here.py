@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 from cryowatch.alerts.rules import rules_of
@@ -18,13 +19,18 @@ from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError, StoreInUse
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.sources.host.gpus import Gpus
-from cryowatch.store.lock import Lock, prepare
+from cryowatch.store.lock import NETWORK_FILE_SYSTEMS, Lock, kind_of, prepare
 from cryowatch.store.schema import MIGRATIONS
 from cryowatch.store.writer import FILE_NAME
 
 _GIGABYTE = 10**9
 _LITTLE = 5 * _GIGABYTE
 _TOO_LITTLE = _GIGABYTE
+_NEWEST_FILE_SYSTEMS = """
+SELECT d.device, d.full_in FROM device_sample d
+WHERE d.kind = 'filesystem' AND d.full_in < 86400
+  AND d.sample_id = (SELECT id FROM host_sample WHERE time > ? ORDER BY time DESC LIMIT 1)
+"""
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
@@ -53,9 +59,39 @@ def configuration(chosen: Settings) -> Iterator[Finding]:
         yield bad("report", f"{chosen.file}: report.command: there is no program {chosen.report.command[0]}")
 
 
+def secrets(chosen: Settings) -> Iterator[Finding]:
+    """Look whether the files that hold secrets can be read, and by whom."""
+    files = {
+        "influx.password_file": chosen.influx.password_file,
+        "influx.token_file": chosen.influx.token_file,
+        "images.password_file": chosen.images.password_file,
+        "images.key_file": chosen.images.key_file,
+        "mail.password_file": chosen.mail.password_file,
+        "apprise.urls_file": chosen.apprise.urls_file,
+        **{f"webhooks.{name}.url_file": webhook.url_file for name, webhook in chosen.webhooks.items()},
+    }
+    for key, file in files.items():
+        if file is None:
+            continue
+        try:
+            mode = file.stat().st_mode
+            with file.open("rb"):
+                pass
+        except OSError as error:
+            yield bad(key, f"{file}: cannot be read: {error.strerror}. Check the path, its owner and its mode")
+            continue
+        if mode & stat.S_IROTH:
+            yield look(key, f"{file}: everybody on this machine may read it. chmod o-r {file}")
+        else:
+            yield well(key, f"{file}")
+
+
 def store(chosen: Settings) -> Iterator[Finding]:
     """Look at the data directory, the space on its disk, and the store's file."""
     what = "data directory"
+    if not chosen.data_dir.exists():
+        yield from _to_be_made(chosen.data_dir)
+        return
     try:
         folder = prepare(chosen.data_dir)
     except CryowatchError as error:
@@ -64,13 +100,50 @@ def store(chosen: Settings) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK | os.X_OK):
         yield bad(what, f"{folder}: this user may not write there. Check its owner and mode")
         return
-    free = shutil.disk_usage(folder).free
+    yield _space(folder, folder)
+    yield from _full(chosen)
+    yield from _file(chosen)
+
+
+def _to_be_made(folder: Path) -> Iterator[Finding]:
+    """Look at where the data directory will be, and make nothing."""
+    what = "data directory"
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    kind = kind_of(above)
+    if kind in NETWORK_FILE_SYSTEMS:
+        yield bad(what, f"{folder}: would lie on a network file system ({kind}). Choose a data_dir on a local disk")
+    elif not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        yield bad(what, f"{folder}: this user cannot make it, since it may not write to {above}. Make it as root")
+    else:
+        yield _space(folder, above)
+    yield absent("store", "nothing was watched yet")
+
+
+def _space(folder: Path, there: Path) -> Finding:
+    """Return how much space the data directory has, on the file system of what is there of it."""
+    what = "data directory"
+    free = shutil.disk_usage(there).free
     said = f"{folder}: {free / _GIGABYTE:,.1f} GB free"
     if free < _TOO_LITTLE:
-        yield bad(what, f"{said}. Free some space, or choose another data_dir")
-    else:
-        yield look(what, f"{said}, which is little") if free < _LITTLE else well(what, said)
-    yield from _file(chosen)
+        return bad(what, f"{said}. Free some space, or choose another data_dir")
+    if free < _LITTLE:
+        return look(what, f"{said}, which is little. Free some space, or choose another data_dir")
+    return well(what, said)
+
+
+def _full(chosen: Settings) -> Iterator[Finding]:
+    """Look at when file systems will be full, as the agent's newest samples say, where they are of the last hour."""
+    path = chosen.data_dir / FILE_NAME
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as database:
+            rows = database.execute(_NEWEST_FILE_SYSTEMS, (time.time_ns() - 3600 * 10**9,)).fetchall()
+    except sqlite3.Error:
+        return  # the look at the store itself tells
+    for device, seconds in rows:
+        said = f"{device}: is full in {seconds / 3600:.1f} hours, at the speed of the last hour"
+        yield look("disk", f"{said}. Move data away, or stop what fills it")
 
 
 def _file(chosen: Settings) -> Iterator[Finding]:

@@ -79,6 +79,19 @@ class Grafana:
         """Whether nobody between can read the token."""
         return self._url.scheme == "https"
 
+    def health(self) -> tuple[str, str]:
+        """Return Grafana's version, and the `Date` of its answer, "" for none; raises `ServerError`."""
+        try:
+            answer = self._client.get("/api/health")
+            version = str(answer.json()["version"]) if answer.is_success else ""
+        except httpx2.TransportError as error:
+            raise self._unreached(error) from None
+        except (ValueError, KeyError, TypeError):
+            version = ""
+        if not version:
+            raise ServerError("does not answer as a Grafana", where=self._url, remedy=_REMEDIES[404])
+        return version, answer.headers.get("date", "")
+
     def get(self, path: str) -> Any | None:
         """Return what is there, None for 404; raises `ServerError`."""
         return self._ask("GET", path, absent=True)

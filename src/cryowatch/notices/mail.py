@@ -117,8 +117,19 @@ class Mail:
             body.add_related(picture.data, main, sub, cid=f"<{ids[session]}>", disposition="inline")
         return mail
 
-    def _hand_over(self, addresses: Sequence[str], whole: bytes) -> dict[str, tuple[int, bytes]]:
-        """Return who was refused, with the server's answers; some were not."""
+    def reach(self) -> None:
+        """Connect and log in, and send nothing; raises a `SinkError`."""
+
+        def greeted() -> dict[str, tuple[int, bytes]]:
+            with contextlib.closing(self._connected()) as connection:
+                connection.noop()
+                connection.quit()
+            return {}
+
+        self._mapped(greeted)
+
+    def _connected(self) -> smtplib.SMTP:
+        """Return a connection on which mail can be handed over."""
         server, port = self._server, self._port
         connection: smtplib.SMTP
         if server.security == "tls":
@@ -130,11 +141,17 @@ class Mail:
                 connection.starttls(context=self._tls)
             if server.username:
                 connection.login(server.username, server.password)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _hand_over(self, addresses: Sequence[str], whole: bytes) -> dict[str, tuple[int, bytes]]:
+        """Return who was refused, with the server's answers; some were not."""
+        with contextlib.closing(self._connected()) as connection:
             refused = connection.sendmail(parseaddr(self._sender)[1], addresses, whole)
             with contextlib.suppress(smtplib.SMTPException, OSError):  # it has been accepted already
                 connection.quit()
-        finally:
-            connection.close()
         return refused
 
     def _mapped(self, work: Callable[[], dict[str, tuple[int, bytes]]]) -> dict[str, tuple[int, bytes]]:

@@ -86,6 +86,19 @@ class Webhook:
             raise SinkAway(f"answers what is no HTTP: {type(error).__name__}", where=self.where) from None
         return ""
 
+    def reach(self) -> None:
+        """Ask the host for its top, without the address that is the secret, and post nothing; raises a `SinkError`.
+
+        Any answer will do: that the host is there, and shows a certificate that is trusted.
+        """
+        parts = urlsplit(self._url)
+        try:
+            self._client.head(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/")
+        except httpx2.TransportError as error:
+            raise self._unreached(error) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise SinkAway(f"answers what is no HTTP: {type(error).__name__}", where=self.where) from None
+
     def _said(self, answer: httpx2.Response) -> str:
         """Return the beginning of the server's own words, without anything of the address."""
         read = b""

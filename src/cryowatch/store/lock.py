@@ -41,6 +41,11 @@ def file_system(path: Path, mounts: str) -> str:
     return kind
 
 
+def kind_of(folder: Path) -> str:
+    """Return the type of the file system that a folder lies on ("" if unknown)."""
+    return file_system(folder.resolve(), _mounts())
+
+
 def prepare(data_dir: Path) -> Path:
     """Make the data directory and return it resolved; raises `StoreOnNetwork` or `StoreFailed`."""
     try:
@@ -50,7 +55,7 @@ def prepare(data_dir: Path) -> Path:
         raise StoreFailed(
             f"cannot be made: {error.strerror}", where=data_dir, remedy="Choose another --data-dir"
         ) from error
-    kind = file_system(data_dir, _mounts())
+    kind = kind_of(data_dir)
     if kind in NETWORK_FILE_SYSTEMS:
         raise StoreOnNetwork(
             f"lies on a network file system ({kind}), where a database cannot be kept safely",

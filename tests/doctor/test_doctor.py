@@ -35,7 +35,7 @@ def doctor(folder: Path, config: str = "") -> tuple[int, dict[str, str]]:
         env={"PATH": os.environ["PATH"], "HOME": str(folder)},
     )  # fmt: skip
     assert done.stderr == "", done.stderr
-    return done.returncode, {line[6:24].strip(): line for line in done.stdout.splitlines()}
+    return done.returncode, {line[6:28].strip(): line for line in done.stdout.splitlines()}
 
 
 def section(influx: InfluxServer, user: str = ADMIN[0], password: str = ADMIN[1], database: str = "scipion") -> str:
@@ -48,6 +48,7 @@ def test_with_nothing_configured_all_is_well(tmp_path: Path) -> None:
     assert said["data directory"].startswith("ok")
     assert "GB free" in said["data directory"]
     assert said["store"].startswith("-")
+    assert not (tmp_path / "data").exists(), "nothing is left behind"
     assert said["pages"].startswith("ok")
     for what in ("InfluxDB", "images", "notices"):
         assert said[what].startswith("-"), said[what]
@@ -57,7 +58,7 @@ def test_an_influxdb_that_takes_points_is_well_and_stays_as_it_was(tmp_path: Pat
     code, said = doctor(tmp_path, section(influx))
     assert code == 0
     assert said["InfluxDB"].startswith("ok")
-    assert said["clock"].startswith("ok")
+    assert said["clock, InfluxDB"].startswith("ok")
     assert said["configuration"].startswith("look"), "the file holds a password, and others may read it"
     assert ADMIN[1] not in "".join(said.values())
     assert influx.rows("SHOW MEASUREMENTS ON scipion") == []
@@ -90,7 +91,7 @@ def test_a_certificate_is_looked_at(tmp_path: Path) -> None:
         code, said = doctor(tmp_path, f'{told}ca_file = "{made.ca_certificate}"\n')
         assert code == 0, said
         assert said["TLS"].startswith("look")
-        assert "valid for 19 days more. Make a new one" in said["TLS"]
+        assert "valid for 19 days more. Make a new one in time" in said["TLS"]
         code, said = doctor(tmp_path, told)
         assert code == 1
         assert "certificate cannot be verified" in said["InfluxDB"]
@@ -104,6 +105,10 @@ def test_the_place_of_the_images_is_tried_and_left_clean(tmp_path: Path) -> None
     assert code == 0
     assert said["images"].startswith("ok")
     assert list((tmp_path / "public").iterdir()) == []
+    code, said = doctor(tmp_path, f'[images]\npublish = "file://{tmp_path}/away"\n')
+    assert (code, said["images"][:4]) == (0, "look")
+    assert "Is a disk not mounted?" in said["images"]
+    assert not (tmp_path / "away").exists()
     code, said = doctor(tmp_path, '[images]\npublish = "sftp://user@127.0.0.1:9/x"\n')
     assert code == 1
     assert "cannot be reached" in said["images"]
@@ -139,7 +144,7 @@ def test_an_address_that_is_taken_or_open_to_all_is_named(tmp_path: Path) -> Non
         ("[alerts.rules.defocus]\nlow = 9\n", "alerts", "low must be below high"),
         ("[dashboards.ctf]\ndrop = ['nope']\n", "dashboards", "nope"),
         ("[facility]\nlogo = '/nowhere.svg'\n", "logo", "facility.logo"),
-        ("[mail]\nhost = 'mail.example.org'\n", "notices", "mail.sender: is missing"),
+        ("[mail]\nhost = 'mail.example.org'\n", "notices, mail", "mail.sender: is missing"),
     ],
 )
 def test_what_would_stop_the_agent_is_found(tmp_path: Path, config: str, what: str, text: str) -> None:
