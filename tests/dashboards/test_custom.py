@@ -42,6 +42,12 @@ def test_limits_that_readers_can_move_begin_where_the_facility_says() -> None:
         }  # fmt: skip
 
 
+def test_colours_in_grafana_stand_at_the_facilitys_limits() -> None:
+    quality = made("[limits]\ndefocus_max = 3\n")["summary"].panel("quality")
+    highs = {limit.field: limit.high for limit in quality.limits}
+    assert (highs["defocus"], highs["resolution"]) == (3, 6)
+
+
 def test_panels_are_dropped_and_put_first() -> None:
     found = made('[dashboards.ctf]\ndrop = ["ratio-over-time"]\norder = ["compare", "defocus-map"]\n')
     standard = ids(next(d for d in STANDARD if d.name == "ctf"))

@@ -8,6 +8,16 @@ from collections.abc import Mapping
 _VARIABLE = re.compile(r"\$\{(\w+)(?::(\w+))?\}")
 _SPECIAL = re.compile(r"[\\^$*+?.()|\[\]{}/]")
 """`escapeRegex` of @grafana/data."""
+_LUCENE = re.compile(r"""[!*+\-=<>\s&|()\[\]{}^~?:\\/"]""")
+"""What the format `lucene` escapes in what is no number."""
+
+
+def _lucene(text: str) -> str:
+    try:
+        float(text.strip() or "0")
+    except ValueError:
+        return _LUCENE.sub(r"\\\g<0>", text)
+    return text
 
 
 def expand(query: str, variables: Mapping[str, str], *, start: int, stop: int, interval: int = 60) -> str:
@@ -18,7 +28,7 @@ def expand(query: str, variables: Mapping[str, str], *, start: int, stop: int, i
         if name == "__to":
             return str(stop * 1000)
         text = variables[name]
-        return {"regex": lambda: _SPECIAL.sub(r"\\\g<0>", text), "raw": lambda: text}[form]()
+        return {"regex": lambda: _SPECIAL.sub(r"\\\g<0>", text), "lucene": lambda: _lucene(text)}[form]()
 
     text = _VARIABLE.sub(value, query)
     text = text.replace("$timeFilter", f"time >= {start * 1000}ms and time <= {stop * 1000}ms")

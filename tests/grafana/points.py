@@ -106,7 +106,8 @@ def cryowatch_lines() -> Iterator[str]:
             numbers = _fields(
                 ctfID=f"{m.item}i", name=f'"{m.name}"', defocusU=m.u, defocusV=m.v, defocus=m.defocus,
                 defocusAngle=m.item * 2.5, astigmatism=m.astigmatism, ratio=m.u / m.v, resolution=m.resolution,
-                fitQuality=0.1 + m.item / 1000, phaseShift=m.phase, enabled="true",
+                fitQuality=0.1 + m.item / 1000, phaseShift=m.phase, enabled="true", motionTotal=5.0 + m.item + k / 100,
+                motionEarly=1.0, motionLate=4.0 + m.item + k / 100,
             )  # fmt: skip
             yield f"micrograph,{tags},run=12 {numbers} {m.time}"
             url = f"/public/img/scipionbox/{k}/{m.name}"

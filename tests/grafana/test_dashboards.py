@@ -132,9 +132,10 @@ def test_refresh_window_and_limits(compiled: dict[str, Any], dashboard: Dashboar
     hours = (dashboard.window_seconds or 12 * 3600) // 3600
     assert compiled["time"] == {"from": "now-1d" if hours == 24 else f"now-{hours}h", "to": "now"}
     limits = {v["name"]: v for v in compiled["templating"]["list"] if v["type"] == "textbox"}
-    assert {name: float(v["current"]["value"]) for name, v in limits.items()} == (
-        {"defocus_max": 4.0, "resolution_max": 6.0, "astigmatism_max": 100.0} if dashboard.name == "ctf" else {}
-    )
+    standard = {"defocus_max": 4.0, "resolution_max": 6.0, "astigmatism_max": 100.0}
+    named = {"ctf": list(standard), "summary": ["defocus_max", "resolution_max"]}.get(dashboard.name, [])
+    found = {name: float(v["current"]["value"]) for name, v in limits.items()}
+    assert found == {name: standard[name] for name in named}
 
 
 @EITHER
@@ -165,12 +166,16 @@ def test_units_decimals_colours_and_legends(compiled: dict[str, Any], drawn: lis
 
 
 @EITHER
-def test_limits_stand_as_thresholds_in_shown_units(layout: Layout) -> None:
+def test_limits_that_stand_are_thresholds_and_those_that_move_are_series(layout: Layout) -> None:
     panels = {p["title"]: p for p in compile_grafana(find("ctf"), layout)["panels"] if p["type"] == "timeseries"}
     steps = panels["Defocus"]["fieldConfig"]["defaults"]["thresholds"]["steps"]
-    assert [step["value"] for step in steps] == [None, 0.1, 4.0]
+    assert [step["value"] for step in steps] == [None, 0.1]
     assert panels["Defocus"]["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] == {"mode": "dashed"}
-    assert panels["Astigmatism"]["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] == 100.0
+    assert "${astigmatism_max:" in panels["Astigmatism"]["targets"][1]["query"]
+    assert properties(panels["Astigmatism"], "Limit")["custom.lineStyle"]["fill"] == "dash"
+    gain = {p["title"]: p for p in compile_grafana(find("gain"), layout)["panels"]}["Standard deviation"]
+    assert gain["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] == 0.04
+    assert len(gain["targets"]) == 1
 
 
 @EACH

@@ -60,7 +60,8 @@ class Asking:
     def __init__(self, influx: InfluxServer, layout: Layout, project: str) -> None:
         self.influx = influx
         self.layout = layout
-        self.variables = {"project": project, "host": host(project) if project in PROJECTS else "", **LIMITS}
+        machine = host(project) if project in PROJECTS else ""
+        self.variables = {"project": project, "host": machine, "run": "12", **LIMITS}
 
     def run(self, query: str, *, interval: int = 60) -> Rows:
         text = expand(query, self.variables, start=START, stop=STOP, interval=interval)
@@ -129,7 +130,57 @@ def test_only_an_open_list_knows_names(influx: InfluxServer, layout: Layout) -> 
 def test_the_hosts_are_those_of_the_project(influx: InfluxServer, project: str) -> None:
     variables = compile_grafana(find("system"), Layout.CRYOWATCH)["templating"]["list"]
     query = next(v["query"] for v in variables if v["name"] == "host")
-    assert [row["value"] for row in Asking(influx, Layout.CRYOWATCH, project).run(query)] == [host(project)]
+    assert {row["host"] for row in Asking(influx, Layout.CRYOWATCH, project).run(query)} == {host(project)}
+
+
+def test_the_machine_and_the_run_at_work_come_first_then_those_with_most_estimates(influx: InfluxServer) -> None:
+    def points(machine: str, run: str, number: int, time: int, field: str = "ctfID") -> list[str]:
+        value = {"ctfID": "{}i", "name": '"m{}"'}[field]
+        tags = f"micrograph,project=shared,host={machine},run={run}"
+        return [f"{tags} {field}={value.format(i)} {time * SECOND + i}" for i in range(1, number + 1)]
+
+    lines = [
+        *(f'session,project=shared,host={name} status="running" {LONG_AGO * SECOND}' for name in ("a", "b", "c", "d")),
+        *points("b", "20", 30, LONG_AGO), *points("b", "21", 90, LONG_AGO, "name"),
+        *points("d", "9", 40, LONG_AGO),
+        *points("c", "40", 3, STOP - 60), *points("c", "41", 7, LONG_AGO), *points("c", "42", 50, LONG_AGO, "name"),
+    ]  # fmt: skip
+    influx.query("CREATE DATABASE shared")
+    influx.query(f"GRANT READ ON shared TO {READER[0]}")
+    influx.client.post("/write", params={"db": "shared"}, content="\n".join(lines).encode(), auth=ADMIN)
+    found = {v["name"]: v for v in compile_grafana(find("ctf"), Layout.CRYOWATCH)["templating"]["list"]}
+    variables = {"project": "shared", "host": "c"}
+
+    def names(variable: str) -> list[Any]:
+        text = expand(found[variable]["query"], variables, start=START, stop=STOP)
+        rows = influx.rows(text, database="shared", auth=READER)
+        return list(dict.fromkeys(row[variable] for row in rows))
+
+    assert names("host") == ["c", "d", "b", "a"]
+    assert names("run") == ["40", "41", "42"]
+    assert {found[name]["sort"] for name in ("host", "run")} == {0}
+
+
+@pytest.mark.parametrize("limit", ["", "abc", "4,0", "4 OR 1=1", "4) OR (1=1", "time", "1e3", "4;x", "'4'", "${x}"])
+@EITHER
+def test_a_limit_that_is_no_number_shows_nothing(influx: InfluxServer, layout: Layout, limit: str) -> None:
+    asking = Asking(influx, layout, PROJECTS[0])
+    asking.variables |= {"defocus_max": limit}
+    for query in (
+        compile_influxql(find("ctf").panel("defocus-share"), layout)[0],
+        compile_influxql(find("ctf").panel("defocus-over-time"), layout)[1],
+    ):
+        with pytest.raises(AssertionError):
+            asking.run(query.text)
+
+
+@EITHER
+def test_the_line_of_a_limit_stands_where_a_reader_puts_it(influx: InfluxServer, layout: Layout) -> None:
+    asking = Asking(influx, layout, PROJECTS[0])
+    asking.variables |= {"defocus_max": " 3.5 "}
+    rows = asking.panel("ctf", "defocus-over-time", interval=600)[1]
+    assert len(rows) > 15
+    assert {row["Limit"] for row in rows} == {3.5}, "also where there is no micrograph"
 
 
 @EITHER
@@ -232,6 +283,7 @@ def test_astigmatism_lies_over_its_angle(influx: InfluxServer, project: str) -> 
 @EACH
 def test_motion_is_shown_before_there_is_a_ctf(influx: InfluxServer, project: str) -> None:
     asking = Asking(influx, Layout.CRYOWATCH, project)
+    asking.variables["run"] = "7"
     assert asking.column("ctf", "motion-over-time", "Motion") == [total for _, total in motion(project)]
     assert asking.column("ctf", "motion-over-time", "Late motion", 2) == [total - 1 for _, total in motion(project)]
 
@@ -278,11 +330,12 @@ def test_load_of_the_host(asking: Asking, project: str) -> None:
 @EITHER
 @EACH
 def test_items_per_hour(asking: Asking, project: str) -> None:
-    rows = asking.panel("summary", "throughput", interval=600)[0]
-    assert sum(row["CTF estimates"] for row in rows) / 6 == pytest.approx(COUNT)
-    assert any(row["CTF estimates"] == 0 for row in rows)
+    estimates, *others = asking.panel("summary", "throughput", interval=600)
+    assert sum(row["CTF estimates"] for row in estimates) / 6 == pytest.approx(COUNT)
+    assert any(row["CTF estimates"] == 0 for row in estimates)
     if asking.layout is Layout.CRYOWATCH:
-        assert sum(row["Micrographs"] for row in rows) / 6 == pytest.approx(COUNT)
+        assert {row["run"] for row in others[0]} == {"7"}
+        assert sum(row["Micrographs"] for row in others[0]) / 6 == pytest.approx(COUNT)
 
 
 @EACH

@@ -63,11 +63,14 @@ def customised(
 
 
 def _with_limits(dashboard: Dashboard, limits: Mapping[str, Any]) -> Dashboard:
-    variables = tuple(
-        replace(v, value=float(limits[v.name])) if isinstance(limits.get(v.name), int | float) else v
-        for v in dashboard.variables
+    """Return a dashboard whose limits are the facility's at first, and where they cannot be moved."""
+    chosen = {name: float(value) for name, value in limits.items() if isinstance(value, int | float)}
+    variables = tuple(replace(v, value=chosen.get(v.name, v.value)) for v in dashboard.variables)
+    panels = tuple(
+        replace(p, limits=tuple(replace(x, high=chosen.get(x.variable, x.high)) for x in p.limits))
+        for p in dashboard.panels
     )
-    return replace(dashboard, variables=variables)
+    return replace(dashboard, variables=variables, panels=panels)
 
 
 def _check_limits(limits: Mapping[str, Any], standard: Sequence[Dashboard], file: Path) -> None:

@@ -30,7 +30,7 @@ from cryowatch.dashboards.grafana_charts import (
 from cryowatch.dashboards.grafana_fields import BAD, GOOD, Drawing, model
 from cryowatch.dashboards.grafana_tables import draw_gallery, draw_table, draw_text
 from cryowatch.dashboards.influxql import InfluxQuery, alert_events, compile_influxql
-from cryowatch.dashboards.layouts import Layout, host_names, project_names
+from cryowatch.dashboards.layouts import Layout, host_names, project_names, run_names
 from cryowatch.dashboards.standard import STANDARD
 
 SCHEMA = 38
@@ -137,7 +137,7 @@ def compile_grafana(
         templating=model.DashboardDashboardTemplating(
             list_val=_variables(dashboard, layout, text, open_list=open_list, choose_source=choose_source)
         ),
-        annotations=model.AnnotationContainer(list_val=_annotations(layout, machine="${host:" in text)),
+        annotations=model.AnnotationContainer(list_val=_annotations(layout, machine=_tells_of_machine(dashboard))),
         links=[_link(other) for other in dashboards if other.uid != dashboard.uid],
     )
     plain: dict[str, Any] = json.loads(json.dumps(compiled, cls=JSONEncoder))
@@ -209,8 +209,12 @@ def _cells(x: int, y: int, width: int, height: int) -> set[tuple[int, int]]:
     return {(column, row) for column in range(x, x + width) for row in range(y, y + height)}
 
 
+def _tells_of_machine(dashboard: Dashboard) -> bool:
+    return any(panel.record in ("host", "device", "alert") for panel in dashboard.panels)
+
+
 def _annotations(layout: Layout, *, machine: bool) -> list[model.AnnotationQuery]:
-    """Return the marks of alerts: those of the machine too where the dashboard knows which it is."""
+    """Return the marks of alerts: those of the machine too where the dashboard is about it."""
     if layout is Layout.SCIPION:
         return []
     kinds = (("Alerts", BAD, True), ("Alerts over", GOOD, False))
@@ -240,8 +244,11 @@ def _variables(
         refresh=model.VariableRefresh.ON_DASHBOARD_LOAD,
     )
     variables = [source, _projects(layout) if open_list else _project()]
-    if "${host:" in queries:
+    if layout is Layout.CRYOWATCH:
         variables.append(_query("host", "Host", "The machine that processes the session.", host_names()))
+    if "${run:" in queries:
+        text = "Whose micrographs are shown; first the run at work, else the one with most CTF estimates."
+        variables.append(_query("run", "Run", text, run_names()))
     variables += [_limit(v) for v in dashboard.variables if f"${{{v.name}:" in queries]
     return variables
 
@@ -276,7 +283,7 @@ def _query(name: str, label: str, description: str, query: str) -> model.Variabl
         query=query,
         definition=query,
         refresh=model.VariableRefresh.ON_TIME_RANGE_CHANGED,
-        sort=model.VariableSort.ALPHABETICAL_ASC,
+        sort=model.VariableSort.DISABLED,
         hide=model.VariableHide.DONT_HIDE,
         allow_custom_value=True,
     )

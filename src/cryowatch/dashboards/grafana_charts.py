@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grafana_foundation_sdk.models import common, heatmap, histogram, stat, timeseries, xychart
 
 from cryowatch.dashboards.definition import Aggregate, Panel
@@ -22,7 +24,7 @@ from cryowatch.dashboards.grafana_fields import (
     unit,
     without_time,
 )
-from cryowatch.dashboards.influxql import RECENT, known_fields
+from cryowatch.dashboards.influxql import LIMIT, RECENT, known_fields, moved_limit
 from cryowatch.dashboards.layouts import Layout
 from cryowatch.dashboards.query import quantity
 
@@ -122,8 +124,7 @@ def draw_devices(panel: Panel, layout: Layout) -> Drawing:
 
 
 def _custom(panel: Panel) -> common.GraphFieldConfig:
-    judged = len(panel.limits) == 1
-    dashed = common.GraphThresholdsStyleMode.DASHED if judged else common.GraphThresholdsStyleMode.OFF
+    dashed = common.GraphThresholdsStyleMode.DASHED if _lines(panel) else common.GraphThresholdsStyleMode.OFF
     style = {
         "points": common.GraphFieldConfig(
             draw_style=common.GraphDrawStyle.POINTS, point_size=4, show_points=common.VisibilityMode.ALWAYS
@@ -137,6 +138,26 @@ def _custom(panel: Panel) -> common.GraphFieldConfig:
     }[panel.style]
     style.thresholds_style = common.GraphThresholdsStyleConfig(mode=dashed)
     return style
+
+
+def _lines(panel: Panel) -> model.ThresholdsConfig | None:
+    """Return the limits of a single field that stand where they are, as thresholds."""
+    if len(panel.limits) != 1:
+        return None
+    limit = panel.limits[0]
+    fixed = replace(panel, limits=(replace(limit, high=None),)) if moved_limit(panel) else panel
+    return limit_colours(fixed, limit.field)
+
+
+def _moved() -> list[Property]:
+    """Return how the line of a limit is drawn that readers can move: it is a series, as no threshold can move."""
+    return [
+        ("color", colour_mode("fixed", BAD)),
+        ("custom.drawStyle", "line"),
+        ("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+        ("custom.lineWidth", 1),
+        ("custom.showPoints", "never"),
+    ]
 
 
 def draw_time_series(panel: Panel, layout: Layout) -> Drawing:
@@ -155,8 +176,10 @@ def draw_time_series(panel: Panel, layout: Layout) -> Drawing:
             colour = colour_mode("fixed", SERIES[place])
             overrides.append(override(quantity(panel, name).label, [*shown_as(panel, name), ("color", colour)]))
     if panel.aggregate is Aggregate.RATE:
-        for place, pattern in enumerate(("/^Movies/", "/^Micrographs$/", "/^CTF estimates$/")):
+        for place, pattern in enumerate(("/^Movies/", "/^Micrographs/", "/^CTF estimates/")):
             overrides.append(override(pattern, [("color", colour_mode("fixed", SERIES[place]))], regex=True))
+    if moved_limit(panel) is not None:
+        overrides.append(override(LIMIT, _moved()))
     first = quantity(panel, fields[0]) if fields else None
     return Drawing(
         plugin="timeseries",
@@ -166,8 +189,7 @@ def draw_time_series(panel: Panel, layout: Layout) -> Drawing:
             decimals=first.decimals if first else 0,
             min_val=0 if percent or panel.style == "bars" else None,
             max_val=100 if percent else None,
-            thresholds=(limit_colours(panel, panel.limits[0].field) if len(panel.limits) == 1 else None)
-            or colour_steps((None, NEUTRAL)),
+            thresholds=_lines(panel) or colour_steps((None, NEUTRAL)),
             color=colour_mode("palette-classic"),
             custom=_custom(panel),
         ),

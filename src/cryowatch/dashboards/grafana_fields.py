@@ -2,7 +2,8 @@
 
 Everything is written as Grafana 10 has it (schema 38), which newer versions migrate when they load it.  The colours are
 those of Okabe and Ito, which people tell apart whatever colours they see.  Grafana cannot take thresholds from a
-variable: lines and colours stand at the usual limits, while shares follow the variables.
+variable: the colours of numbers stand at the facility's limits, while shares and the lines in charts follow what a
+reader writes at the top.
 """
 
 from __future__ import annotations

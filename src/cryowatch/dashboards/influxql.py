@@ -1,7 +1,7 @@
 """Compile a panel to InfluxQL for Grafana, over either layout of the data in InfluxDB.
 
 Values come in shown units, by arithmetic in the query, under the quantity's label.  A limit is a text variable in its
-shown unit, taken as it is (`:raw`): the default format escapes the point in `4.0`.
+shown unit.
 
 Grafana's tables may put the values of several tags under each other's names, so no table groups by more than one.
 """
@@ -26,11 +26,13 @@ from cryowatch.dashboards.layouts import (
     column,
     quoted,
     rows_of,
+    rows_of_all_runs,
     values_of,
 )
 from cryowatch.dashboards.query import quantity
 
 RECENT = 50
+LIMIT = "Limit"
 MOST_IMAGES = 1000
 MOST_EVENTS = 500
 GALLERY_FIELDS = ("defocus", "resolution", "astigmatism")
@@ -85,10 +87,19 @@ def _named(panel: Panel, layout: Layout, field: str) -> str:
 
 
 def _points(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """Each field, and the limit of one alone where readers can move it: a line as wide as the window."""
     fields = known_fields(panel, layout)
-    return tuple(
-        InfluxQuery(text=f"SELECT {_named(panel, layout, f)} {values_of(layout, panel.record, f)}") for f in fields
-    )
+    found = [f"SELECT {_named(panel, layout, f)} {values_of(layout, panel.record, f)}" for f in fields]
+    limit = moved_limit(panel)
+    if limit is not None and fields:
+        rows = f"{values_of(layout, panel.record, fields[0])} GROUP BY time($__interval) fill(0)"
+        found.append(f'SELECT mean({column(layout, fields[0])}) * 0 + {_bound(limit)[1]} AS "{LIMIT}" {rows}')
+    return tuple(InfluxQuery(text=text) for text in found)
+
+
+def moved_limit(panel: Panel) -> Limit | None:
+    """Return the limit that readers can move, of a panel over time that has no other."""
+    return panel.limits[0] if len(panel.limits) == 1 and panel.limits[0].variable else None
 
 
 def _scatter(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
@@ -123,14 +134,15 @@ def _histogram(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 
 
 def _bound(limit: Limit) -> tuple[str, str]:
-    high = f"${{{limit.variable}:raw}}" if limit.variable else "" if limit.high is None else _number(limit.high)
+    high = f"${{{limit.variable}:lucene}}" if limit.variable else "" if limit.high is None else _number(limit.high)
     return "" if limit.low is None else _number(limit.low), high
 
 
 def _share(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """Ones for what is within the limits over the number of all: 0 where none is, nothing where there is nothing.
 
-    For the resolution, a micrograph whose CTF fits nowhere counts as outside.
+    For the resolution, a micrograph whose CTF fits nowhere counts as outside.  The limit stands among the sums too,
+    where InfluxQL refuses a word: compared with a field it would be one that is nowhere, and the share 0.
     """
     field, limit = panel.fields[0], panel.limits[0]
     low, high = _bound(limit)
@@ -140,7 +152,7 @@ def _share(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     of = '"ctfID"' if field == "resolution" else column(layout, field)
     every = rows_of(layout, panel.record) if field == "resolution" else values_of(layout, panel.record, field)
     text = (
-        f'SELECT sum("inside") / count("of") AS {quoted(quantity(panel, field).label)}'
+        f'SELECT (sum("inside") + 0 * {high or 1}) / count("of") AS {quoted(quantity(panel, field).label)}'
         f' FROM (SELECT {column(layout, field)} * 0.0 + 1 AS "inside" {inside}),'
         f' (SELECT {of} * 0.0 AS "inside", {of} * 0.0 AS "of" {every})'
     )
@@ -220,20 +232,24 @@ def _progress(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 
 
 def _rate(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    """Items per hour: every estimate is a point, and so is every micrograph of the step before."""
-    step = "GROUP BY time($__interval) fill(0)"
+    """Items per hour of each run: every estimate is a point, and so is every micrograph of the step before."""
     hourly = "* 3600000 / $__interval_ms"
-    rows = rows_of(layout, "micrograph")
     estimates = f'count("ctfID") {hourly} AS "CTF estimates"'
     if layout is Layout.SCIPION:
-        return (InfluxQuery(text=f"SELECT {estimates} {rows} {step}"),)
-    micrographs = f'(count("name") - count("ctfID")) {hourly} AS "Micrographs"'
+        step = "GROUP BY time($__interval) fill(0)"
+        return (InfluxQuery(text=f"SELECT {estimates} {rows_of(layout, 'micrograph')} {step}"),)
+    rows, step = rows_of_all_runs(), 'GROUP BY time($__interval), "run" fill(0)'
+    micrographs = f'SELECT (count("name") - count("ctfID")) {hourly} AS "n" {rows} {step}'
     movies = (
         f'SELECT non_negative_derivative(last("size"), 1h) AS "Movies" {rows_of(layout, "run")}'
         ' AND "output" =~ /(?i)movies/ GROUP BY time($__interval), "run", "output" fill(none)'
     )
     return (
-        InfluxQuery(text=f"SELECT {micrographs}, {estimates} {rows} {step}"),
+        InfluxQuery(text=f"SELECT {estimates} {rows} {step}", alias="CTF estimates ($tag_run)"),
+        InfluxQuery(
+            text=f'SELECT "n" AS "Micrographs" FROM ({micrographs}) WHERE "n" > 0 GROUP BY "run"',
+            alias="Micrographs ($tag_run)",
+        ),
         InfluxQuery(text=movies, alias="Movies ($tag_run)"),
     )
 
@@ -309,7 +325,8 @@ def alert_events(*, active: bool, machine: bool) -> str:
 
 def _whose(*, machine: bool) -> str:
     project = f'("project" =~ {PROJECT} AND "project" != \'\')'
-    return f'({project} OR ("project" = \'\' AND "host" =~ {HOST}))' if machine else project
+    whose = f"({project} OR \"project\" = '')" if machine else project
+    return f'"host" =~ {HOST} AND {whose}'
 
 
 def _gallery(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:

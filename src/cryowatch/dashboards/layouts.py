@@ -10,6 +10,15 @@ Quotes, `%`, `-`, digits and letters of any script need no escape there.  A visi
 the project of that name only.  The same form names a measurement.  (Not served are names that hold a macro's own text,
 as `a$timeFilter` does: Grafana replaces those wherever they stand.)
 
+A limit is a number that a reader writes into a text field.  `${NAME:lucene}` leaves a number as it is, and puts a
+backslash before spaces, brackets, comparisons and double quotes of everything else, which InfluxQL cannot read: no
+number is better than a wrong one, and nobody can write a query of his own there.
+
+Which machine and which run.  A project of one name may be on two machines, and a session may have several CTF
+estimates of the same micrographs; put together, their numbers would be wrong.  So every query in the layout
+`cryowatch` is of one host, and one of micrographs of one run; `_leading` says which of them stand first in their lists.
+The layout `scipion` has no such tags.
+
 Two kinds of time.  Measured things lie in the dashboard's window (`DURING`).  A state (session, run, alert) is written
 when it changes, so what holds now may have been written long before the window: it has an upper end only (`UNTIL`).
 """
@@ -21,6 +30,7 @@ from enum import StrEnum
 
 PROJECT = "/^${project:regex}$/"
 HOST = "/^${host:regex}$/"
+RUN = "/^${run:regex}$/"
 DURING = "$timeFilter"
 UNTIL = "time <= ${__to}ms"
 IMAGES = ("Micrograph", "Power spectrum", "Shift plot")
@@ -96,6 +106,11 @@ OF_BOTH = ("disk_", "_send", "_recv", "gpuUse_", "gpuMem_", "gpuTem_")
 _POSITIVE = {"defocus", "defocus_u", "defocus_v", "resolution", "ratio"}
 """What other writers of the layout `scipion` may have given a zero or a negative number for "no value"."""
 
+_MOST = 100
+_ESTIMATE = 10**6
+_AT_WORK = 2 * 10**12
+"""How much an estimate weighs beside a micrograph, and work in the last hour beside estimates, in `_leading`."""
+
 _SECTIONS = {
     "micrograph": "ctf",
     "image": "ctf",
@@ -115,7 +130,29 @@ def project_names(layout: Layout) -> str:
 
 def host_names() -> str:
     """Return the query of the hosts of the chosen project."""
-    return f'SHOW TAG VALUES FROM "session" WITH KEY = "host" WHERE "project" =~ {PROJECT}'
+    states = f'SELECT count("status") AS "n" FROM "session" WHERE "project" =~ {PROJECT} AND {UNTIL} GROUP BY "host"'
+    return _leading("host", f'"project" =~ {PROJECT}', states)
+
+
+def run_names() -> str:
+    """Return the query of the runs that have micrographs of the chosen project."""
+    return _leading("run", f'"project" =~ {PROJECT} AND "host" =~ {HOST}')
+
+
+def _leading(tag: str, chosen: str, *more: str) -> str:
+    """Return the query of a tag's values: first what estimated a CTF in the last hour, then what has most estimates.
+
+    Those with micrographs alone come last.  InfluxQL sorts by nothing but time, yet `top` gives the largest first.
+    """
+    rows = f'FROM "micrograph" WHERE {chosen} AND {UNTIL}'
+    parts = (
+        f'SELECT max("ctfID") * 0 + {_AT_WORK} AS "n" {rows} AND time > ${{__to}}ms - 1h GROUP BY "{tag}"',
+        f'SELECT count("ctfID") * {_ESTIMATE} AS "n" {rows} GROUP BY "{tag}"',
+        f'SELECT count("name") AS "n" {rows} GROUP BY "{tag}"',
+        *more,
+    )
+    ranked = f'SELECT sum("n") AS "n" FROM {", ".join(f"({part})" for part in parts)} GROUP BY "{tag}"'
+    return f'SELECT "{tag}", "n" FROM (SELECT top("n", {_MOST}) AS "n", "{tag}" FROM ({ranked}))'
 
 
 def quoted(name: str) -> str:
@@ -134,7 +171,13 @@ def rows_of(layout: Layout, record: str, time: str = DURING) -> str:
         return f"FROM {PROJECT} WHERE \"section\" = '{_SECTIONS[record]}' AND {time}"
     if record in ("host", "device"):
         return f'FROM "system" WHERE "host" =~ {HOST} AND {time}'
-    return f'FROM {quoted(record)} WHERE "project" =~ {PROJECT} AND {time}'
+    run = f' AND "run" =~ {RUN}' if record in ("micrograph", "image") else ""
+    return f'FROM {quoted(record)} WHERE "project" =~ {PROJECT} AND "host" =~ {HOST}{run} AND {time}'
+
+
+def rows_of_all_runs(time: str = DURING) -> str:
+    """Return FROM and WHERE of the micrographs of every run, in the layout `cryowatch`."""
+    return f'FROM "micrograph" WHERE "project" =~ {PROJECT} AND "host" =~ {HOST} AND {time}'
 
 
 def values_of(layout: Layout, record: str, field: str) -> str:
