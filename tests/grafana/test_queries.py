@@ -336,6 +336,8 @@ def test_items_per_hour(asking: Asking, project: str) -> None:
     if asking.layout is Layout.CRYOWATCH:
         assert {row["run"] for row in others[0]} == {"7"}
         assert sum(row["Micrographs"] for row in others[0]) / 6 == pytest.approx(COUNT)
+        daily = asking.panel("summary", "throughput", interval=86_400)[1]
+        assert sum(row["Micrographs"] for row in daily) * 24 == pytest.approx(COUNT)
 
 
 @EACH

@@ -233,7 +233,7 @@ def _progress(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 
 def _rate(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """Items per hour of each run: every estimate is a point, and so is every micrograph of the step before."""
-    hourly = "* 3600000 / $__interval_ms"
+    hourly = "* 3600000.0 / $__interval_ms"  # a subquery cuts what is made of whole numbers to a whole one
     estimates = f'count("ctfID") {hourly} AS "CTF estimates"'
     if layout is Layout.SCIPION:
         step = "GROUP BY time($__interval) fill(0)"
