@@ -56,6 +56,14 @@ def test_the_file_sets_every_key(file: Path) -> None:
         [web]
         listen = "[::1]:9000"
         url = "https://watch.example.org/"
+        certificate = "/etc/cryowatch/watch.crt"
+        key = "/etc/cryowatch/watch.key"
+        insecure = true
+        hosts = ["Watch", "krios.example.org"]
+        proxies = ["10.0.0.0/24"]
+        login_days = 1
+        idle_hours = 0.5
+        metrics_token_file = "/etc/cryowatch/token"
         [scipion]
         interval = 2
         [host]
@@ -74,7 +82,18 @@ disk_rates = false
     expected: dict[str, Any] = {
         "time_zone": "Europe/Madrid",
         "data_dir": Path("/data/watch"),
-        "web": {"listen": "[::1]:9000", "url": "https://watch.example.org"},
+        "web": {
+            "listen": "[::1]:9000",
+            "url": "https://watch.example.org",
+            "certificate": Path("/etc/cryowatch/watch.crt"),
+            "key": Path("/etc/cryowatch/watch.key"),
+            "insecure": True,
+            "hosts": ["watch", "krios.example.org"],
+            "proxies": ["10.0.0.0/24"],
+            "login_days": 1.0,
+            "idle_hours": 0.5,
+            "metrics_token_file": Path("/etc/cryowatch/token"),
+        },
         "scipion": {"interval": 2.0},
         "host": {
             "interval": 5.5,

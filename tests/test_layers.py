@@ -20,6 +20,7 @@ LAYERS = {
     "commands": WIRING,
     "watching": WIRING,
     "service": WIRING,
+    "pages": WIRING,
     "completion": WIRING,
     "agent": WIRING,
     "delivery": WIRING,
@@ -54,6 +55,8 @@ LAYERS = {
     "toml_table": GROUND,
     "tls": GROUND,
     "section": GROUND,
+    "exposure": GROUND,
+    "access": GROUND,
     "logs": GROUND,
     "progress": GROUND,
     "systemd": GROUND,
@@ -66,7 +69,7 @@ STRANGERS = {("sources", "images"), ("images", "sources"), ("sinks", "sources"),
 PIXELS = {"numpy", "mrcfile", "PIL", "tifffile"}
 HEAVY = PIXELS | {
     "starlette", "uvicorn", "jinja2", "pydantic", "pydantic_settings", "sqlite3", "psutil", "orjson", "httpx2",
-    "cryptography", "grafana_foundation_sdk", "asyncssh",
+    "cryptography", "grafana_foundation_sdk", "asyncssh", "argon2",
 }  # fmt: skip
 
 

@@ -27,8 +27,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from cryowatch.addresses import listening, server, target
+from cryowatch.addresses import server, target
 from cryowatch.errors import ConfigError
+from cryowatch.exposure import Web
 from cryowatch.model import Severity
 from cryowatch.placeholders import checked
 from cryowatch.section import Directory, Section, at_home, contents, shown
@@ -49,15 +50,6 @@ def _zone(name: str) -> str:
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is not a time zone; write it like Europe/Madrid") from error
     return name
-
-
-class Web(Section):
-    """The built-in pages."""
-
-    listen: Annotated[str, AfterValidator(listening)] = Field(default="127.0.0.1:8420", description="Address and port.")
-    url: Annotated[str, AfterValidator(server)] = Field(
-        default="", description="Address under which readers reach the pages, for links in messages."
-    )
 
 
 class Log(Section):

@@ -21,6 +21,7 @@
     │   ├── SinkAway               the server is away or busy: try again soon
     │   └── SinkRefused            it refuses: a person has to see to it
     │       └── MessageRefused         it refuses this one message, and may take another
+    ├── AccessError            accounts, logins or share links cannot be read or written
     ├── ReportError            a report cannot be made or written
     ├── ServerError            InfluxDB or Grafana cannot be reached, refuses, or is not of the kind that was expected
     └── ImageError             an image cannot be shown
@@ -136,6 +137,10 @@ class SinkRefused(SinkError):
 
 class MessageRefused(SinkRefused):
     """The server takes messages, but not this one: too large, or with words that it does not like."""
+
+
+class AccessError(CryowatchError):
+    """The file of the accounts, the logins or the share links cannot be read or written."""
 
 
 class ReportError(CryowatchError):

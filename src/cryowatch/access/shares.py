@@ -1,0 +1,118 @@
+"""Share links: each opens one session, until a day, for whoever has it; in `shares.json`.
+
+::
+
+    {"shares": {ID: {"session": KEY, "path": PATH, "until": UTC ms, "created": UTC ms, "by": ACCOUNT}}}
+
+A link's token is `ID.SIGNATURE`, signed over all of that but `by` with the key of the data directory: the file alone
+opens nothing, and what somebody changes in it neither.  The session is known by its folder, so that a link never opens
+another one that gets the same name.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryowatch.access.kept import Kept
+from cryowatch.access.key import Key
+from cryowatch.errors import AccessError, ConfigError
+
+FILE_NAME = "shares.json"
+MOST = 1000
+MOST_DAYS = 366
+DAY = 24 * 3600 * 1000
+
+_PURPOSE = "share"
+_TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One link; `session` is the session's key, `path` its folder; times are UTC ms."""
+
+    id: str
+    session: str
+    path: str
+    until: int
+    created: int
+    by: str
+
+
+class Shares:
+    """The share links of a data directory; `clock` is UTC ns.  May be used from any thread and several processes."""
+
+    def __init__(self, folder: Path, key: Key, *, clock: Callable[[], int]) -> None:
+        self._kept = Kept(folder / FILE_NAME)
+        self._key = key
+        self._clock = clock
+
+    def create(self, *, session: str, path: str, days: int, by: str) -> tuple[Share, str]:
+        """Make a link; returns it and its token, which is shown this once.  Raises `ConfigError`."""
+        if not 1 <= days <= MOST_DAYS:
+            raise ConfigError(f"a link lasts from 1 to {MOST_DAYS} days")
+        now = self._clock() // 10**6
+        share = Share(
+            id=secrets.token_hex(6), session=session, path=path, until=now + days * DAY, created=now, by=by
+        )  # fmt: skip
+        with self._kept.change() as content:
+            kept = {known: said for known, said in content.get("shares", {}).items() if said.get("until", 0) > now}
+            if len(kept) >= MOST:
+                raise ConfigError(f"there are {MOST} links already", remedy="Revoke some: `cryowatch share revoke ID`")
+            said = {"session": session, "path": path, "until": share.until, "created": now, "by": by}
+            content["shares"] = {**kept, share.id: said}
+        return share, f"{share.id}.{self._signature(share)}"
+
+    def listed(self) -> Sequence[Share]:
+        """Return the links that open something still, the newest first; raises `AccessError`."""
+        now = self._clock() // 10**6
+        found = [self._share(known, said) for known, said in self._all().items()]
+        return sorted((one for one in found if one.until > now), key=lambda one: -one.created)
+
+    def revoke(self, id: str) -> Share:  # noqa: A002  that is what it is called in the file and on the page
+        """End a link at once; raises `ConfigError` where there is none."""
+        with self._kept.change() as content:
+            said = content.get("shares", {}).pop(id, None)
+        if said is None:
+            raise ConfigError("there is no such link", where=id, remedy="`cryowatch share list` names them")
+        return self._share(id, said)
+
+    def find(self, token: str) -> Share | None:
+        """Return the link of a token; None where it is forged, over or revoked.  Raises `AccessError`."""
+        parts = _TOKEN.fullmatch(token)
+        said = self._all().get(parts[1]) if parts else None
+        if parts is None or said is None:
+            return None
+        share = self._share(parts[1], said)
+        good = self._key.signed(parts[2], _PURPOSE, *_signed(share))
+        return share if good and share.until > self._clock() // 10**6 else None
+
+    def _signature(self, share: Share) -> str:
+        return self._key.signature(_PURPOSE, *_signed(share))
+
+    def _all(self) -> dict[str, Any]:
+        found = self._kept.read().get("shares", {})
+        if not isinstance(found, dict):
+            raise AccessError("is not as cryowatch writes it", where=self._kept.path)
+        return found
+
+    def _share(self, id: str, said: Any) -> Share:  # noqa: A002
+        try:
+            return Share(
+                id=id,
+                session=str(said["session"]),
+                path=str(said["path"]),
+                until=int(said["until"]),
+                created=int(said["created"]),
+                by=str(said["by"]),
+            )
+        except (KeyError, ValueError, TypeError):
+            raise AccessError("is not as cryowatch writes it", where=f"{self._kept.path}: {id}") from None
+
+
+def _signed(share: Share) -> tuple[str, ...]:
+    return share.id, share.session, share.path, str(share.until), str(share.created)
