@@ -20,15 +20,15 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from cryowatch import __version__, logs
+from cryowatch import __version__, logs, pages
 from cryowatch.agent import Agent
 from cryowatch.ahead import Ahead
 from cryowatch.alerts.rules import rules_of
 from cryowatch.alerts.watcher import Alarms
-from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, Web, load
+from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, load
 from cryowatch.delivery import Delivery
 from cryowatch.errors import ConfigError, SourceError, one_line
-from cryowatch.facility import dashboards_of, logo_of
+from cryowatch.exposure import Web
 from cryowatch.memory import share_heaps
 from cryowatch.progress import Bars
 from cryowatch.section import at_home
@@ -49,16 +49,22 @@ console = Console(stderr=True, highlight=False, emoji=False)
 
 
 def settings(
-    config: Path | None, *, data_dir: Path | None = None, listen: str | None = None, secrets: Path | None = None
+    config: Path | None,
+    *,
+    data_dir: Path | None = None,
+    listen: str | None = None,
+    insecure: bool = False,
+    secrets: Path | None = None,
 ) -> Settings:
     """Return the settings with what the command line says on top; raises `ConfigError`."""
     found = load(config)
     update: dict[str, Any] = {}
     if data_dir is not None:
         update["data_dir"] = at_home(data_dir)
-    if listen is not None:
+    said = ({} if listen is None else {"listen": listen}) | ({"insecure": True} if insecure else {})
+    if said:
         try:
-            update["web"] = Web(listen=listen)
+            update["web"] = Web.model_validate({**found.web.model_dump(), **said})
         except ValueError:
             raise ConfigError("is not an address and port", where=listen, remedy="Write 127.0.0.1:8420") from None
     if secrets is not None or not found.influx.url:
@@ -252,6 +258,8 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
     _log(chosen)
     paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
+    if web:
+        pages.refuse_unprotected(chosen)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     while _watch(chosen, paths, web=web, browser=browser):
@@ -273,7 +281,16 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool)
         store.when_damaged(lambda: os.kill(os.getpid(), signal.SIGTERM))  # raise_signal would not wake the main thread
         with contextlib.suppress(KeyboardInterrupt):
             if web:
-                _serve_pages(chosen, store, images, agent, systemd, browser=browser)
+
+                def started(address: str, warnings: Sequence[str]) -> None:
+                    systemd.ready(f"pages at {address}")
+                    console.print(f"cryowatch {__version__} shows the sessions at [bold]{address}[/]  Ctrl+C ends it.")
+                    for warning in warnings:
+                        console.print(warning, style="yellow", soft_wrap=True)
+                    if browser:
+                        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+                pages.serve(chosen, store, images, agent, started=started)
             else:
                 agent.start()
                 systemd.ready("without pages")
@@ -294,43 +311,6 @@ def _refuse_hopeless(paths: Sequence[Path]) -> None:
             errors.append(error)
     if len(errors) == len(paths):
         raise errors[0]
-
-
-def _serve_pages(
-    chosen: Settings, store: Store, images: ImageServer, agent: Agent, systemd: Systemd, *, browser: bool
-) -> None:
-    from cryowatch.web.app import create_app  # noqa: PLC0415
-    from cryowatch.web.events import Hub  # noqa: PLC0415
-    from cryowatch.web.server import Server, address_of, bind  # noqa: PLC0415
-
-    listener = bind(chosen.web.listen)
-    address = address_of(listener)
-    hub = Hub({"version": __version__, "started": time.time_ns() // 10**6})
-    app = create_app(
-        reader=store.reader(),
-        hub=hub,
-        images=images,
-        clock=time.time_ns,
-        host=agent.host,
-        last_read=agent.last_read,
-        ledger=store.ledger(),
-        deliveries=lambda: [follower.described() for follower in agent.followers],
-        dashboards=dashboards_of(chosen),
-        facility=chosen.facility.name,
-        logo=logo_of(chosen),
-    )
-    agent.listen(hub.publish)
-    agent.start()
-
-    def started() -> None:
-        systemd.ready(f"pages at {address}")
-        console.print(f"cryowatch {__version__} shows the sessions at [bold]{address}[/]  Ctrl+C ends it.")
-        if not chosen.web.listen.rpartition(":")[0].strip("[]").startswith(("127.", "localhost", "::1")):
-            console.print("Everybody who can reach this address can see every session.", style="yellow")
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-
-    Server(app, hub, started=started).run(sockets=[listener])
 
 
 def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:

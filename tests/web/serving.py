@@ -14,11 +14,14 @@ import httpx2
 from cryowatch.agent import Agent
 from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.demo.session import DemoSession, timetable
+from cryowatch.exposure import Web
 from cryowatch.images import ImageServer
 from cryowatch.store import Store
 from cryowatch.web.app import create_app
+from cryowatch.web.border import Names
 from cryowatch.web.events import Hub
-from cryowatch.web.server import Server, address_of, bind
+from cryowatch.web.gate import access_of
+from cryowatch.web.server import Identity, Server, address_of, bind
 
 SECONDS = 15.0
 
@@ -49,12 +52,22 @@ class Served:
     """Projects that are watched and served at an address."""
 
     def __init__(
-        self, paths: Sequence[Path], data: Path, listen: str, dashboards: Sequence[Dashboard], *, told: bool
+        self,
+        paths: Sequence[Path],
+        data: Path,
+        listen: str,
+        dashboards: Sequence[Dashboard],
+        *,
+        told: bool,
+        web: Web | None = None,
     ) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
         self.hub = Hub({"version": "test", "started": 1})
         self.images = ImageServer(data / "images")
+        listener = bind(listen)
+        identity = Identity(web.certificate, web.key) if web and web.certificate and web.key else None
+        self.address = address_of(listener, tls=identity is not None).rstrip("/")
         app = create_app(
             reader=self.store.reader(),
             hub=self.hub,
@@ -64,13 +77,13 @@ class Served:
             last_read=self.agent.last_read,
             ledger=self.store.ledger() if told else None,
             dashboards=dashboards,
+            access=access_of(data, web, port=listener.getsockname()[1]) if web else None,
+            names=Names(web.hosts, url=web.url) if web else None,
         )
         self.agent.listen(self.hub.publish)
-        listener = bind(listen)
-        self.address = address_of(listener).rstrip("/")
         started = threading.Event()
-        self._server = Server(app, self.hub, started=started.set)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self.server = Server(app, self.hub, started=started.set, identity=identity, proxies=web.proxies if web else ())
+        self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
         assert started.wait(SECONDS)
         self.agent.start()
@@ -84,7 +97,7 @@ class Served:
 
     def close(self) -> None:
         self.client.close()
-        self._server.should_exit = True
+        self.server.should_exit = True
         self._thread.join(SECONDS)
         self.agent.stop()
         self.images.close()
@@ -99,9 +112,13 @@ def serving(
     listen: str = "127.0.0.1:0",
     dashboards: Sequence[Dashboard] = STANDARD,
     told: bool = True,
+    web: Web | None = None,
 ) -> Iterator[Served]:
-    """Watch and serve projects; they have been read once when this begins.  `told`: pages may see to alerts."""
-    served = Served(paths, data, listen, dashboards, told=told)
+    """Watch and serve projects; they have been read once when this begins.
+
+    `told`: pages may see to alerts.  With `web` the accounts and share links of the data directory count.
+    """
+    served = Served(paths, data, listen, dashboards, told=told, web=web)
     try:
         until(lambda: served.agent.looked and all(w.last_read for w in list(served.agent.watches.values())))
         yield served

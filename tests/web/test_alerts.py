@@ -214,7 +214,7 @@ def test_forms_and_reading_methods_change_nothing(served: Served, facility: Faci
     for method in ("GET", "PUT", "DELETE", "OPTIONS"):
         answer = served.client.request(method, path)
         assert answer.status_code == 405
-        assert answer.headers["Allow"] == "POST"
+        assert "POST" in answer.headers["Allow"]
         assert answer.json()["error"]
 
 

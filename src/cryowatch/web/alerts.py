@@ -20,10 +20,12 @@ from cryowatch.model import RECORDS, Severity, quantities
 from cryowatch.store import Change
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader, Row
-from cryowatch.web.actions import content_of, only_from_our_pages
+from cryowatch.web.actions import content_of
 from cryowatch.web.events import Hub
+from cryowatch.web.gate import who
 from cryowatch.web.queries import nanoseconds
 from cryowatch.web.replies import JSON, BadQuery, Refused
+from cryowatch.web.sight import Sight, Sights
 
 MOST_MINUTES = 7 * 24 * 60
 MOST_PAST = 1_000
@@ -57,17 +59,25 @@ class Active:
 
     alerts: Sequence[dict[str, Any]]
 
-    def of(self, session: str, host: str) -> dict[str, Any]:
-        """Return those of one session with how many there are of each severity."""
-        found = [a for a in self.alerts if a["session"] == session or (a["session"] is None and a["host"] == host)]
+    def of(self, session: Row, sight: Sight) -> dict[str, Any]:
+        """Return those of a row of the session table with how many there are of each severity."""
+        host = _host(session, sight)
+        found = [
+            {**a, "id": sight.id(a["id"])}
+            for a in self.alerts
+            if a["session"] == session["key"] or (a["session"] is None and a["host"] == host)
+        ]
         return {"counts": counts(found), "active": found}
 
 
 class Alerts:
     """The alerts of a store; without a `ledger` they can be looked at only."""
 
-    def __init__(self, *, reader: Reader, ledger: Ledger | None, hub: Hub, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, *, reader: Reader, sights: Sights, ledger: Ledger | None, hub: Hub, clock: Callable[[], int]
+    ) -> None:
         self._reader = reader
+        self._sights = sights
         self._ledger = ledger
         self._hub = hub
         self._clock = clock
@@ -84,29 +94,31 @@ class Alerts:
         """Return the alerts of all sessions and hosts that last now."""
         return Active([shown(row) for row in self._reader.rows(_ACTIVE, {"now": self._clock()})])
 
-    def of(self, session: Row) -> dict[str, Any]:
+    def of(self, session: Row, sight: Sight) -> dict[str, Any]:
         """Return the active alerts of a row of the session table, and the position of the last change of any."""
-        return {**self.active().of(session["key"], session["host"]), "head": self._head(session)}
+        return {**self.active().of(session, sight), "head": self._head(session, sight)}
 
     def listed(self, request: Request) -> Response:
-        session = self._reader.session(request.path_params["session"])
+        sight = self._sights.of(who(request))
+        session = sight.session(request.path_params["session"])
         start, stop = nanoseconds(request.query_params, "from"), nanoseconds(request.query_params, "to")
         if start is not None and stop is not None and start > stop:
             raise BadQuery("from must not be after to")
-        head = self._head(session)
+        head = self._head(session, sight)
         past = self._reader.rows(
             _PAST,
             {
                 "session": session["id"],
-                "host": session["host"],
+                "host": _host(session, sight),
                 "start": start or 0,
                 "stop": _LATEST if stop is None else stop,
                 "most": MOST_PAST,
                 "now": self._clock(),
             },
         )
-        active = self.active().of(session["key"], session["host"])["active"]
-        return JSON({"head": head, "alerts": [*active, *map(shown, past)]})
+        active = self.active().of(session, sight)["active"]
+        over = [{**shown(row), "id": sight.id(row["id"])} for row in past]
+        return JSON({"head": head, "alerts": [*active, *over]})
 
     async def acknowledge(self, request: Request) -> Response:
         alert, ledger, said = await self._asked(request)
@@ -130,7 +142,6 @@ class Alerts:
         return await run_in_threadpool(self._told, alert)
 
     async def _asked(self, request: Request) -> tuple[int, Ledger, dict[str, Any]]:
-        only_from_our_pages(request)
         if self._ledger is None:
             raise Refused("alerts can only be looked at here")
         alert = request.path_params["alert"]
@@ -148,8 +159,14 @@ class Alerts:
             raise NotFoundError(f"there is no alert {alert}")
         return JSON(shown(found[0]))
 
-    def _head(self, session: Row) -> int:
-        return int(self._reader.value(_HEAD, {"session": session["id"], "host": session["host"]}))
+    def _head(self, session: Row, sight: Sight) -> int:
+        found = self._reader.value(_HEAD, {"session": session["id"], "host": _host(session, sight)})
+        return sight.head(int(found))
+
+
+def _host(session: Row, sight: Sight) -> str | None:
+    """Return the host whose own alerts are seen with a session's."""
+    return None if sight.confined else session["host"]
 
 
 def counts(alerts: Iterable[dict[str, Any]]) -> dict[str, int]:

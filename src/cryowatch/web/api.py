@@ -19,8 +19,10 @@ from cryowatch.model import RECORDS, ImageKind, quantities
 from cryowatch.store.reader import Reader, Row, leading
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.events import Hub
+from cryowatch.web.gate import who
 from cryowatch.web.queries import nanoseconds, selection, variables, whole
 from cryowatch.web.replies import JSON, BadQuery
+from cryowatch.web.sight import Sight, Sights
 from cryowatch.web.summaries import Summaries, milliseconds
 
 _HIDDEN = ("output_id", "seq", "session", "session_id", "session_path")
@@ -33,6 +35,7 @@ class API:
     """What the endpoints work with.  Plain functions run in worker threads, one query after another."""
 
     reader: Reader
+    sights: Sights
     summaries: Summaries
     alerts: Alerts
     dashboards: Sequence[Dashboard]
@@ -58,76 +61,95 @@ class API:
         ]
 
     def sessions(self, request: Request) -> Response:
-        del request
+        sight = self._sight(request)
         active = self.alerts.active()
         return JSON(
             {
-                "sessions": [{**s, "alerts": active.of(s["id"], s["host"])} for s in self.summaries.all()],
+                "sessions": [
+                    {**_summary(self.summaries.summary(row), sight), "alerts": active.of(row, sight)}
+                    for row in sight.sessions()
+                ],
                 "host": self.host,
                 "version": __version__,
-                "deliveries": self.deliveries(),
+                "deliveries": [] if sight.confined else self.deliveries(),
             }
         )
 
     def session(self, request: Request) -> Response:
-        session = self._session(request)
-        detail = self.summaries.detail(session, self.dashboards)
-        return JSON({**detail, "alerts": self.alerts.of(session), "deliveries": self.deliveries()})
+        sight = self._sight(request)
+        session = sight.session(request.path_params["session"])
+        detail = self.summaries.detail(session, sight.dashboards(self.dashboards))
+        outputs = [{**output, "id": sight.id(output["id"])} for output in detail["outputs"]]
+        chosen = None if detail["output"] is None else sight.id(detail["output"])
+        return JSON(
+            {
+                **_summary(detail, sight),
+                "outputs": outputs,
+                "output": chosen,
+                "alerts": self.alerts.of(session, sight),
+                "deliveries": [] if sight.confined else self.deliveries(),
+            }
+        )
 
     def dashboard(self, request: Request) -> Response:
-        self._session(request)
-        dashboard = find(request.path_params["dashboard"], self.dashboards)
+        sight = self._sight(request)
+        sight.session(request.path_params["session"])
+        dashboard = find(request.path_params["dashboard"], sight.dashboards(self.dashboards))
         chosen = variables(request.query_params, dashboard)
         return JSON(definition(dashboard, chosen))
 
     def panel(self, request: Request) -> Response:
-        session = self._session(request)
+        sight = self._sight(request)
+        session = sight.session(request.path_params["session"])
         name = request.path_params["panel"]
         wanted = request.query_params.get("dashboard")
-        for dashboard in self.dashboards:
+        for dashboard in sight.dashboards(self.dashboards):
             if wanted not in (None, dashboard.name):
                 continue
             for panel in dashboard.panels:
                 if panel.id == name:
                     scope = self._scope(request, session, dashboard)
-                    answer = self._answer(panel, scope)
-                    return JSON({"head": session["seq"], "generation": session["generation"], **answer})
+                    return JSON({**_head(session, sight), **self._answer(panel, scope, sight)})
         raise NotFoundError(f"there is no panel {name[:80]}")
 
     def data(self, request: Request) -> Response:
-        session = self._session(request)
-        dashboard = find(request.path_params["dashboard"], self.dashboards)
+        sight = self._sight(request)
+        session = sight.session(request.path_params["session"])
+        dashboard = find(request.path_params["dashboard"], sight.dashboards(self.dashboards))
         scope = self._scope(request, session, dashboard)
         names = request.query_params.get("panels")
         panels = dashboard.panels if not names else [dashboard.panel(n) for n in names.split(",")[:50]]
-        answers = {panel.id: self._answer(panel, scope) for panel in panels}
-        return JSON({"head": session["seq"], "generation": session["generation"], "panels": answers})
+        answers = {panel.id: self._answer(panel, scope, sight) for panel in panels}
+        return JSON({**_head(session, sight), "panels": answers})
 
     def micrographs(self, request: Request) -> Response:
-        session = self._session(request)
+        sight = self._sight(request)
+        session = sight.session(request.path_params["session"])
         output = self._output(request, session)
-        head = {"head": session["seq"], "generation": session["generation"]}
+        head = _head(session, sight)
         if output is None:
             return JSON({**head, "total": 0, "micrographs": []})
         after = whole(request.query_params, "after")
         if after is not None:
             most = whole(request.query_params, "limit", most=MOST_CHANGES) or MOST_CHANGES
-            rows = self.reader.micrographs_after(output, after, limit=most + 1)
+            rows = self.reader.micrographs_after(output, sight.position(after), limit=most + 1)
             more = len(rows) > most
             rows = rows[:most]
             if more:
-                head["head"] = rows[-1]["seq"]
-            return JSON({**head, "total": len(rows), "more": more, "micrographs": self._shown(session["id"], rows)})
+                head["head"] = sight.head(rows[-1]["seq"])
+            listed = self._shown(session["id"], rows, sight)
+            return JSON({**head, "total": len(rows), "more": more, "micrographs": listed})
         limit = whole(request.query_params, "limit", most=MOST_MICROGRAPHS)
         offset = whole(request.query_params, "offset") or 0
         chosen = selection(request.query_params, output)
         total, rows = self.reader.micrographs(chosen, offset=offset, limit=60 if limit is None else limit)
-        return JSON({**head, "total": total, "micrographs": self._shown(session["id"], rows)})
+        return JSON({**head, "total": total, "micrographs": self._shown(session["id"], rows, sight)})
 
     def micrograph(self, request: Request) -> Response:
-        row = self.reader.micrograph(request.path_params["micrograph"])
-        previous, following = self.reader.neighbours(row)
-        (values,) = self._shown(row["session_id"], [row])
+        sight = self._sight(request)
+        row = sight.micrograph(request.path_params["micrograph"])
+        previous, following = (None if n is None else sight.id(n) for n in self.reader.neighbours(row))
+        (values,) = self._shown(row["session_id"], [row], sight)
         return JSON({**values, "session": row["session"], "previous": previous, "next": following})
 
     def fields(self, request: Request) -> Response:
@@ -150,7 +172,13 @@ class API:
         )
 
     async def events(self, request: Request) -> Response:
-        return self.hub.response(request.query_params.get("session") or None)
+        from starlette.concurrency import run_in_threadpool  # noqa: PLC0415
+
+        asking, session = who(request), request.query_params.get("session") or None
+        sight = self.sights.of(asking)
+        if sight.confined:
+            session = (await run_in_threadpool(sight.session, session or asking.path))["key"]
+        return self.hub.response(session, head=sight.head, lasts=asking.lasts)
 
     async def image(self, request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool  # noqa: PLC0415
@@ -160,7 +188,7 @@ class API:
         except ValueError:
             names = ", ".join(ImageKind)
             raise NotFoundError("there is no such kind of image", remedy=f"There are: {names}") from None
-        row = await run_in_threadpool(self.reader.micrograph, request.path_params["micrograph"])
+        row = await run_in_threadpool(self._sight(request).micrograph, request.path_params["micrograph"])
         size = whole(request.query_params, "size", most=4096) or 512
         made_of = await self.images.look(
             lambda: subject(row, kind, lambda: self._shifts(row)), row["name"], row["session_path"]
@@ -168,22 +196,22 @@ class API:
         rendered = await _unless_gone(request, self.images.image(made_of, size))
         if rendered is None:
             return Response(status_code=499)
-        lasting = "public, max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
+        lasting = "private, max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
         headers = {"Cache-Control": lasting}
         if rendered.width is not None and rendered.height is not None:
             headers |= {"X-Source-Width": str(rendered.width), "X-Source-Height": str(rendered.height)}
         return Response(rendered.data, media_type=rendered.media_type, headers=headers)
 
-    def _shown(self, session: int, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    def _shown(self, session: int, rows: Sequence[Row], sight: Sight) -> list[dict[str, Any]]:
         plotless = [row["name"] for row in rows if not row["shift_plot_path"]]
         shifted = self.reader.shifted(session, plotless) if plotless else set()
-        return [shown(row, shifted=row["name"] in shifted) for row in rows]
+        return [shown(row, sight, shifted=row["name"] in shifted) for row in rows]
 
     def _shifts(self, row: Row) -> Shifts | None:
         return self.reader.shifts(row["session_id"], row["name"])
 
-    def _session(self, request: Request) -> Row:
-        return self.reader.session(request.path_params["session"])
+    def _sight(self, request: Request) -> Sight:
+        return self.sights.of(who(request))
 
     def _output(self, request: Request, session: Row) -> int | None:
         outputs = self.reader.outputs(session["id"])
@@ -191,30 +219,34 @@ class API:
         if wanted is None:
             chosen = leading(outputs)
             return None if chosen is None else int(chosen["id"])
-        if any(o["id"] == wanted for o in outputs):
-            return wanted
+        number = self._sight(request).number(wanted)
+        if any(o["id"] == number for o in outputs):
+            return number
         raise NotFoundError(f"the session has no output {wanted}")
 
     def _scope(self, request: Request, session: Row, dashboard: Dashboard) -> Scope:
         query = request.query_params
+        after = whole(query, "after")
         start, stop = nanoseconds(query, "from"), nanoseconds(query, "to")
         if start is not None and stop is not None and start > stop:
             raise BadQuery("from must not be after to")
         return Scope(
             session=session["id"],
-            host=session["host"],
+            host="" if self._sight(request).confined else session["host"],
             output=self._output(request, session),
             now=self.clock(),
             start=start,
             stop=stop,
-            after=whole(query, "after"),
+            after=None if after is None else self._sight(request).position(after),
             variables=variables(query, dashboard),
         )
 
-    def _answer(self, panel: Panel, scope: Scope) -> dict[str, Any]:
+    def _answer(self, panel: Panel, scope: Scope, sight: Sight) -> dict[str, Any]:
         query = compile_panel(panel, scope)
         _, rows = self.reader.table(query.sql, query.parameters)
-        return query.shape(rows)
+        answer = query.shape(rows)
+        numbers = answer.get("id")
+        return answer if numbers is None else {**answer, "id": [sight.id(number) for number in numbers]}
 
 
 async def _unless_gone(request: Request, wanted: Coroutine[Any, Any, Rendered]) -> Rendered | None:
@@ -289,17 +321,32 @@ def _panel(panel: Panel, chosen: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def shown(row: Row, *, shifted: bool = False) -> dict[str, Any]:
+def _head(session: Row, sight: Sight) -> dict[str, Any]:
+    return {"head": sight.head(session["seq"]), "generation": session["generation"]}
+
+
+def _summary(summary: dict[str, Any], sight: Sight) -> dict[str, Any]:
+    """Return a session's summary with its numbers as they are shown."""
+    newest = summary["newest"]
+    if newest["micrograph"] is not None:
+        shown_as = {"micrograph": sight.id(newest["micrograph"]), "version": sight.version(newest["version"])}
+        newest = {**newest, **shown_as}
+    return {**summary, "newest": newest, "head": sight.head(summary["head"])}
+
+
+def shown(row: Row, sight: Sight, *, shifted: bool = False) -> dict[str, Any]:
     """Return a micrograph as pages get it: values as stored, times in milliseconds, addresses of its images.
 
     `shifted` says that the shifts of its movie's frames are known.
     """
     values = {name: value for name, value in row.items() if name not in _HIDDEN}
+    number, version = sight.id(row["id"]), sight.version(row["seq"])
+    values["id"] = number
     values["time"] = milliseconds(row["time"])
     values["enabled"] = bool(row["enabled"])
-    values["version"] = row["seq"]
+    values["version"] = version
     values["images"] = {
-        kind.value: f"/images/{row['id']}/{kind}?v={row['seq']}" if available(row, kind, shifted=shifted) else None
+        kind.value: f"/images/{number}/{kind}?v={version}" if available(row, kind, shifted=shifted) else None
         for kind in ImageKind
     }
     return values

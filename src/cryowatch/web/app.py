@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from cryowatch.dashboards import STANDARD, Dashboard
@@ -24,11 +24,16 @@ from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.api import API
+from cryowatch.web.border import Border, Names
 from cryowatch.web.cores import Cores
+from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
+from cryowatch.web.gate import Access, Gate
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.pages import STATIC, Pages
-from cryowatch.web.replies import JSON, SecurityHeaders, explain, status_of
+from cryowatch.web.replies import JSON, explain, headers_of, status_of
+from cryowatch.web.sharing import Sharing
+from cryowatch.web.sight import Sights
 from cryowatch.web.summaries import Summaries
 
 WORKER_THREADS = 6
@@ -57,16 +62,22 @@ def create_app(
     facility: str = "",
     logo: Path | None = None,
     ledger: Ledger | None = None,
+    access: Access | None = None,
+    names: Names | None = None,
+    url: str = "",
 ) -> Starlette:
     """Return the application.
 
     `last_read` says when a session (by its row id) could be read last, `deliveries` how each delivery to a sink goes.
-    Without a `ledger` nobody can see to alerts or mute them here.
+    Without a `ledger` nobody can see to alerts or mute them here; without `access` everybody sees everything.
+    `names` are those that this server goes by, `url` is where others reach it.
     """
+    sights = Sights(reader, access.key if access is not None else None)
     summaries = Summaries(reader, clock, last_read)
-    alerts = Alerts(reader=reader, ledger=ledger, hub=hub, clock=clock)
+    alerts = Alerts(reader=reader, sights=sights, ledger=ledger, hub=hub, clock=clock)
     api = API(
         reader=reader,
+        sights=sights,
         summaries=summaries,
         alerts=alerts,
         dashboards=dashboards,
@@ -76,7 +87,11 @@ def create_app(
         clock=clock,
         deliveries=deliveries,
     )
-    pages = Pages(reader, dashboards, facility=facility, logo=logo)
+    pages = Pages(sights, dashboards, access=access, facility=facility, logo=logo)
+    entries: list[Route] = []
+    if access is not None:
+        entries += Entry(pages, access, sights, clock=clock).routes()
+        entries += Sharing(reader, access, url=url).routes()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -86,11 +101,13 @@ def create_app(
         yield
 
     def _wants_page(request: Request) -> bool:
-        return not request.url.path.startswith(("/api/", "/images/"))
+        return not request.url.path.startswith(("/api/", "/images/", "/metrics", "/healthz"))
 
     async def ours(request: Request, error: Exception) -> Response:
         if _wants_page(request) and isinstance(error, CryowatchError):
-            return pages.error(status_of(error), str(error))
+            answer = pages.error(request, status_of(error), str(error))
+            answer.headers.update(headers_of(error))
+            return answer
         return await explain(request, error)
 
     async def theirs(request: Request, error: Exception) -> Response:
@@ -98,19 +115,24 @@ def create_app(
             raise error
         text = "there is no such page" if error.status_code == 404 else error.detail
         if _wants_page(request):
-            return pages.error(error.status_code, text)
+            return pages.error(request, error.status_code, text)
         return JSON({"error": text}, error.status_code, dict(error.headers or {}))
 
     return Starlette(
         routes=[
             *pages.routes(),
+            *entries,
             *api.routes(),
             *alerts.routes(),
             *Cores(host).routes(),
             *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock).routes(),
             Mount("/static", _Static(directory=STATIC), name="static"),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1)],
+        middleware=[
+            Middleware(Border, names=names or Names()),
+            Middleware(Gate, access=access, explain=ours),
+            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1),
+        ],
         exception_handlers={CryowatchError: ours, HTTPException: theirs},
         lifespan=lifespan,
     )

@@ -8,7 +8,7 @@ second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -21,10 +21,11 @@ PACE_SECONDS = 0.5
 
 
 class _Listener:
-    """The changes that one page has not been told of yet."""
+    """The changes that one page has not been told of yet; `head` says as what it gets a position."""
 
-    def __init__(self, session: str | None) -> None:
+    def __init__(self, session: str | None, head: Callable[[int], int]) -> None:
         self.session = session
+        self.head = head
         self.changes: dict[str, dict[str, Any]] = {}
         self.woken = asyncio.Event()
 
@@ -55,25 +56,29 @@ class Hub:
             loop.call_soon_threadsafe(self._spread, change)
 
     def _spread(self, change: Change) -> None:
-        data = {"session": change.key, "head": change.seq, "generation": change.generation}
         for listener in self._listeners:
             if listener.session in (None, change.key):
-                listener.changes[change.key] = data
+                head = listener.head(change.seq)
+                listener.changes[change.key] = {"session": change.key, "head": head, "generation": change.generation}
                 listener.woken.set()
 
-    async def stream(self, session: str | None) -> AsyncIterator[bytes]:
-        """Yield events for one page until it goes away or the server stops."""
-        listener = _Listener(session)
+    async def stream(
+        self, session: str | None, *, head: Callable[[int], int], lasts: Callable[[], bool]
+    ) -> AsyncIterator[bytes]:
+        """Yield events for one page until it goes away, or may see them no more, or the server stops."""
+        listener = _Listener(session, head)
         self._listeners.add(listener)
         try:
             yield _event("hello", self._hello)
-            while not self._closed.is_set():
+            while not self._closed.is_set() and lasts():
                 try:
                     await asyncio.wait_for(listener.woken.wait(), HEARTBEAT_SECONDS)
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
                 listener.woken.clear()
+                if not lasts():
+                    break
                 changes, listener.changes = listener.changes, {}
                 for data in changes.values():
                     yield _event("change", data)
@@ -82,10 +87,16 @@ class Hub:
         finally:
             self._listeners.discard(listener)
 
-    def response(self, session: str | None) -> StreamingResponse:
-        """Return the stream as an answer."""
+    def response(
+        self, session: str | None, *, head: Callable[[int], int], lasts: Callable[[], bool]
+    ) -> StreamingResponse:
+        """Return the stream of one session, or of all, as an answer.
+
+        `head` says as what the reader gets a position in the order of changes; once `lasts` is false it ends, a
+        heartbeat later at most.
+        """
         return StreamingResponse(
-            self.stream(session),
+            self.stream(session, head=head, lasts=lasts),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )

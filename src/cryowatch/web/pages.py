@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from starlette.routing import Route
 
 from cryowatch import __version__
 from cryowatch.dashboards import Dashboard, find
-from cryowatch.errors import NotFoundError
-from cryowatch.store.reader import Reader
+from cryowatch.errors import AccessError, NotFoundError
+from cryowatch.web.gate import Access, who
+from cryowatch.web.sight import Sights
 
 STATIC = Path(__file__).parent / "static"
 LOGO_KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -25,10 +27,17 @@ class Pages:
     """Renders the templates."""
 
     def __init__(
-        self, reader: Reader, dashboards: Sequence[Dashboard], *, facility: str = "", logo: Path | None = None
+        self,
+        sights: Sights,
+        dashboards: Sequence[Dashboard],
+        *,
+        access: Access | None = None,
+        facility: str = "",
+        logo: Path | None = None,
     ) -> None:
         self._logo = logo
-        self._reader = reader
+        self._access = access
+        self._sights = sights
         self._dashboards = dashboards
         self._versions: dict[str, tuple[int, str]] = {}
         self._templates = Environment(
@@ -53,8 +62,10 @@ class Pages:
         ]
 
     def sessions(self, request: Request) -> Response:
-        del request
-        return self._page("sessions.html", {})
+        sight = self._sights.of(who(request))
+        if sight.confined:
+            return RedirectResponse(f"/s/{sight.sessions()[0]['key']}" if sight.sessions() else "/login", 303)
+        return self.page(request, "sessions.html", {})
 
     def logo(self, request: Request) -> Response:
         del request
@@ -63,30 +74,39 @@ class Pages:
         return FileResponse(self._logo, media_type=LOGO_KINDS[self._logo.suffix.lower()])
 
     def session(self, request: Request) -> Response:
-        session = self._reader.session(request.path_params["session"])
+        sight = self._sights.of(who(request))
+        session = sight.session(request.path_params["session"])
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/s/{session['key']}/{self._dashboards[0].name}{query}", 307)
+        return RedirectResponse(f"/s/{session['key']}/{sight.dashboards(self._dashboards)[0].name}{query}", 307)
 
     def dashboard(self, request: Request) -> Response:
-        session = self._reader.session(request.path_params["session"])
-        dashboard = find(request.path_params["dashboard"], self._dashboards)
+        sight = self._sights.of(who(request))
+        session = sight.session(request.path_params["session"])
+        dashboards = sight.dashboards(self._dashboards)
+        dashboard = find(request.path_params["dashboard"], dashboards)
         if request.path_params != {"session": session["key"], "dashboard": dashboard.name}:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/s/{session['key']}/{dashboard.name}{query}", 307)
         context = {
             "session": {"id": session["key"], "name": session["name"]},
             "dashboard": {"name": dashboard.name, "title": dashboard.title},
-            "dashboards": [{"name": d.name, "title": d.title} for d in self._dashboards],
+            "dashboards": [{"name": d.name, "title": d.title} for d in dashboards],
         }
-        return self._page("dashboard.html", context)
+        return self.page(request, "dashboard.html", context)
 
-    def error(self, status: int, text: str) -> Response:
+    def error(self, request: Request, status: int, text: str) -> Response:
         """Return the page that says what is wrong."""
-        return self._page("error.html", {"status": status, "text": text}, status)
+        return self.page(request, "error.html", {"status": status, "text": text}, status)
 
-    def _page(self, template: str, context: dict[str, Any], status: int = 200) -> Response:
-        text = self._templates.get_template(template).render(context)
-        return HTMLResponse(text, status, headers={"Cache-Control": "no-cache"})
+    def page(self, request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+        """Return a page made of a template, which also gets who asks (`who`) and what to warn of."""
+        secure = request.url.scheme == "https"
+        warnings: Sequence[str] = ()
+        with contextlib.suppress(AccessError):  # which is what the page tells of, then
+            warnings = self._access.warnings(secure=secure) if self._access is not None else ()
+        common = {"who": who(request), "warnings": warnings}
+        text = self._templates.get_template(template).render({**common, **context})
+        return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
 
     def _static(self, name: str) -> str:
         """Return the address of a static file, with a mark of its contents."""

@@ -1,30 +1,14 @@
-"""Answers in JSON, and the headers that every answer carries."""
+"""Answers in JSON, and what each error is answered with."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import orjson
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cryowatch.errors import CryowatchError, ImageAway, ImageIncomplete, NotFoundError, StoreError
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-
-_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
+from cryowatch.errors import AccessError, CryowatchError, ImageAway, ImageIncomplete, NotFoundError, StoreError
 
 
 class JSON(Response):
@@ -47,6 +31,10 @@ class Refused(CryowatchError):
     """Who asks may not do this, or nobody may here."""
 
 
+class LoginNeeded(CryowatchError):
+    """Nobody may see this without a login."""
+
+
 def status_of(error: CryowatchError) -> int:
     """Return the HTTP status that stands for an error."""
     match error:
@@ -54,9 +42,11 @@ def status_of(error: CryowatchError) -> int:
             return 404
         case BadQuery():
             return 400
+        case LoginNeeded():
+            return 401
         case Refused():
             return 403
-        case ImageIncomplete() | ImageAway() | StoreError():
+        case ImageIncomplete() | ImageAway() | StoreError() | AccessError():
             return 503
         case _:
             return 404
@@ -67,23 +57,15 @@ async def explain(request: Request, error: Exception) -> Response:
     del request
     if not isinstance(error, CryowatchError):
         raise error
-    status = status_of(error)
-    headers = {"Retry-After": "5"} if status == 503 else {}
-    return JSON({"error": str(error)}, status, headers)
+    return JSON({"error": str(error)}, status_of(error), headers_of(error))
 
 
-class SecurityHeaders:
-    """ASGI middleware that adds the security headers to every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def decorated(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, decorated if scope["type"] == "http" else send)
+def headers_of(error: CryowatchError) -> dict[str, str]:
+    """Return the headers that an error's answer carries."""
+    match error:
+        case LoginNeeded():
+            return {"WWW-Authenticate": 'Bearer realm="cryowatch"'}
+        case ImageIncomplete() | ImageAway() | StoreError() | AccessError():
+            return {"Retry-After": "5"}
+        case _:
+            return {}

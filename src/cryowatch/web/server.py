@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 
 from cryowatch.errors import ConfigError
 from cryowatch.web.events import Hub
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 60.0
 
 
 def bind(address: str) -> socket.socket:
@@ -30,22 +38,95 @@ def bind(address: str) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, *, tls: bool = False) -> str:
     """Return the address of the pages behind a socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The files of a certificate, with those of the authorities between it and the root, and of its key."""
+
+    certificate: Path
+    key: Path
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Let a context be this; raises `ConfigError`."""
+
+        def locked() -> str:
+            raise ConfigError("needs a passphrase, and nobody is there to type it", where=self.key)
+
+        for path in (self.certificate, self.key):
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
+        try:
+            context.load_cert_chain(self.certificate, self.key, password=locked)
+        except ssl.SSLError as error:
+            reason = "its key is another one" if error.reason == "KEY_VALUES_MISMATCH" else "no certificate and its key"
+            remedy = "Both have to be PEM; `cryowatch tls create` makes such a pair"
+            raise ConfigError(f"cannot be used: {reason}", where=self.certificate, remedy=remedy) from None
+
+    def stamp(self) -> tuple[int, int]:
+        """Return another value after each change of the files; raises OSError."""
+        return self.certificate.stat().st_mtime_ns, self.key.stat().st_mtime_ns
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which ends the event streams first, as they would never end by themselves."""
+    """uvicorn, which ends the event streams first, as they would never end by themselves.
 
-    def __init__(self, app: Starlette, hub: Hub, *, started: Callable[[], None]) -> None:
+    `identity` makes it speak TLS; `proxies` are the addresses that are believed who asks, and how they were asked.
+    Raises `ConfigError` for an identity that cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: Starlette,
+        hub: Hub,
+        *,
+        started: Callable[[], None],
+        identity: Identity | None = None,
+        proxies: Sequence[str] = (),
+    ) -> None:
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=3, server_header=False
+            app,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=3,
+            server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
         )
+        config.load()
         super().__init__(config)
         self._hub = hub
         self._started = started
+        self._identity = identity
+        if identity is not None:
+            config.ssl = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._stamp = identity.stamp()
+            identity.load(config.ssl)
+
+    def renew(self) -> float:
+        """Take the certificate anew where its files were changed; returns after how many seconds to look again.
+
+        One that cannot be used is told in the log, and the one in use stays.
+        """
+        if self._identity is not None and self.config.ssl is not None:
+            try:
+                stamp = self._identity.stamp()
+                if stamp != self._stamp:
+                    self._stamp = stamp
+                    self._identity.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+                    self._identity.load(self.config.ssl)
+                    log.info("%s: the new certificate is in use", self._identity.certificate)
+            except (ConfigError, OSError) as error:
+                log.warning("%s; the certificate that is in use stays", error)
+        return LOOK_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -77,7 +77,7 @@ export class AlertList {
           alert.acknowledged !== null && el("span", { class: "seen", title: moment(alert.acknowledged) }),
           alert.muted_until !== null && el("span", { class: "silent", text: `muted until ${day(alert.muted_until)}`, title: moment(alert.muted_until) })),
         failure && el("p", { class: "failure", role: "alert", text: failure })),
-      this.acts(alert));
+      document.body.dataset.mayAct && this.acts(alert));
   }
 
   acts(alert) {

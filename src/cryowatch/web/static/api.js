@@ -19,6 +19,10 @@ async function answered(url, options) {
     if (error.name === "AbortError") throw error;
     throw new Error("cryowatch cannot be reached");
   }
+  if (answer.status === 401) {
+    const here = location.pathname + location.search + location.hash;
+    location.assign(`/login?next=${encodeURIComponent(here)}`);
+  }
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
     throw new Error(said.error ?? `cryowatch answered ${answer.status}`);

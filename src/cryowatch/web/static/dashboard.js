@@ -8,6 +8,7 @@ import { openFromAddress } from "./enlarge.js";
 import { listen } from "./events.js";
 import { showAlerts, showHeader, tick } from "./heading.js";
 import { Panel } from "./panel.js";
+import { offerSharing } from "./share.js";
 import { Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
 
@@ -171,6 +172,7 @@ function waiting() {
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) changed();
 });
+offerSharing(session);
 start().catch((error) => {
   byId("waiting").hidden = false;
   byId("waiting").textContent = error.message;

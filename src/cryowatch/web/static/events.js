@@ -1,5 +1,6 @@
 // What changed, as the agent says it; and whether it can be heard at all.
 
+import { get } from "./api.js";
 import { byId } from "./dom.js";
 import { clock } from "./format.js";
 
@@ -29,6 +30,7 @@ export function listen(session, { changed, renewed }) {
     source.onerror = () => {
       source.close();
       lost ??= Date.now();
+      get("/api/fields").catch(() => {}); // where it is the login that has ended, this asks for a new one
       agent ??= { started: 0 };
       banner();
       setTimeout(open, wait * (0.75 + Math.random() / 2));

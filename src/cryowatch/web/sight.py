@@ -1,0 +1,175 @@
+"""What of the store somebody sees: all of it, or one session as if there were no other.
+
+For who has a share link, another session's name, a deleted one's and one that never was are answered alike, without a
+look into the store; ids and positions are veiled (`veil`), and what is of the machine or of the agent is left out: its
+load, its alerts and its deliveries tell of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from cryowatch.access.key import Key
+from cryowatch.access.shares import Share
+from cryowatch.dashboards import Dashboard
+from cryowatch.errors import NotFoundError
+from cryowatch.store.reader import Reader, Row
+from cryowatch.web.gate import Who
+from cryowatch.web.veil import LARGEST, Heads, Veil
+
+_OF_MACHINE = ("host", "device")
+
+
+class Sight(Protocol):
+    """What one who asks sees.  `confined`: one session, and nothing of the machine."""
+
+    confined: bool
+
+    def sessions(self) -> list[Row]:
+        """Return the rows of the sessions."""
+
+    def session(self, name: str) -> Row:
+        """Return the session of this key, name or path; raises `NotFoundError`."""
+
+    def micrograph(self, shown: int) -> Row:
+        """Return the micrograph of an id as it is shown; raises `NotFoundError`."""
+
+    def id(self, number: int) -> int:
+        """Return an id as it is shown."""
+
+    def number(self, shown: int) -> int:
+        """Return the id that is shown so."""
+
+    def head(self, seq: int) -> int:
+        """Return a position in the order of changes as it is shown."""
+
+    def position(self, head: int) -> int:
+        """Return the position that is shown so."""
+
+    def version(self, seq: int) -> int:
+        """Return what stands for the state of a row: another number after each change."""
+
+    def dashboards(self, all_: Sequence[Dashboard]) -> Sequence[Dashboard]:
+        """Return the dashboards with the panels that are seen."""
+
+
+class Whole:
+    """The sight of who may see everything."""
+
+    confined = False
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def sessions(self) -> list[Row]:
+        return self._reader.sessions()
+
+    def session(self, name: str) -> Row:
+        return self._reader.session(name)
+
+    def micrograph(self, shown: int) -> Row:
+        if shown > LARGEST:
+            raise NotFoundError("there is no such micrograph")
+        return self._reader.micrograph(shown)
+
+    def id(self, number: int) -> int:
+        return number
+
+    def number(self, shown: int) -> int:
+        return shown
+
+    def head(self, seq: int) -> int:
+        return seq
+
+    def position(self, head: int) -> int:
+        return head
+
+    def version(self, seq: int) -> int:
+        return seq
+
+    def dashboards(self, all_: Sequence[Dashboard]) -> Sequence[Dashboard]:
+        return all_
+
+
+class OneSession:
+    """The sight of who has a link to the session in a folder."""
+
+    confined = True
+
+    def __init__(self, reader: Reader, path: str, key: bytes) -> None:
+        self._reader = reader
+        self._path = path
+        self._key = key
+        self._veil = Veil(key)
+        self._heads = Heads()
+
+    def sessions(self) -> list[Row]:
+        try:
+            return [self._reader.session(self._path)]
+        except NotFoundError:
+            return []
+
+    def session(self, name: str) -> Row:
+        own = self.sessions()
+        if not own or name not in (own[0]["key"], own[0]["name"], own[0]["path"]):
+            raise NotFoundError("there is no such session")
+        return own[0]
+
+    def micrograph(self, shown: int) -> Row:
+        if shown <= LARGEST:
+            try:
+                found = self._reader.micrograph(self._veil.reveal(shown))
+            except NotFoundError:
+                found = {}
+            if found and found["session_path"] == self._path:
+                return found
+        raise NotFoundError("there is no such micrograph")
+
+    def id(self, number: int) -> int:
+        return self._veil.hide(number)
+
+    def number(self, shown: int) -> int:
+        return self._veil.reveal(min(shown, LARGEST))
+
+    def head(self, seq: int) -> int:
+        return self._heads.head(seq)
+
+    def position(self, head: int) -> int:
+        return self._heads.position(head)
+
+    def version(self, seq: int) -> int:
+        mixed = hashlib.blake2b(seq.to_bytes(8, "big"), key=self._key, person=b"version", digest_size=6)
+        return int.from_bytes(mixed.digest(), "big")
+
+    def dashboards(self, all_: Sequence[Dashboard]) -> Sequence[Dashboard]:
+        seen = [replace(d, panels=tuple(p for p in d.panels if p.record not in _OF_MACHINE)) for d in all_]
+        return [dashboard for dashboard in seen if dashboard.panels]
+
+
+class Sights:
+    """The sight of each who asks; that of one session is the same for all its links."""
+
+    def __init__(self, reader: Reader, key: Key | None) -> None:
+        self._reader = reader
+        self._key = key
+        self._whole = Whole(reader)
+        self._entry = threading.Lock()
+        self._single: dict[str, OneSession] = {}
+
+    def of(self, asking: Who) -> Sight:
+        """Return what somebody sees."""
+        return self._whole if asking.share is None else self.of_share(asking.share)
+
+    def of_share(self, share: Share) -> Sight:
+        """Return what a link shows."""
+        if self._key is None:
+            raise NotFoundError("there is no such session")
+        path = share.path
+        with self._entry:
+            if path not in self._single:
+                self._single[path] = OneSession(self._reader, path, self._key.derived(f"veil {path}"))
+            return self._single[path]
