@@ -10,6 +10,7 @@ import typer
 
 from cryowatch import __version__
 from cryowatch.commands import (
+    accounts,
     alerts,
     backup,
     demo,
@@ -21,6 +22,7 @@ from cryowatch.commands import (
     report,
     secrets,
     service,
+    share,
     status,
     tls,
     watch,
@@ -38,7 +40,17 @@ app = typer.Typer(
 )
 for command in (watch.watch, demo.demo, status.status, export.export, report.report, backup.backup, doctor.doctor):
     app.command()(command)
-for group in (alerts.app, grafana.app, images.app, influx.app, secrets.app, service.app, tls.app):
+for group in (
+    accounts.app,
+    alerts.app,
+    grafana.app,
+    images.app,
+    influx.app,
+    secrets.app,
+    service.app,
+    share.app,
+    tls.app,
+):
     app.add_typer(group)
 
 

@@ -1,0 +1,96 @@
+"""`cryowatch share`: links that each open one session, for people without an account."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cryowatch.commands.options import Config, DataDir, SessionName
+from cryowatch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cryowatch.access.shares import Shares
+    from cryowatch.config import Settings
+
+app = typer.Typer(
+    name="share", help="Links that each open one session, for people without an account.", no_args_is_help=True
+)
+
+
+@app.command()
+def create(
+    session: SessionName,
+    days: Annotated[
+        int, typer.Option(min=1, max=366, help="For how many days it opens the session.", metavar="N")
+    ] = 14,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Make a link that opens one session and tells of no other; it is printed this once."""
+    from cryowatch.access.accounts import Accounts  # noqa: PLC0415
+    from cryowatch.reports import open_reader  # noqa: PLC0415
+    from cryowatch.store.lock import prepare  # noqa: PLC0415
+
+    settings = _settings(data_dir, config)
+    found = open_reader(settings.data_dir).session(session)
+    folder = prepare(settings.data_dir)
+    if not Accounts(folder).any():
+        what = "there are no accounts: whoever reaches the pages sees every session, and needs no link"
+        raise ConfigError(what, remedy="Add one with `cryowatch accounts add NAME`")
+    share, token = _shares(folder).create(session=found["key"], path=found["path"], days=days, by="command line")
+    scheme = "https" if settings.web.certificate else "http"
+    base = settings.web.url or f"{scheme}://{settings.web.listen}"
+    typer.echo(f"{base}/share/{token}")
+    typer.echo(
+        f"It opens {found['name']!r} until {_day(share.until)}.  `cryowatch share revoke {share.id}` ends it.", err=True
+    )
+    if not settings.web.url:
+        typer.echo("Set web.url to the address under which others reach the pages, and links have it.", err=True)
+
+
+@app.command("list")
+def listed(data_dir: DataDir = None, config: Config = None) -> None:
+    """Print the links that open something still: number, session, last day, who made it."""
+    from cryowatch.errors import one_line  # noqa: PLC0415
+    from cryowatch.store.lock import prepare  # noqa: PLC0415
+
+    found = _shares(prepare(_settings(data_dir, config).data_dir)).listed()
+    for share in found:
+        typer.echo(one_line(f"{share.id}  {share.session:<32}  until {_day(share.until)}  by {share.by}"))
+    if not found:
+        typer.echo("There are no links.", err=True)
+
+
+@app.command()
+def revoke(
+    share: Annotated[
+        str, typer.Argument(help="The link's number, as `list` prints it.", metavar="ID", show_default=False)
+    ],
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """End a link at once, also for who has opened it."""
+    from cryowatch.store.lock import prepare  # noqa: PLC0415
+
+    ended = _shares(prepare(_settings(data_dir, config).data_dir)).revoke(share)
+    typer.echo(f"The link to {ended.session} opens nothing any more.")
+
+
+def _settings(data_dir: Path | None, config: Path | None) -> Settings:
+    from cryowatch import watching  # noqa: PLC0415
+
+    return watching.settings(config, data_dir=data_dir)
+
+
+def _shares(folder: Path) -> Shares:
+    from cryowatch.access.key import key_of  # noqa: PLC0415
+    from cryowatch.access.shares import Shares  # noqa: PLC0415
+
+    return Shares(folder, key_of(folder), clock=time.time_ns)
+
+
+def _day(milliseconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(milliseconds / 1000))
