@@ -463,7 +463,7 @@ def test_pages_that_cannot_be_served_are_one_line(shell: Shell) -> None:
     assert shell.line("watch", "alpha", "--listen", "8420", code=2) == (
         "cryowatch: 8420: is not an address and port. Write 127.0.0.1:8420"
     )
-    assert shell.line("watch", "alpha", "--listen", "no.such.host.invalid:8420", code=2).startswith(
+    assert shell.line("watch", "alpha", "--insecure", "--listen", "no.such.host.invalid:8420", code=2).startswith(
         "cryowatch: no.such.host.invalid:8420: cannot listen there: "
     )
     with socket.create_server(("127.0.0.1", 0)) as taken:
