@@ -48,8 +48,8 @@ lint: $(VENV)/.dev  ## ruff and mypy
 test-scipion: $(VENV)/.dev $(SCIPION)/.installed  ## tests on projects that the genuine Scipion framework writes
 	$(PYTEST) -m scipion
 
-bench: $(VENV)/.dev  ## measure what the README says is fast
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+bench: packages $(VENV)/.dev  ## measure, or SUBJECTS="backlog idle" alone, and write docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py $(SUBJECTS)
 
 faults: packages $(VENV)/.dev  ## attack a running cryowatch, or ATTACKS="killed soak" alone, and write docs/reliability.md
 	$(BIN)/python -m faults $(ATTACKS)
@@ -59,7 +59,7 @@ docs: $(VENV)/.dev  ## the documentation as a site, in site/
 	@echo "open site/index.html"
 
 clean:  ## remove environments and everything that was made
-	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults build dist site \
+	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults .bench build dist site \
 		src/cryowatch/web/static/vendor
 
 $(VENV)/bin/python:

@@ -1,4 +1,4 @@
-"""How long it takes from the commit of a new CTF to the page's event, and to the interface showing it.
+"""How long it takes from the commit of a new CTF to the page's event, to the interface showing it, and to InfluxDB.
 
 Arrivals come at random phases, at the default interval.  Baseline: a bare loop that asks the same file for its last id
 as often, beside it.
@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx2
+from measuring import reference
 from measuring.agent import Watching, until
 from measuring.figures import Rounds, ratio, show, title
 from measuring.projects import ctfs, origin, workplace, write
 from measuring.writer import Writer
+
+from influx import ask, settings
 
 INTERVAL = 1.0
 GOAL = 2.0
@@ -73,6 +78,18 @@ class Loop(threading.Thread):
         self.join()
 
 
+@contextmanager
+def database(folder: Path) -> Iterator[int]:
+    """Run an InfluxDB that the agent delivers to, and give its port; 0 where there is none."""
+    if not shutil.which("influxd"):
+        print("arrival: InfluxDB is not timed; there is no influxd here")
+        yield 0
+        return
+    with reference.influxd(folder / "server") as port:
+        settings(folder, port)
+        yield port
+
+
 def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -81,7 +98,7 @@ def main() -> None:
     p.add_argument("--seed", type=int, default=7)
     a = p.parse_args()
     phases = random.Random(a.seed)
-    with workplace() as folder:
+    with workplace() as folder, database(folder) as port:
         project = write(folder, "session", a.micrographs, running=True)
         with Watching(project, folder / "data") as watching:
             watching.wait_for(1, a.micrographs)
@@ -94,7 +111,7 @@ def main() -> None:
             session = watching.get("/api/sessions")["sessions"][0]
             path, after = f"/api/sessions/{session['id']}/micrographs", session["head"]
             title(f"arrival: a new CTF beside {a.micrographs:,}; {origin()}")
-            events, shown, bare = [], [], []
+            events, shown, bare, written = [], [], [], []
             for _ in range(a.arrivals):
                 time.sleep(1.0 + phases.uniform(0, INTERVAL))
                 item, _ = writer.append()
@@ -104,11 +121,17 @@ def main() -> None:
                 events.append(until(lambda: listener.when(found[1]), every=0.02, seconds=30) - committed)  # noqa: B023
                 bare.append(until(lambda: loop.seen.get(item), every=0.02, seconds=30) - committed)  # noqa: B023
                 after = found[2]
+                if port:
+                    held = until(lambda: _written(port, item), every=0.02, seconds=30)  # noqa: B023
+                    written.append(held - committed)
             writer.close()
             loop.end()
         for what, values in (("until the change event", events), ("until the interface shows it", shown)):
             show(what, Rounds(values), goal=GOAL)
             print(f"    longest: {max(values):.2f} s")
+        if written:
+            show("until a query of InfluxDB finds it", Rounds(written), goal=GOAL)
+            print(f"    longest: {max(written):.2f} s")
         ratio(Rounds(events), Rounds(bare), f"a bare loop that looks once in {INTERVAL:g} s")
 
 
@@ -118,6 +141,12 @@ def _shown(watching: Watching, path: str, after: int, item: int) -> tuple[float,
     now = time.perf_counter()
     found = next((m for m in answer["micrographs"] if m["item"] == item), None)
     return None if found is None else (now, found["version"], answer["head"])
+
+
+def _written(port: int, item: int) -> float | None:
+    """Return when InfluxDB had an item; None before."""
+    series = ask(port, f'SELECT "defocus" FROM "micrograph" WHERE "ctfID" = {item}')
+    return time.perf_counter() if series else None
 
 
 if __name__ == "__main__":

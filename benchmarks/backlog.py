@@ -1,6 +1,7 @@
-"""How long `cryowatch watch --once` takes for a session of 20,000 micrographs that waits to be read.
+"""How long `cryowatch watch --once` takes for sessions that wait to be read: into the store, and through to InfluxDB.
 
-Baselines of the same run: reading the same rows with sqlite3 alone, and with --reference the reference's first pass.
+In each round, in turn: reading the same rows with sqlite3 alone, which is the least that it can take, ours into the
+store, ours through to a real InfluxDB, and the reference's first pass to such a server of its own, where it is there.
 """
 
 from __future__ import annotations
@@ -8,13 +9,19 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import time
+from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 
 from measuring import reference
 from measuring.agent import once
-from measuring.figures import Rounds, ratio, show, title
-from measuring.projects import origin, sets, workplace, write
+from measuring.figures import Rounds, faster, ratio, show, title
+from measuring.projects import copy, origin, sets, workplace, write
+
+from influx import settings
+
+GOAL_FASTER, GOAL_FLAT = 50.0, 1.3
+COMPARED = 20_000
 
 
 def fetch(project: Path) -> float:
@@ -26,36 +33,77 @@ def fetch(project: Path) -> float:
     return time.perf_counter() - began
 
 
+def delivered(project: Path, folder: Path) -> float:
+    """Return the seconds until everything is in the store and accepted by a fresh InfluxDB."""
+    folder.mkdir()
+    with reference.influxd(folder / "server") as port:
+        settings(folder, port)
+        return once(project, folder / "data")[0]
+
+
+def measure(project: Path, folder: Path, *, rounds: int, compared: int) -> dict[str, Rounds]:
+    """Return the seconds of each way, and the memory of ours."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for number in range(rounds):
+        place = folder / f"{project.name}-{number}"
+        place.mkdir()
+        found["rows"].append(fetch(project))
+        took, peak = once(project, place / "data")
+        found["store"].append(took)
+        found["memory"].append(peak)
+        if not reference.missing():
+            found["influx"].append(delivered(project, place / "influx"))
+            if number < compared:
+                (place / "theirs").mkdir()
+                own = copy(project, place / "theirs" / project.name)  # it adds a run of its own
+                found["reference"].append(reference.first_pass(own, place / "theirs"))
+    return {name: Rounds(values, "MB" if name == "memory" else "s") for name, values in found.items()}
+
+
+def tell(micrographs: int, found: dict[str, Rounds]) -> None:
+    """Print what was measured of one size."""
+    goal = GOAL_FASTER if micrographs == COMPARED else None
+    for name, what in (("store", "into the store"), ("influx", "through to InfluxDB")):
+        if name in found:
+            show(what, found[name])
+            if "reference" in found:
+                faster(found[name], found["reference"], "the reference's first pass to InfluxDB", goal=goal)
+    ratio(found["store"], found["rows"], "sqlite3's fetchall of the same rows")
+    show("peak of resident memory", found["memory"])
+
+
 def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--micrographs", type=int, default=20_000)
+    p.add_argument("--micrographs", type=int, nargs="+", default=[1_000, 5_000, 20_000, 100_000])
     p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--reference", action="store_true", help="time the reference too: a minute or more")
+    p.add_argument("--compared", type=int, default=2, help="rounds in which the reference is timed, up to 20,000")
     a = p.parse_args()
+    if lacking := reference.missing():
+        print(f"backlog: neither InfluxDB nor the reference is timed; not here: {lacking}")
+    costs: dict[str, list[float]] = defaultdict(list)
     with workplace() as folder:
-        project = write(folder, "session", a.micrographs)
-        empty = write(folder / "small", "empty", 1)
-        title(f"backlog: {a.micrographs:,} micrographs waiting, movies, micrographs and CTFs; {origin()}")
-        plain, begun, seconds, memory = [], [], [], []
-        for number in range(a.rounds):
-            plain.append(fetch(project))
-            begun.append(once(empty, folder / f"empty-{number}")[0])
-            took, peak = once(project, folder / f"data-{number}")
-            seconds.append(took)
-            memory.append(peak)
-        ours = Rounds(seconds)
-        show("watch --once", ours, goal=2.0 * max(1.0, a.micrographs / 20_000))
-        show("of which to start, and to read a project of one micrograph", Rounds(begun))
-        show("peak of resident memory", Rounds(memory, "MB"))
-        ratio(ours, Rounds(plain), "sqlite3's fetchall of the same rows")
-        if not a.reference:
-            print("  the reference was not timed; --reference does")
-        elif lacking := reference.missing():
-            print(f"  the reference was not timed; not here: {lacking}")
-        else:
-            theirs = Rounds([reference.first_pass(project, folder)])
-            ratio(ours, theirs, "the reference's first pass")
+        write(folder / "projects", "one", 1)
+        start = measure(folder / "projects" / "one", folder, rounds=a.rounds, compared=0)
+        title(f"backlog: a project of one micrograph, which is to start and to end; {origin()}")
+        tell(1, start)
+        for micrographs in a.micrographs:
+            project = write(folder / "projects", f"session-{micrographs}", micrographs)
+            compared = a.compared if micrographs <= COMPARED else 0
+            title(f"backlog: {micrographs:,} micrographs waiting, as many movies and CTFs; {origin()}")
+            found = measure(project, folder, rounds=a.rounds, compared=compared)
+            tell(micrographs, found)
+            for name in ("store", "influx"):
+                if name in found:
+                    costs[name].append(1e3 * found[name].median / micrographs)
+                    costs[f"{name}, start aside"].append(1e3 * (found[name].median - start[name].median) / micrographs)
+    title("backlog: the cost of a micrograph; is it the same in a long session?")
+    for name, each in costs.items():
+        show(f"ms a micrograph to the {name}, {a.micrographs[-1]:,} waiting", Rounds(each[-1:], "ms"))
+        if name in ("store", "influx"):
+            ratio(Rounds(each[-1:], "ms"), Rounds(each[:1], "ms"), f"that of {a.micrographs[0]:,}", goal=GOAL_FLAT)
+        elif len(each) > 1:
+            ratio(Rounds(each[-1:], "ms"), Rounds(each[-2:-1], "ms"), f"that of {a.micrographs[-2]:,}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What watching costs when nothing happens: ten projects of 20,000 micrographs, whose runs still run or have ended.
+"""What watching costs when nothing happens: projects whose runs still run or have ended.
 
 Baseline: a process that only asks for the state of the same files, once a second, at the same time.
 """
@@ -6,6 +6,7 @@ Baseline: a process that only asks for the state of the same files, once a secon
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
@@ -96,20 +97,23 @@ def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--micrographs", type=int, default=20_000, help="in each project")
-    p.add_argument("--projects", type=int, default=10)
+    p.add_argument("--projects", type=int, nargs="+", default=[10])
     p.add_argument("--seconds", type=float, default=60)
     a = p.parse_args()
     with workplace() as folder:
         for state in ("running", "finished"):
             written = write(folder / "written", state, a.micrographs, running=state == "running")
-            for number in range(a.projects):
-                copy(written, folder / state / f"session-{number:02d}")
-            time.sleep(3)
-            title(
-                f"idle: {a.projects} projects of {a.micrographs:,} micrographs, nothing new for {a.seconds:g} s,"
-                f" runs {state}; {origin()}"
-            )
-            measure(folder, folder / state, count=a.projects, micrographs=a.micrographs, seconds=a.seconds)
+            for count in a.projects:
+                projects = folder / f"{state}-{count}"
+                for number in range(count):
+                    copy(written, projects / f"session-{number:02d}")
+                time.sleep(3)
+                title(
+                    f"idle: {count} {'project' if count == 1 else 'projects'} of {a.micrographs:,} micrographs,"
+                    f" nothing new for {a.seconds:g} s, runs {state}; {origin()}"
+                )
+                measure(folder, projects, count=count, micrographs=a.micrographs, seconds=a.seconds)
+                shutil.rmtree(projects)
 
 
 if __name__ == "__main__":

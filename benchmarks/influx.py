@@ -1,7 +1,7 @@
 """How long 20,000 waiting micrographs take to a real InfluxDB, what an outage takes to replay, how fast lines are made.
 
-Baselines of the same run: the same without InfluxDB, one bulk write of the same lines, and with --reference the
-reference's first pass over the same project.
+Baselines of the same run: the same without InfluxDB, and one bulk write of the same lines.  The reference stands beside
+it in `backlog.py`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,6 @@ def main() -> None:
     p.add_argument("--micrographs", type=int, default=20_000)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--points", type=int, default=500_000, help="points of the outage")
-    p.add_argument("--reference", action="store_true", help="time the reference too: a minute or more")
     a = p.parse_args()
     if lacking := reference.missing():
         print(f"influx: not measured; not here: {lacking}")
@@ -130,11 +129,6 @@ def main() -> None:
         points, took, grown = replay(data, port, max(1, a.points // len(lines)))
         show(f"{points:,} points after an outage", Rounds([took]), goal=120.0)
         show("memory that it took more", Rounds([max(0.0, grown)], "MB"))
-        if a.reference:
-            theirs = Rounds([reference.first_pass(project, folder)])
-            ratio(ours, theirs, "the reference's first pass")
-        else:
-            print("  the reference was not timed; --reference does")
 
 
 if __name__ == "__main__":

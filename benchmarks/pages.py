@@ -1,4 +1,4 @@
-"""How soon the CTF page of 50,000 micrographs is drawn in a headless browser, and how soon a new one is.
+"""How soon the CTF page of many micrographs is drawn in a headless browser, and how soon a new one is.
 
 Baseline of the same run: the same page of a session of 100 micrographs.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from measuring.agent import Watching, once, until
 from measuring.figures import Rounds, ratio, show, title
-from measuring.projects import ctfs, origin, spread, workplace, write
+from measuring.projects import ctfs, multiplied, origin, spread, workplace
 from measuring.writer import Writer
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -21,6 +21,8 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 GOAL_FIRST, GOAL_UPDATE = 1.5, 0.2
+TEXTS = ("first chart, from navigation", "update, from the change event", "update, from asking for its data")
+GOALS = (GOAL_FIRST, None, GOAL_UPDATE)
 SMALL = 100
 EVERY = 4.0
 
@@ -103,34 +105,34 @@ def measure(browser: Browser, address: str, file: Path, *, rounds: int, updates:
 def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--micrographs", type=int, default=50_000)
+    p.add_argument("--micrographs", type=int, nargs="+", default=[50_000])
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--updates", type=int, default=10)
     a = p.parse_args()
     if not Path(CHROMIUM).exists():
         print(f"pages: not measured; there is no {CHROMIUM}")
         return
+    sizes = {"small": SMALL} | {f"large-{micrographs}": micrographs for micrographs in a.micrographs}
     with workplace() as folder:
-        for name, micrographs in (("large", a.micrographs), ("small", SMALL)):
-            spread(write(folder / "projects", name, micrographs, running=True), EVERY)
+        for name, micrographs in sizes.items():
+            spread(multiplied(folder / "projects", name, micrographs), EVERY)
         once(folder / "projects", folder / "data")
         found = {}
         with Watching(folder / "projects", folder / "data") as watching, sync_playwright() as playwright:
-            watching.wait_for(2, SMALL)
-            title(f"pages: the CTF page of {a.micrographs:,} micrographs, one every {EVERY:g} s; {origin()}")
+            watching.wait_for(len(sizes), SMALL)
             sessions = {s["name"]: s["id"] for s in watching.get("/api/sessions")["sessions"]}
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
-            for name in ("small", "large"):
+            for name, micrographs in sizes.items():
                 address = f"{watching.address}/s/{sessions[name]}/ctf"
                 file = ctfs(folder / "projects" / name)
                 found[name] = measure(browser, address, file, rounds=a.rounds, updates=a.updates)
+                if name == "small":
+                    continue
+                title(f"pages: the CTF page of {micrographs:,} micrographs, one every {EVERY:g} s; {origin()}")
+                for what, goal, large, small in zip(TEXTS, GOALS, found[name], found["small"], strict=True):
+                    show(what, large, goal=goal)
+                    ratio(large, small, f"the same of {SMALL} micrographs")
             browser.close()
-    texts = ("first chart, from navigation", "update, from the change event", "update, from asking for its data")
-    for what, goal, large, small in zip(
-        texts, (GOAL_FIRST, None, GOAL_UPDATE), found["large"], found["small"], strict=True
-    ):
-        show(what, large, goal=goal)
-        ratio(large, small, f"the same of {SMALL} micrographs")
     print("  the page itself waits 0.4 s after an event, so that several are drawn together")
 
 

@@ -49,16 +49,32 @@ def _word(value: float, goal: float) -> str:
     return "reached" if value <= goal else "MISSED"
 
 
-def ratio(value: Rounds, baseline: Rounds, what: str) -> None:
-    """Print how many times the baseline a quantity is."""
-    times = f"{short(value.median / baseline.median)} times" if baseline.median > 0 else "(no baseline)"
-    print(f"  {times} the {short(baseline.median)} {baseline.unit} of {what}")
+def ratio(value: Rounds, baseline: Rounds, what: str, *, goal: float | None = None) -> None:
+    """Print how many times the baseline a quantity is, and whether it is no more than a goal."""
+    if baseline.median <= 0:
+        print(f"  nothing to compare with: {what} took nothing that could be measured")
+        return
+    times = value.median / baseline.median
+    reached = "" if goal is None else f"; goal {short(goal)}: {_word(times, goal)}"
+    print(f"  {short(times)} times the {short(baseline.median)} {baseline.unit} of {what}{reached}")
+
+
+def faster(value: Rounds, other: Rounds, what: str, *, goal: float | None = None) -> None:
+    """Print how many times faster it is than another, and whether that is no less than a goal."""
+    times = other.median / value.median
+    reached = "" if goal is None else f"; goal {short(goal)}: {_word(goal, times)}"
+    print(f"  {short(times)} times faster than the {other} of {what}{reached}")
 
 
 def machine() -> str:
     """Return the machine and how busy it is, in words."""
     load = " ".join(f"{x:.2f}" for x in os.getloadavg())
-    return f"{os.cpu_count()} CPUs, {psutil.virtual_memory().total / 2**30:.0f} GiB, load {load}"
+    return f"{cores()}, load {load}"
+
+
+def cores() -> str:
+    """Return how many processors and how much memory there are, in words."""
+    return f"{os.cpu_count()} CPUs, {psutil.virtual_memory().total / 2**30:.0f} GiB"
 
 
 def title(text: str) -> None:

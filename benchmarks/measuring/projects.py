@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
 SCIPION = ROOT / ".venv-scipion" / "bin" / "python"
 BATCH = 2_000
+MOST_WRITTEN = 20_000
 
 
 @contextmanager
@@ -84,6 +85,22 @@ def spread(project: Path, seconds: float) -> None:
                 "UPDATE Objects SET creation = datetime('now', (id - (SELECT max(id) FROM Objects)) * ? || ' seconds')",
                 (seconds,),
             )
+
+
+def multiplied(folder: Path, name: str, micrographs: int) -> Path:
+    """Write a project whose runs still run; what Scipion would write for minutes is its first items again and again."""
+    project = write(folder, name, min(micrographs, MOST_WRITTEN), running=True)
+    for file in sets(project) if micrographs > MOST_WRITTEN else ():
+        with closing(sqlite3.connect(file)) as database, database:
+            columns = [row[1] for row in database.execute("PRAGMA table_info(Objects)") if row[1] != "id"]
+            listed = ", ".join(columns)
+            for after in range(MOST_WRITTEN, micrographs, MOST_WRITTEN):
+                database.execute(
+                    f"INSERT INTO Objects (id, {listed}) SELECT id + ?, {listed} FROM Objects WHERE id <= ? LIMIT ?",
+                    (after, MOST_WRITTEN, micrographs - after),
+                )
+            database.execute("UPDATE Properties SET value = ? WHERE key = '_size'", (str(micrographs),))
+    return project
 
 
 def sets(project: Path) -> list[Path]:

@@ -1,0 +1,113 @@
+"""`python benchmarks/run.py [SUBJECT …]`: run the benchmarks named, or all, and write docs/benchmarks.md.
+
+With --quick each is run in its smallest form, to see that it works: what that says is neither kept nor written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from measuring.results import PAGE, Result, Subject, keep, machine, now, page
+
+HERE = Path(__file__).parent
+LONGEST = 600
+_ONE = ("--rounds", "1")
+
+_FEW = ("--micrographs", "300")
+
+SUBJECTS = (
+    Subject(
+        "backlog",
+        "A backlog into the store and to InfluxDB",
+        quick=("--micrographs", "200", "400", *_ONE, "--compared", "1"),
+    ),
+    Subject("influx", "InfluxDB: lines, bulk, outages", quick=(*_FEW, *_ONE, "--points", "2000")),
+    Subject("fleet", "50 agents to one InfluxDB", quick=("--agents", "2", "--micrographs", "50", "--arrivals", "2")),
+    Subject("arrival", "From Scipion's commit to the page and to InfluxDB", quick=(*_FEW, "--arrivals", "2")),
+    Subject("listeners", "200 listeners", quick=(*_FEW, "--listeners", "20", "--changes", "2")),
+    Subject("writer", "What Scipion's writer notices", full=("--seconds", "30"), quick=(*_FEW, "--seconds", "3")),
+    Subject(
+        "idle",
+        "Watching when nothing happens",
+        full=("--projects", "1", "10", "50", "--seconds", "12"),
+        quick=(*_FEW, "--projects", "2", "--seconds", "3"),
+    ),
+    Subject("day", "Memory over a day", quick=("--micrographs", "200", "--seconds", "3")),
+    Subject("host", "A sample of the machine", quick=(*_ONE, "--times", "3")),
+    Subject("images", "Rendering images", quick=_ONE),
+    Subject(
+        "publishing",
+        "Publishing images",
+        full=("--rounds", "2"),
+        quick=("--micrographs", "3", "--size", "512", "512", *_ONE),
+    ),
+    Subject("sftp", "Many images over a slow line", quick=("--files", "30", *_ONE)),
+    Subject("gallery", "The gallery", quick=(*_FEW, *_ONE)),
+    Subject(
+        "pages",
+        "The pages",
+        full=("--micrographs", "1000", "50000", "500000", "--rounds", "3", "--updates", "5"),
+        quick=(*_FEW, *_ONE, "--updates", "1"),
+    ),
+    Subject("report", "The static report", full=_ONE, quick=("--micrographs", "1200", *_ONE)),
+    Subject("demo", "The demo", quick=_ONE),
+)
+
+
+def run(subject: Subject, *, quick: bool) -> Result:
+    """Run one benchmark, print what it prints, and return that."""
+    print(f"== {subject.name}", flush=True)
+    told = subject.quick if quick else subject.full
+    began, failed = time.monotonic(), ""
+    command = [sys.executable, "-u", str(HERE / f"{subject.name}.py"), *told]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            out, err = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            out, err = process.communicate()
+            failed = f"it took more than {LONGEST} s"
+    if process.returncode and not failed:
+        failed = (err.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+    print(out, end="")
+    if failed:
+        print(f"  ended early: {failed}", flush=True)
+    return Result(
+        name=subject.name,
+        date=now(),
+        machine=machine(),
+        seconds=round(time.monotonic() - began, 1),
+        quick=quick,
+        lines=[line for line in out.splitlines() if line.strip()],
+        failed=failed,
+    )
+
+
+def main() -> int:
+    """Run benchmarks, keep what they found and write the page; returns 1 where one of them ended early."""
+    names = {subject.name: subject for subject in SUBJECTS}
+    p = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
+    p.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"one of {', '.join(names)}")
+    p.add_argument("--quick", action="store_true", help="in the smallest form, and neither kept nor on the page")
+    p.add_argument("--page", action="store_true", help="write the page from what was found before, and measure nothing")
+    a = p.parse_args()
+    if strange := [name for name in a.subjects if name not in names]:
+        p.error(f"{strange[0]} is none of {', '.join(names)}")
+    failed = False
+    for name in [] if a.page else a.subjects or names:
+        result = run(names[name], quick=a.quick)
+        failed = failed or bool(result.failed)
+        if not a.quick:
+            keep(result)
+            PAGE.write_text(page(SUBJECTS), encoding="utf-8")
+    if a.page:
+        PAGE.write_text(page(SUBJECTS), encoding="utf-8")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
