@@ -27,6 +27,9 @@ DEAD = "dead"
 _STORED = """
 SELECT session.name, micrograph.item, micrograph.defocus_u FROM micrograph JOIN output ON output.id = output_id
 JOIN session ON session.id = session_id WHERE output.kind = 'ctf'"""
+PATIENCE = 60.0
+"""Seconds that a page or image may take on a machine that is busy with other things too; how long is told."""
+
 _PAGES = (
     "/", "/s/alive-0/summary", f"/s/{DEAD}/summary", "/api/sessions", f"/api/sessions/{DEAD}/data/ctf",
     "/api/sessions/alive-1/data/summary", "/metrics",
@@ -178,7 +181,7 @@ class _Ends:
     def _get(self, site: Site, path: str, odd: list[str]) -> None:
         began = time.monotonic()
         try:
-            answer = httpx2.get(f"{site.address()}{path}", timeout=20, trust_env=False)
+            answer = httpx2.get(f"{site.address()}{path}", timeout=PATIENCE, trust_env=False)
         except httpx2.TransportError as error:
             odd.append(f"{path}: {error}")
             return
