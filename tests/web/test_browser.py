@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browsing import Visit
 from tests.projects import CTFS, MOVIES, append, change, execute, genuine
-from tests.web.serving import serving
+from tests.web.serving import serving, until
 
 pytestmark = pytest.mark.browser
 
@@ -253,8 +253,13 @@ def test_a_link_to_a_micrograph_opens_it(visit: Visit) -> None:
 def test_a_long_gallery_keeps_only_what_is_in_sight(visit: Visit) -> None:
     page = visit.go(f"{SESSION}/gallery")
     expect(page.locator(".card").first).to_be_visible()
-    page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    expect(page.locator(".card .title b", has_text=re.compile("_000001$"))).to_be_visible()
+    last = page.locator(".card .title b", has_text=re.compile("_000001$"))
+
+    def at_the_end() -> bool:
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")  # the page may still grow
+        return last.is_visible()
+
+    until(at_the_end)
     assert page.locator(".card").count() < 40
 
 
