@@ -28,7 +28,7 @@ _STORED = """
 SELECT session.name, micrograph.item, micrograph.defocus_u FROM micrograph JOIN output ON output.id = output_id
 JOIN session ON session.id = session_id WHERE output.kind = 'ctf'"""
 PATIENCE = 60.0
-"""Seconds that a page or image may take on a machine that is busy with other things too; how long is told."""
+"""Seconds that a page or image may take: one process renders, and is ended after 20 s with a file that hangs."""
 
 _PAGES = (
     "/", "/s/alive-0/summary", f"/s/{DEAD}/summary", "/api/sessions", f"/api/sessions/{DEAD}/data/ctf",
