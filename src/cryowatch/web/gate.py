@@ -32,7 +32,7 @@ from cryowatch.exposure import Exposure, Web, exposure_of
 from cryowatch.web.actions import only_from_our_pages
 from cryowatch.web.replies import LoginNeeded, Refused
 
-SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD")
 PUBLIC = re.compile(r"/(login|healthz|logo|static/.*|share/[^/]+)")
 """What needs no login."""
 

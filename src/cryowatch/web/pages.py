@@ -64,7 +64,8 @@ class Pages:
     def sessions(self, request: Request) -> Response:
         sight = self._sights.of(who(request))
         if sight.confined:
-            return RedirectResponse(f"/s/{sight.sessions()[0]['key']}" if sight.sessions() else "/login", 303)
+            own = sight.sessions()
+            return RedirectResponse(f"/s/{own[0]['key']}" if own else "/login", 303)
         return self.page(request, "sessions.html", {})
 
     def logo(self, request: Request) -> Response:
