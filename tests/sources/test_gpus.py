@@ -63,8 +63,12 @@ class Recorded:
     def nvmlDeviceGetUtilizationRates(self, handle: Card) -> Any:
         return handle.say("use", SimpleNamespace(gpu=97, memory=41))
 
-    def nvmlDeviceGetMemoryInfo(self, handle: Card) -> Any:
-        return handle.say("memory", SimpleNamespace(total=48 << 30, used=36 << 30, free=12 << 30))
+    def nvmlDeviceGetMemoryInfo(self, handle: Card, version: int | None = None) -> Any:
+        if version is None:
+            return handle.say("memory", SimpleNamespace(total=48 << 30, used=39 << 30, free=9 << 30))
+        assert version == pynvml.nvmlMemory_v2
+        known = SimpleNamespace(total=48 << 30, used=36 << 30, free=9 << 30, reserved=3 << 30)
+        return handle.say("memory", handle.say("reserved", known))
 
     def nvmlDeviceGetTemperature(self, handle: Card, sensor: int) -> int:
         assert sensor == pynvml.NVML_TEMPERATURE_GPU
@@ -123,6 +127,12 @@ def test_the_driver_is_begun_once() -> None:
 def test_what_a_gpu_does_not_say_is_no_value(call: str, error: Failing) -> None:
     (found,) = Machine(Card(**{call: error})).read()
     assert found == DeviceSample(kind="gpu", device="0", **{**FULL, call: None})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [pynvml.NVMLError_FunctionNotFound, pynvml.NVMLError_NotSupported])
+def test_an_old_driver_tells_no_more_than_all_memory_that_is_not_free(error: Failing) -> None:
+    (found,) = Machine(Card(reserved=error)).read()
+    assert found.memory == pytest.approx(100 * 39 / 48)
 
 
 def test_a_gpu_that_is_lost_says_so_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -199,7 +209,7 @@ def test_a_driver_without_a_gpu_is_absent() -> None:
 def test_memory_of_no_size_has_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(Card())
     empty = SimpleNamespace(total=0, used=0, free=0)
-    monkeypatch.setattr(machine.nvml, "nvmlDeviceGetMemoryInfo", lambda _: empty)
+    monkeypatch.setattr(machine.nvml, "nvmlDeviceGetMemoryInfo", lambda *_: empty)
     (found,) = machine.read()
     assert (found.memory, found.use) == (None, 97)
 

@@ -23,6 +23,9 @@ RETRY = 300.0
 _CHIP = 0
 """NVML_TEMPERATURE_GPU, the only sensor that every GPU has."""
 
+_WITHOUT_RESERVED = 0x02000028
+"""nvmlMemory_v2, for which memory that the driver keeps for itself is not in use, as nvidia-smi prints it."""
+
 _REASONS = {
     "NVMLError_LibraryNotFound": "there is no NVIDIA driver",
     "NVMLError_DriverNotLoaded": "the NVIDIA driver is not loaded",
@@ -50,7 +53,7 @@ class Nvml(Protocol):
 
     def nvmlDeviceGetUtilizationRates(self, handle: Any) -> Any: ...  # noqa: N802
 
-    def nvmlDeviceGetMemoryInfo(self, handle: Any) -> Any: ...  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, handle: Any, version: int | None = None) -> Any: ...  # noqa: N802
 
     def nvmlDeviceGetTemperature(self, handle: Any, sensor: int) -> int: ...  # noqa: N802
 
@@ -140,7 +143,7 @@ class Gpus:
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
             use = _value(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-            memory = _value(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+            memory = _memory(nvml, handle)
             temperature = _value(nvml, lambda: nvml.nvmlDeviceGetTemperature(handle, _CHIP))
             power = _value(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle))
             processes = _value(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle))
@@ -165,6 +168,12 @@ class Gpus:
 
 def _unknown(index: int) -> DeviceSample:
     return DeviceSample(kind="gpu", device=str(index), note="this machine has no such GPU")
+
+
+def _memory(nvml: Nvml, handle: Any) -> Any:
+    """Return what a GPU says of its memory; a driver before 510 counts what it keeps for itself as used."""
+    memory = _value(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle, _WITHOUT_RESERVED))
+    return memory or _value(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
 
 
 def _value(nvml: Nvml, call: Callable[[], Any]) -> Any:
