@@ -95,3 +95,20 @@ def test_a_page_whose_login_ends_asks_for_a_new_one_and_comes_back(visit: Visit,
     expect(page).to_have_url(re.compile(r"/login\?next=%2Fs%2Fdemo%2F"))
     log_in(page, "leaving")
     expect(page).to_have_url(re.compile("/s/demo/(ctf|gallery)$"))
+
+
+def test_a_session_is_shared_on_a_phone_too(browser: Browser, served: Served) -> None:
+    phone = Visit(browser, served.address, viewport={"width": 375, "height": 740}, has_touch=True)
+    page = phone.go("/s/demo/summary")
+    log_in(page, "grace")
+    button = page.get_by_role("button", name="Share…")
+    expect(button).to_be_in_viewport(ratio=1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    button.tap()
+    page.get_by_role("button", name="Make a link").tap()
+    expect(page.get_by_label("The link")).to_be_in_viewport(ratio=1)
+    box = page.locator("dialog.shares").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 375
+    phone.close(tolerant=True)

@@ -103,11 +103,11 @@ class Accounts:
 
     def verified(self, name: str, password: str) -> Account | None:
         """Return the account where the password is right; takes as long for one that is not there."""
-        found = self._all().get(name)
+        found, spare = self._all().get(name), self._spare()
         if len(password) > LONGEST:
             password, found = "", None
         try:
-            right = self._hasher.verify(self._spare() if found is None else found["hash"], password)
+            right = self._hasher.verify(spare if found is None else found["hash"], password)
         except (VerificationError, InvalidHashError):
             return None
         return self._account(name, found) if right and found is not None else None

@@ -2,11 +2,13 @@
 
 A try takes one token, a right password gives the account's bucket back.  Nothing is ever locked: who waits may try
 again.  So that a stranger who keeps an account's bucket empty locks nobody out, a browser in which that account was
-logged in before has a bucket of its own (`known`), by a mark that is signed and tells nothing.
+logged in before has a bucket of its own (`known`), by a mark that is signed and tells nothing.  The addresses of one
+IPv6 network of 64 bits count as one: whoever has one of them has them all.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 from collections import OrderedDict
@@ -72,4 +74,15 @@ class Throttle:
 
 def _keys(account: str, address: str, known: str | None) -> list[tuple[tuple[str, str], Rate]]:
     named = (("account", account), ACCOUNT) if known is None else (("known", f"{known} {account}"), KNOWN)
-    return [named, (("address", address), ADDRESS)]
+    return [named, (("address", _network(address)), ADDRESS)]
+
+
+def _network(address: str) -> str:
+    """Return what stands for an address: an IPv4 address also where it comes as IPv6, else the network."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from cryowatch.config import Settings
-from cryowatch.doctor import clock, grafana, here, influx, notices, projects, servers
+from cryowatch.doctor import access, clock, grafana, here, influx, notices, projects, servers
 from cryowatch.doctor.finding import Check, Finding, Verdict, bad
 from cryowatch.doctor.grafana import GrafanaAt
 
@@ -28,6 +28,7 @@ def checks(paths: Sequence[Path], at: GrafanaAt) -> Sequence[tuple[str, Check]]:
         ("secrets", here.secrets),
         ("data directory", here.store),
         ("pages", here.pages),
+        ("pages, protection", access.protection),
         ("projects", partial(projects.projects, paths=paths)),
         ("GPUs", here.gpus),
         ("clock", clock.synchronised),

@@ -41,7 +41,7 @@ def served(what: str, url: str, ca_file: Path | None, key: str) -> Iterator[Find
         return
     except OSError:
         return  # who is away is told by whoever wants something there
-    yield _lasting(what, host, x509.load_der_x509_certificate(der))
+    yield lasting(what, host, x509.load_der_x509_certificate(der))
     if ca_file is not None:
         yield from stored(what, ca_file, "the authority's certificate")
 
@@ -54,12 +54,13 @@ def stored(what: str, file: Path, whose: str) -> Iterator[Finding]:
         reason = error.strerror if isinstance(error, OSError) else "it holds no certificate"
         yield bad(what, f"{file}: cannot be read: {reason}")
         return
-    finding = _lasting(what, f"{file}: {whose}", certificate)
+    finding = lasting(what, f"{file}: {whose}", certificate)
     if finding.text and not finding.is_well:
         yield finding
 
 
-def _lasting(what: str, whose: str, certificate: x509.Certificate) -> Finding:
+def lasting(what: str, whose: str, certificate: x509.Certificate) -> Finding:
+    """Return for how long a certificate is valid."""
     days = (certificate.not_valid_after_utc - datetime.now(UTC)).days
     if days < 0:
         return bad(what, f"{whose}: has expired {-days} days ago. Make a new one: `cryowatch tls create`")

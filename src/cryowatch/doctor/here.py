@@ -31,7 +31,6 @@ SELECT d.device, d.full_in FROM device_sample d
 WHERE d.kind = 'filesystem' AND d.full_in < 86400
   AND d.sample_id = (SELECT id FROM host_sample WHERE time > ? ORDER BY time DESC LIMIT 1)
 """
-_LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
 def configuration(chosen: Settings) -> Iterator[Finding]:
@@ -68,6 +67,7 @@ def secrets(chosen: Settings) -> Iterator[Finding]:
         "images.key_file": chosen.images.key_file,
         "mail.password_file": chosen.mail.password_file,
         "apprise.urls_file": chosen.apprise.urls_file,
+        "web.metrics_token_file": chosen.web.metrics_token_file,
         **{f"webhooks.{name}.url_file": webhook.url_file for name, webhook in chosen.webhooks.items()},
     }
     for key, file in files.items():
@@ -181,10 +181,9 @@ def _file(chosen: Settings) -> Iterator[Finding]:
 
 
 def pages(chosen: Settings) -> Iterator[Finding]:
-    """Look whether the address of the pages is free, and who can reach it."""
+    """Look whether the address of the pages is free."""
     what = "pages"
     host, _, port = chosen.web.listen.rpartition(":")
-    open_to_all = not host.strip("[]").startswith(tuple(p.strip("[]") for p in _LOOPBACK))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
@@ -194,10 +193,7 @@ def pages(chosen: Settings) -> Iterator[Finding]:
         taken = f"{chosen.web.listen}: {error.strerror or error}"
         yield look(what, f"{taken}. Is an agent at work? Else set web.listen to another port")
         return
-    if open_to_all:
-        yield look(what, f"{chosen.web.listen}: everybody who can reach this address can see every session")
-    else:
-        yield well(what, f"{chosen.web.listen} is free")
+    yield well(what, f"{chosen.web.listen} is free")
 
 
 def gpus(chosen: Settings) -> Iterator[Finding]:

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from cryowatch.model import DeviceSample, GainResidual, HostSample, Output, Outp
 from cryowatch.reading import Reading, Span, Trouble, columns_of
 from cryowatch.store import damage, samples
 from cryowatch.store.failures import failure
+from cryowatch.store.keys import marked, plain
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, prepare
 from cryowatch.store.reader import Reader
@@ -545,11 +544,9 @@ def _next_seq(tx: sqlite3.Connection, count: int) -> int:
 
 def _free_key(tx: sqlite3.Connection, session: Session) -> str:
     """Return an unused name for a session's addresses: its own where that is short and plain ASCII."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", session.name).strip("-.")[:60]
-    taken = tx.execute("SELECT 1 FROM session WHERE key = ?", (plain,)).fetchone()
-    if plain == session.name and not taken:
-        return plain
-    return f"{plain or 'session'}-{zlib.crc32(session.path.encode(errors='surrogateescape')):08x}"
+    own = plain(session.name)
+    taken = tx.execute("SELECT 1 FROM session WHERE key = ?", (own,)).fetchone()
+    return own if own == session.name and not taken else marked(session.name, session.path)
 
 
 @contextmanager

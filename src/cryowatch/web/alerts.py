@@ -63,7 +63,7 @@ class Active:
         """Return those of a row of the session table with how many there are of each severity."""
         host = _host(session, sight)
         found = [
-            {**a, "id": sight.id(a["id"])}
+            _seen(a, sight)
             for a in self.alerts
             if a["session"] == session["key"] or (a["session"] is None and a["host"] == host)
         ]
@@ -117,7 +117,7 @@ class Alerts:
             },
         )
         active = self.active().of(session, sight)["active"]
-        over = [{**shown(row), "id": sight.id(row["id"])} for row in past]
+        over = [_seen(shown(row), sight) for row in past]
         return JSON({"head": head, "alerts": [*active, *over]})
 
     async def acknowledge(self, request: Request) -> Response:
@@ -186,6 +186,11 @@ def shown(row: Row) -> dict[str, Any]:
         "record": record,
         "decimals": known.decimals if known else None,
     }
+
+
+def _seen(alert: dict[str, Any], sight: Sight) -> dict[str, Any]:
+    session = alert["session"]
+    return {**alert, "id": sight.id(alert["id"]), "session": None if session is None else sight.key(session)}
 
 
 def _record(row: Row) -> str:

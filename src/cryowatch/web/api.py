@@ -150,7 +150,7 @@ class API:
         row = sight.micrograph(request.path_params["micrograph"])
         previous, following = (None if n is None else sight.id(n) for n in self.reader.neighbours(row))
         (values,) = self._shown(row["session_id"], [row], sight)
-        return JSON({**values, "session": row["session"], "previous": previous, "next": following})
+        return JSON({**values, "session": sight.key(row["session"]), "previous": previous, "next": following})
 
     def fields(self, request: Request) -> Response:
         del request
@@ -178,7 +178,7 @@ class API:
         sight = self.sights.of(asking)
         if sight.confined:
             session = (await run_in_threadpool(sight.session, session or asking.path))["key"]
-        return self.hub.response(session, head=sight.head, lasts=asking.lasts)
+        return self.hub.response(session, head=sight.head, key=sight.key, lasts=asking.lasts)
 
     async def image(self, request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool  # noqa: PLC0415
@@ -196,7 +196,7 @@ class API:
         rendered = await _unless_gone(request, self.images.image(made_of, size))
         if rendered is None:
             return Response(status_code=499)
-        lasting = "private, max-age=31536000, immutable" if "v" in request.query_params else "no-cache"
+        lasting = "private, max-age=31536000, immutable" if "v" in request.query_params else "private, no-cache"
         headers = {"Cache-Control": lasting}
         if rendered.width is not None and rendered.height is not None:
             headers |= {"X-Source-Width": str(rendered.width), "X-Source-Height": str(rendered.height)}
@@ -331,7 +331,7 @@ def _summary(summary: dict[str, Any], sight: Sight) -> dict[str, Any]:
     if newest["micrograph"] is not None:
         shown_as = {"micrograph": sight.id(newest["micrograph"]), "version": sight.version(newest["version"])}
         newest = {**newest, **shown_as}
-    return {**summary, "newest": newest, "head": sight.head(summary["head"])}
+    return {**summary, "id": sight.key(summary["id"]), "newest": newest, "head": sight.head(summary["head"])}
 
 
 def shown(row: Row, sight: Sight, *, shifted: bool = False) -> dict[str, Any]:

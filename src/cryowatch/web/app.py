@@ -101,7 +101,7 @@ def create_app(
         yield
 
     def _wants_page(request: Request) -> bool:
-        return not request.url.path.startswith(("/api/", "/images/", "/metrics", "/healthz"))
+        return not request.scope["path"].startswith(("/api/", "/images/", "/metrics", "/healthz"))
 
     async def ours(request: Request, error: Exception) -> Response:
         if _wants_page(request) and isinstance(error, CryowatchError):

@@ -2,7 +2,7 @@
 
 Every answer carries the security headers, also errors, redirects, files and event streams.  A request has to name this
 server by a name that it goes by (against DNS rebinding: a page of another site whose name suddenly means this machine),
-and must not be larger than any that our pages make.
+and must not be larger than any that our pages make.  What an answer does not say may be kept, nobody keeps.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Frame-Options": "DENY",
 }
+NOT_KEPT = ("Cache-Control", "no-store")
 
 LONGEST_PATH = 2_000
 LONGEST_QUERY = 4_000
@@ -87,7 +88,7 @@ class Border:
         async def decorated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in (*HEADERS.items(), NOT_KEPT):
                     headers.setdefault(name, value)
             await send(message)
 
@@ -110,6 +111,8 @@ class Border:
             return 421, "this server does not go by that name; where it should, name it in web.hosts or web.url"
         if len(scope["path"]) > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
             return 414, f"an address has {LONGEST_PATH} characters at most, and {LONGEST_QUERY} after its ?"
+        if "content-length" in headers and "transfer-encoding" in headers:
+            return 400, "what is sent has two lengths"  # which a proxy before us may read otherwise than we do
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdecimal() or int(length) > MOST_BYTES:
             return 413, f"what is sent must not be above {MOST_BYTES} bytes"

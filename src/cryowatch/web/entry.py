@@ -76,7 +76,8 @@ class Entry:
 
     async def logout(self, request: Request) -> Response:
         await run_in_threadpool(self._access.logins.end, self._access.token(request, "login"))
-        answer = RedirectResponse("/login", 303, {"Cache-Control": "no-store"})
+        forgotten = {"Cache-Control": "no-store", "Clear-Site-Data": '"cache"'}
+        answer = RedirectResponse("/login", 303, forgotten)
         for name in ("login", "share"):
             self._set(request, answer, name, "", 0)
         return answer
@@ -86,10 +87,11 @@ class Entry:
         found = self._access.shares.find(token)
         if found is None:
             raise NotFoundError("this link opens nothing any more", remedy="Ask whoever gave it to you for a new one")
-        session = self._sights.of_share(found).sessions()
+        sight = self._sights.of_share(found)
+        session = sight.sessions()
         if not session:
             raise NotFoundError("the session of this link is not here any more")
-        answer = RedirectResponse(f"/s/{session[0]['key']}", 303, {"Cache-Control": "no-store"})
+        answer = RedirectResponse(f"/s/{sight.key(session[0]['key'])}", 303, {"Cache-Control": "no-store"})
         left = (found.until - self._clock() // 10**6) // 1000
         self._set(request, answer, "share", token, max(1, left))
         return answer

@@ -21,11 +21,12 @@ PACE_SECONDS = 0.5
 
 
 class _Listener:
-    """The changes that one page has not been told of yet; `head` says as what it gets a position."""
+    """The changes that one page has not been told of yet; `head` says as what it gets a position, `key` a session."""
 
-    def __init__(self, session: str | None, head: Callable[[int], int]) -> None:
+    def __init__(self, session: str | None, head: Callable[[int], int], key: Callable[[str], str]) -> None:
         self.session = session
         self.head = head
+        self.key = key
         self.changes: dict[str, dict[str, Any]] = {}
         self.woken = asyncio.Event()
 
@@ -58,15 +59,20 @@ class Hub:
     def _spread(self, change: Change) -> None:
         for listener in self._listeners:
             if listener.session in (None, change.key):
-                head = listener.head(change.seq)
-                listener.changes[change.key] = {"session": change.key, "head": head, "generation": change.generation}
+                told = {"session": listener.key(change.key), "head": listener.head(change.seq)}
+                listener.changes[change.key] = {**told, "generation": change.generation}
                 listener.woken.set()
 
     async def stream(
-        self, session: str | None, *, head: Callable[[int], int], lasts: Callable[[], bool]
+        self,
+        session: str | None,
+        *,
+        head: Callable[[int], int],
+        key: Callable[[str], str] = str,
+        lasts: Callable[[], bool],
     ) -> AsyncIterator[bytes]:
         """Yield events for one page until it goes away, or may see them no more, or the server stops."""
-        listener = _Listener(session, head)
+        listener = _Listener(session, head, key)
         self._listeners.add(listener)
         try:
             yield _event("hello", self._hello)
@@ -88,17 +94,22 @@ class Hub:
             self._listeners.discard(listener)
 
     def response(
-        self, session: str | None, *, head: Callable[[int], int], lasts: Callable[[], bool]
+        self,
+        session: str | None,
+        *,
+        head: Callable[[int], int],
+        key: Callable[[str], str] = str,
+        lasts: Callable[[], bool],
     ) -> StreamingResponse:
         """Return the stream of one session, or of all, as an answer.
 
-        `head` says as what the reader gets a position in the order of changes; once `lasts` is false it ends, a
-        heartbeat later at most.
+        `head` says as what the reader gets a position in the order of changes, `key` a session's key; once `lasts` is
+        false it ends, a heartbeat later at most.
         """
         return StreamingResponse(
-            self.stream(session, head=head, lasts=lasts),
+            self.stream(session, head=head, key=key, lasts=lasts),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
 

@@ -186,7 +186,7 @@ class Gate:
                 scope[_WHO] = self._access.of(request)
             answer = self._refused(request, who(request))
         except CryowatchError as error:
-            if isinstance(error, AccessError) and PUBLIC.fullmatch(request.url.path) and request.method in SAFE:
+            if isinstance(error, AccessError) and PUBLIC.fullmatch(scope["path"]) and request.method in SAFE:
                 await self._app(scope, receive, send)
                 return
             answer = await self._explain(request, error)
@@ -194,7 +194,7 @@ class Gate:
 
     def _refused(self, request: Request, asking: Who) -> Response | None:
         """Return the answer to who has to log in; None where they may.  Raises `Refused` or `NotFoundError`."""
-        path, safe = request.url.path, request.method in SAFE
+        path, safe = request.scope["path"], request.method in SAFE
         if not safe:
             only_from_our_pages(request)
         if PUBLIC.fullmatch(path) or path in _ANYBODY_MAY:

@@ -65,31 +65,35 @@ class Pages:
         sight = self._sights.of(who(request))
         if sight.confined:
             own = sight.sessions()
-            return RedirectResponse(f"/s/{own[0]['key']}" if own else "/login", 303)
+            return RedirectResponse(f"/s/{sight.key(own[0]['key'])}" if own else "/login", 303)
         return self.page(request, "sessions.html", {})
 
     def logo(self, request: Request) -> Response:
         del request
         if self._logo is None or not self._logo.is_file():
             raise NotFoundError("this facility has no logo", remedy="Set facility.logo")
-        return FileResponse(self._logo, media_type=LOGO_KINDS[self._logo.suffix.lower()])
+        kind = LOGO_KINDS[self._logo.suffix.lower()]
+        return FileResponse(self._logo, media_type=kind, headers={"Cache-Control": "no-cache"})
 
     def session(self, request: Request) -> Response:
         sight = self._sights.of(who(request))
         session = sight.session(request.path_params["session"])
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/s/{session['key']}/{sight.dashboards(self._dashboards)[0].name}{query}", 307)
+        return RedirectResponse(
+            f"/s/{sight.key(session['key'])}/{sight.dashboards(self._dashboards)[0].name}{query}", 307
+        )
 
     def dashboard(self, request: Request) -> Response:
         sight = self._sights.of(who(request))
         session = sight.session(request.path_params["session"])
         dashboards = sight.dashboards(self._dashboards)
         dashboard = find(request.path_params["dashboard"], dashboards)
-        if request.path_params != {"session": session["key"], "dashboard": dashboard.name}:
+        key = sight.key(session["key"])
+        if request.path_params != {"session": key, "dashboard": dashboard.name}:
             query = f"?{request.url.query}" if request.url.query else ""
-            return RedirectResponse(f"/s/{session['key']}/{dashboard.name}{query}", 307)
+            return RedirectResponse(f"/s/{key}/{dashboard.name}{query}", 307)
         context = {
-            "session": {"id": session["key"], "name": session["name"]},
+            "session": {"id": key, "name": session["name"]},
             "dashboard": {"name": dashboard.name, "title": dashboard.title},
             "dashboards": [{"name": d.name, "title": d.title} for d in dashboards],
         }

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from cryowatch.errors import ConfigError
+from cryowatch.web.connection import Connection, widen
 from cryowatch.web.events import Hub
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ class Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
+            http=Connection,
+            ws="none",
             log_level="warning",
             access_log=False,
             lifespan="on",
@@ -101,6 +104,7 @@ class Server(uvicorn.Server):
             proxy_headers=bool(proxies),
             forwarded_allow_ips=list(proxies),
         )
+        widen()
         config.load()
         super().__init__(config)
         self._hub = hub

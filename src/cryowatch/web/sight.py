@@ -17,6 +17,7 @@ from cryowatch.access.key import Key
 from cryowatch.access.shares import Share
 from cryowatch.dashboards import Dashboard
 from cryowatch.errors import NotFoundError
+from cryowatch.store.keys import unmarked
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.gate import Who
 from cryowatch.web.veil import LARGEST, Heads, Veil
@@ -37,6 +38,9 @@ class Sight(Protocol):
 
     def micrograph(self, shown: int) -> Row:
         """Return the micrograph of an id as it is shown; raises `NotFoundError`."""
+
+    def key(self, key: str) -> str:
+        """Return the key of a session that is seen as it is shown."""
 
     def id(self, number: int) -> int:
         """Return an id as it is shown."""
@@ -75,6 +79,9 @@ class Whole:
         if shown > LARGEST:
             raise NotFoundError("there is no such micrograph")
         return self._reader.micrograph(shown)
+
+    def key(self, key: str) -> str:
+        return key
 
     def id(self, number: int) -> int:
         return number
@@ -115,7 +122,7 @@ class OneSession:
 
     def session(self, name: str) -> Row:
         own = self.sessions()
-        if not own or name not in (own[0]["key"], own[0]["name"], own[0]["path"]):
+        if not own or name not in (own[0]["key"], self.key(own[0]["key"]), own[0]["name"], own[0]["path"]):
             raise NotFoundError("there is no such session")
         return own[0]
 
@@ -128,6 +135,9 @@ class OneSession:
             if found and found["session_path"] == self._path:
                 return found
         raise NotFoundError("there is no such micrograph")
+
+    def key(self, key: str) -> str:
+        return unmarked(key, self._path)
 
     def id(self, number: int) -> int:
         return self._veil.hide(number)

@@ -1,0 +1,98 @@
+"""A connection to a browser that is not waited for without end: idle and dawdling ones hold up nobody else.
+
+uvicorn waits for ever for the first request, for the rest of a request that has begun, and for a reader that reads
+no more.  Each such connection takes a file descriptor of the agent, which reads projects and the store with the same
+ones; so time ends them, and their number has a limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+REQUEST_SECONDS = 20.0
+"""From a connection's beginning, or the end of its last answer, to the end of the next request."""
+
+STALLED_SECONDS = 60.0
+"""For which a reader may take nothing of an answer that waits for it."""
+
+MOST_DESCRIPTORS = 16_384
+
+
+def widen() -> None:
+    """Take as many file descriptors as the system grants, within reason."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(MOST_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most() -> int:
+    """Return how many connections there may be: half of all descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) // 2
+
+
+class Connection(H11Protocol):
+    """uvicorn's own protocol with an end to its patience, and of which there are `most` at a time."""
+
+    request_seconds = REQUEST_SECONDS
+    stalled_seconds = STALLED_SECONDS
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._asking: asyncio.TimerHandle | None = None
+        self._taking: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > most():
+            transport.abort()
+            return
+        self._wait_for_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._no_wait_for_request()
+        self._no_wait_for_reader()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait_for_request()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait_for_request()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._taking = self._taking or self._later(self.stalled_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._no_wait_for_reader()
+
+    def _wait_for_request(self) -> None:
+        """Set an end to the wait where the request is not there whole."""
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
+            self._no_wait_for_request()
+        elif self._asking is None:
+            self._asking = self._later(self.request_seconds, self.transport.close)
+
+    def _no_wait_for_request(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+    def _no_wait_for_reader(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
+    def _later(self, seconds: float, act: Callable[[], object]) -> asyncio.TimerHandle:
+        return self.loop.call_later(seconds, act)

@@ -1,0 +1,276 @@
+"""What somebody who means ill tries on a real server, and gets nothing by."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from cryowatch.access.accounts import Accounts, Role
+from cryowatch.exposure import Web
+from cryowatch.store import Change
+from cryowatch.web.connection import Connection
+from tests.projects import genuine
+from tests.web.people import PASSWORD, Person, add_account
+from tests.web.serving import Served, demo_project, serving, until
+from tests.web.test_access import publish, shared
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("attacks")
+    add_account(folder / "data", "ada", Role.VIEWER)
+    add_account(folder / "data", "grace", Role.OPERATOR)
+    (folder / "second").mkdir()
+    paths = [demo_project(folder / "demo", 3), genuine(folder / "second", "demo")]
+    with serving(paths, folder / "data", web=Web(proxies=["127.0.0.1"])) as found:
+        yield found
+
+
+@pytest.fixture
+def operator(served: Served) -> Iterator[Person]:
+    person = Person(served, "grace")
+    yield person
+    person.close()
+
+
+@pytest.fixture
+def nobody(served: Served) -> Iterator[Person]:
+    person = Person(served)
+    yield person
+    person.close()
+
+
+def port_of(served: Served) -> int:
+    return int(served.address.rpartition(":")[2])
+
+
+def said_to(served: Served, *parts: bytes) -> bytes:
+    """Send bytes and return everything until the server closes or a second has gone."""
+    with socket.create_connection(("127.0.0.1", port_of(served)), 2) as line:
+        line.settimeout(1)
+        answer = b""
+        with contextlib.suppress(OSError):
+            for part in parts:
+                line.sendall(part)
+            while part := line.recv(65536):
+                answer += part
+    return answer
+
+
+def test_a_token_from_before_the_login_opens_nothing_after_it(served: Served, nobody: Person) -> None:
+    name = f"cryowatch-{port_of(served)}-login"
+    nobody.client.cookies.set(name, "chosen-by-somebody-else", domain="127.0.0.1", path="/")
+    assert nobody.login("ada", PASSWORD).status_code == 303
+    assert "chosen-by-somebody-else" not in [cookie.value for cookie in nobody.client.cookies.jar][-1:]
+    stranger = Person(served)
+    stranger.client.cookies.set(name, "chosen-by-somebody-else")
+    assert stranger.get("/api/sessions").status_code == 401
+    stranger.close()
+
+
+def test_logging_in_again_ends_the_login_that_the_browser_had(served: Served) -> None:
+    person = Person(served, "ada")
+    first = dict(person.client.cookies)
+    assert person.login("ada", PASSWORD).status_code == 303
+    before = Person(served)
+    before.client.cookies.update(first)
+    assert before.get("/api/sessions").status_code == 401
+    before.close()
+    person.close()
+
+
+def test_logging_out_also_forgets_the_images_that_the_browser_kept(operator: Person) -> None:
+    image = operator.get("/images/1/micrograph?size=128&v=1")
+    assert image.headers["Cache-Control"].startswith("private")
+    assert operator.post("/logout", form={}).headers["Clear-Site-Data"] == '"cache"'
+
+
+def test_no_answer_but_files_of_ours_and_images_is_kept_by_anybody(operator: Person) -> None:
+    for path in ("/", "/s/demo", "/s/demo/summary", "/login", "/nothing", "/api/sessions",
+                 "/api/sessions/demo/data/ctf", "/api/fields", "/api/nothing", "/metrics", "/healthz",
+                 "/share/x"):  # fmt: skip
+        assert operator.get(path).headers["Cache-Control"] == "no-store", path
+    assert operator.get("/images/1/micrograph").headers["Cache-Control"] == "private, no-cache"
+    with operator.client.stream("GET", "/api/events") as stream:
+        assert stream.headers["Cache-Control"] == "no-store"
+
+
+def test_who_may_be_somebody_takes_as_long_as_who_is_not(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path, hasher=PasswordHasher(time_cost=4, memory_cost=16_384, parallelism=1))
+    accounts.add("ada", Role.VIEWER, PASSWORD, now=1)
+
+    def seconds(name: str) -> float:
+        began = time.perf_counter()
+        assert accounts.verified(name, "wrong password") is None
+        return time.perf_counter() - began
+
+    first = seconds("ada")
+    there, not_there = ([seconds(name) for _ in range(9)] for name in ("ada", "eve"))
+    assert 0.6 < statistics.median(there) / statistics.median(not_there) < 1.6
+    assert first > 1.2 * min(there), "what is made once is made before anybody's first try, whoever it is"
+
+
+def test_headers_that_anybody_can_write_give_no_further_tries(served: Served) -> None:
+    stranger = Person(served)
+
+    def attempt(number: int) -> int:
+        headers = {"Origin": served.address, "X-Forwarded-For": f"10.0.0.{number}, 192.0.2.7"}
+        return stranger.client.post("/login", data={"name": f"n{number}", "password": "x"}, headers=headers).status_code
+
+    statuses = [attempt(number) for number in range(22)]
+    assert statuses[0] == 401
+    assert statuses[-1] == 429, "the proxy's own word, the last one, says who asks"
+    stranger.close()
+
+
+def test_addresses_of_one_ipv6_network_share_their_tries(served: Served) -> None:
+    stranger = Person(served)
+
+    def attempt(number: int) -> int:
+        headers = {"Origin": served.address, "X-Forwarded-For": f"2001:db8:1:2::{number + 1:x}"}
+        return stranger.client.post("/login", data={"name": f"v{number}", "password": "x"}, headers=headers).status_code
+
+    assert [attempt(number) for number in range(22)][-1] == 429
+    stranger.close()
+
+
+def test_a_stream_of_events_ends_with_the_link(served: Served, operator: Person) -> None:
+    guest = shared(served, operator)
+    [share, *_] = operator.json("/api/sessions/demo/shares")["shares"]
+    with guest.client.stream("GET", "/api/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: hello"
+        assert operator.post(f"/api/shares/{share['id']}/revoke").status_code == 200
+        publish(served)
+        assert [line for line in lines if line.startswith("event: change")] == [], "and the stream is at its end"
+    guest.close()
+
+
+def test_a_second_session_of_a_name_does_not_tell_its_guests_of_the_first(served: Served, operator: Person) -> None:
+    marked = next(key for one in operator.json("/api/sessions")["sessions"] if (key := one["id"]) != "demo")
+    made = operator.post(f"/api/sessions/{marked}/shares", {"days": 1}).json()
+    guest = Person(served)
+    assert guest.get(made["url"].removeprefix(served.address)).headers["Location"] == "/s/demo"
+    assert guest.json("/api/sessions")["sessions"][0]["id"] == "demo"
+    own = guest.json("/api/sessions/demo/micrographs")["micrographs"]
+    assert len(own) == 8, "and it is the own one, of eight micrographs"
+    assert guest.json(f"/api/micrographs/{own[0]['id']}")["session"] == "demo"
+    for path in ("/s/demo/summary", "/api/sessions/demo", "/api/sessions/demo/alerts", "/api/sessions"):
+        assert marked not in guest.get(path).text, path
+    row = served.store.reader().session(marked)
+    with guest.client.stream("GET", "/api/events?session=demo") as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        change = Change(session=row["id"], key=row["key"], seq=row["seq"], generation=row["generation"])
+        served.hub.publish(change)
+        assert '"session":"demo"' in next(line for line in lines if line.startswith("data: ") and "session" in line)
+    guest.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/static/%2fetc/passwd", "/static/%00",
+     "/static/\\..\\app.py", "/images/1/..%2f..%2fapp.py", "/images/../app.py", "/images/1/micrograph%00",
+     "/images/%2e%2e%2f1/micrograph", "/s/..%2f..%2fetc", "/share/..%2fx", "/logo/../../etc/passwd",
+     "/images/99999999999999999999999999/micrograph", "/api/micrographs/99999999999999999999999",
+     "/api/sessions/%ff%fe", "/api/sessions/demo/data/%00", "/%", "/api/sessions/demo?from=%00",
+     "/api/sessions/demo/micrographs?search=%00%ed%a0%80", "/api/sessions/demo/micrographs?offset=9007199254740992"],
+)  # fmt: skip
+def test_no_path_leads_out_or_breaks_anything(served: Served, operator: Person, path: str) -> None:
+    cookie = "; ".join(f"{name}={value}" for name, value in operator.client.cookies.items())
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    answer = said_to(served, request.encode())
+    status = int(answer.split(b" ", 2)[1])
+    assert status < 500, answer[:200]
+    assert b"import annotations" not in answer
+    assert b"root:" not in answer
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/login%3f/../api/sessions", "/static/%3F/../../api/sessions", "/healthz%23/api/sessions", "/api/sessions%3Flogin",
+     "//login/api/sessions", "/login/../api/sessions", "/static/../api/sessions", "http://localhost/login", "login",
+     "/API/sessions", "/api//sessions", "/api/sessions/", "/%61pi/sessions", "/s/demo/%2e%2e/login"],
+)  # fmt: skip
+def test_no_spelling_of_a_path_goes_around_the_login(served: Served, target: str) -> None:
+    answer = said_to(served, f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert int(answer.split(b" ", 2)[1]) in (303, 307, 400, 401, 404), answer[:200]
+    assert b'"sessions"' not in answer
+
+
+@pytest.mark.parametrize(
+    "origin", ["HTTP://{}", "http://{}.", "http://{}/", "http://user@{}", "https://{}", "http://{}:80"]
+)
+def test_only_the_very_origin_of_our_pages_may_change_something(served: Served, operator: Person, origin: str) -> None:
+    host = served.address.removeprefix("http://")
+    answer = operator.post("/api/sessions/demo/shares", {"days": 1}, origin=origin.format(host))
+    assert answer.status_code == 403
+    assert operator.post("/api/sessions/demo/shares", {"days": 1}, origin=served.address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\x00\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_a_request_with_two_meanings_is_refused_and_its_rest_is_no_request(served: Served, request_: bytes) -> None:
+    answer = said_to(served, request_)
+    assert answer.split(b" ", 2)[1] in (b"400", b"501"), answer[:200]
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_clients_that_say_nothing_are_not_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "request_seconds", 0.5)
+    begun = (b"", b"GET / HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+             b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\nabc",
+             b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz")  # fmt: skip
+    lines = [socket.create_connection(("127.0.0.1", port_of(served)), 5) for _ in range(150)]
+    for number, line in enumerate(lines):
+        line.sendall(begun[number % len(begun)])
+    began = time.monotonic()
+    person = Person(served, "ada")
+    assert person.get("/s/demo/summary").status_code == 200
+    assert time.monotonic() - began < 2, "nobody else waits for them"
+    until(lambda: len(served.server.server_state.connections) <= 2, 5)
+    for line in lines:
+        line.close()
+    person.close()
+
+
+def test_a_stream_is_no_idle_client(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "request_seconds", 0.2)
+    person = Person(served, "ada")
+    with person.client.stream("GET", "/api/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: hello"
+        end = time.monotonic() + 0.6
+        until(lambda: time.monotonic() > end)
+        publish(served)
+        assert any(line.startswith("event: change") for line in lines)
+    person.close()
+
+
+def test_more_connections_than_there_may_be_are_turned_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryowatch.web.connection.most", lambda: 20)
+    lines = [socket.create_connection(("127.0.0.1", port_of(served)), 5) for _ in range(40)]
+    until(lambda: len(served.server.server_state.connections) >= 20)
+    lines[-1].settimeout(2)
+    with contextlib.suppress(ConnectionResetError):
+        assert lines[-1].recv(1) == b""
+    assert len(served.server.server_state.connections) <= 21
+    for line in lines:
+        line.close()
+    until(lambda: len(served.server.server_state.connections) < 20)
+    assert served.client.get("/healthz").status_code == 200
