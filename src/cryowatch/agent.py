@@ -22,7 +22,7 @@ from cryowatch.errors import SourceBusy, SourceError, SourceGone, StoreError
 from cryowatch.model import Session
 from cryowatch.reading import Reading, Source, Trouble
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY, Finder
-from cryowatch.sources.host import EVERYTHING, HostSource, Parts
+from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Change, Store
 
@@ -265,7 +265,9 @@ class Agent:
         self._threads: list[threading.Thread] = []
         self._listeners: list[Listener] = []
         self._companions: list[tuple[str, Callable[[], float]]] = []
-        self._host_source = HostSource(self.host, clock=clock, parts=parts)
+        file_systems = FileSystems()
+        file_systems.recall(store.reader().free_space(self.host, since=clock() - 3600 * _SECOND))
+        self._host_source = HostSource(self.host, clock=clock, file_systems=file_systems, parts=parts)
         self._forgotten = 0
 
     def listen(self, listener: Listener) -> None:

@@ -29,6 +29,19 @@ class Quantity:
     scale: float = 1.0
     decimals: int | None = None
 
+    @property
+    def per_shown(self) -> float:
+        """How many of the stored unit one of the shown unit is.
+
+        A value divided by it is the number nearest to what people read, and so equal to a limit that they write:
+        41000 Å are 4.1 µm, where 41000 times 1e-4 is a little more.
+        """
+        return float(f"{1 / self.scale:.12g}")
+
+    def shown(self, value: float) -> float:
+        """Return a stored value in the shown unit."""
+        return value if self.scale == 1.0 else value / self.per_shown
+
 
 def _field(
     label: str,

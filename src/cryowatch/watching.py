@@ -216,6 +216,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
             tell=agent.tell,
             incoming=Incoming().newest,
             repeat=chosen.alerts.repeat_minutes,
+            sampled=chosen.host.interval,
         )
         agent.accompany("alerts", alarms.step)
     return agent

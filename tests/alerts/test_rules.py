@@ -72,7 +72,15 @@ def test_a_facility_adds_a_rule() -> None:
         ("[alerts.rules.defocus]\nwindow = 0", r"alerts\.rules\.defocus\.window: must lie between 1 and 1000"),
         ("[alerts.rules.defocus]\nshare = 0.7", r"calm_share must not be below share"),
         ("[alerts.rules.defocus]\nsessions = 'all'", r"alerts\.rules\.defocus\.sessions: must be"),
-        ("[alerts.rules.disk]\nrelative = true", r"alerts\.rules\.disk\.relative: only a rule about micrographs"),
+        ("[alerts.rules.defocus]\nsessions = []", r"alerts\.rules\.defocus\.sessions: must be .* at least one"),
+        ("[alerts.rules.defocus]\nhigh = nan", r"alerts\.rules\.defocus\.high: must be a finite number \(it is nan\)"),
+        ("[alerts.rules.defocus]\nlow = -inf", r"alerts\.rules\.defocus\.low: must be a finite number"),
+        ("[alerts.rules.disk]\nrelative = true", r"\.disk\.relative: changes nothing in a rule about a filesystem"),
+        ("[alerts.rules.disk]\nminutes = 9", r"\.disk\.minutes: changes nothing in a rule about a filesystem"),
+        ("[alerts.rules.disk]\nsessions = ['a']", r"\.disk\.sessions: changes nothing in a rule about a filesystem"),
+        ("[alerts.rules.memory]\nwindow = 9", r"\.memory\.window: changes nothing in a rule about a host"),
+        ("[alerts.rules.run-failed]\nhigh = 9", r"\.run-failed\.high: changes nothing in a rule about a run"),
+        ("[alerts.rules.x]\nabout = 'gpu'\nfield = 'used'\nhigh = 1", r"there is no field of a gpu used"),
         ("[alerts.rules]\ndefocus = 4", r"alerts\.rules\.defocus: is not a table"),
     ],
 )  # fmt: skip
@@ -94,6 +102,6 @@ def test_the_rules_in_force_are_printed(tmp_path: Path) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
     lines = {line.split()[0]: line for line in said.splitlines()}
     assert set(lines) == {"Rule", *(rule.name for rule in STANDARD)}
-    assert "defocus: fewer than 25% of the last 25 micrographs 0.10-3.20 µm" in lines["defocus"]
+    assert "defocus: fewer than 25% of the last 25 micrographs within 0.10-3.20 µm" in lines["defocus"]
     assert "switched off" in lines["motion"]
     assert "above 0.5 of the session's median" in lines["fit-quality"]

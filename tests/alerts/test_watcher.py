@@ -36,10 +36,10 @@ class Facility:
         self._cursor = 0
         self.use(STANDARD)
 
-    def use(self, rules: Sequence[Rule], *, repeat: float = 0) -> None:
+    def use(self, rules: Sequence[Rule], **settings: float) -> None:
         """Begin anew, as after a restart."""
         self.alarms = Alarms(
-            self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, repeat=repeat,
+            self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, **settings,
             incoming=self.incoming.get, clock=lambda: self.now,
         )  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_a_window_without_fits_is_told_as_such(facility: Facility) -> None:
     facility.bring("135", 30, defocus_u=None, defocus_v=None, resolution=None)
     facility.commit()
     assert facility.look() == [("raised", "defocus")]
-    assert "Defocus: only 0 of the last 25 micrographs 0.10-4.00 µm (no fit)" in facility.alerts()[0]["text"]
+    assert "Defocus: none of the last 25 micrographs within 0.10-4.00 µm (no fit)" in facility.alerts()[0]["text"]
 
 
 def test_what_is_not_measured_is_no_alarm(facility: Facility) -> None:
@@ -335,6 +335,130 @@ def test_each_disk_has_its_own_alarm(facility: Facility) -> None:
     sample()
     assert facility.look() == [("raised", "disk")]
     assert facility.alerts()[0]["subject"] == "/a"
+
+
+def sample(facility: Facility, **values: Any) -> None:
+    facility.store.add_host_sample(HostSample(host=HOST, time=facility.now, **values))
+
+
+def disk(device: str = "/data", **values: Any) -> tuple[DeviceSample, ...]:
+    return (DeviceSample(kind="filesystem", device=device, **values),)
+
+
+def test_a_restart_after_a_while_neither_ends_nor_repeats_what_the_machine_suffers(facility: Facility) -> None:
+    rules = only("memory", "disk")
+    facility.use(rules)
+    for _ in range(60):
+        sample(facility, memory=99.0, devices=disk(used=93.0, free=1e9))
+        told = facility.look(10 / 60)
+    assert told == [("raised", "disk"), ("raised", "memory")]
+    facility.now += 40 * MINUTE
+    facility.use(rules)
+    facility.look(0)
+    sample(facility, memory=99.0, devices=disk("/other", used=5.0, free=1e9))
+    facility.look(1 / 60)
+    for _ in range(60):
+        sample(facility, memory=99.0, devices=disk(used=93.0, free=1e9))
+        told = facility.look(10 / 60)
+    assert told == [("raised", "disk"), ("raised", "memory")]
+
+
+def test_a_disk_that_does_not_answer_keeps_its_alert_and_one_that_is_unmounted_does_not(facility: Facility) -> None:
+    facility.use(only("disk"))
+    for _ in range(30):
+        sample(facility, devices=disk(used=93.0, free=1e9))
+        facility.look(10 / 60)
+    for _ in range(60):
+        sample(facility, devices=disk(note="has not answered for 5 min"))
+        told = facility.look(10 / 60)
+    assert told == [("raised", "disk")]
+    for _ in range(30):
+        sample(facility)
+        told = facility.look(10 / 60)
+    assert told == [("raised", "disk"), ("over", "disk")]
+
+
+def test_a_disk_that_no_longer_fills_up_is_told_so(facility: Facility) -> None:
+    facility.use(only("disk-soon-full"))
+    for _ in range(30):
+        sample(facility, devices=disk(used=80.0, free=1e9, full_in=3600.0))
+        facility.look(10 / 60)
+    for _ in range(60):
+        sample(facility, devices=disk(used=80.0, free=1e9))
+        told = facility.look(10 / 60)
+    assert told == [("raised", "disk-soon-full"), ("over", "disk-soon-full")]
+    ((text,),) = facility.store.reader().table("SELECT text FROM notice WHERE event = 'over'")[1]
+    assert text == "Disk /data: no longer filling up"
+
+
+def test_a_host_that_is_sampled_rarely_is_judged_all_the_same(facility: Facility) -> None:
+    facility.use(only("memory", "disk"), sampled=300)
+    for _ in range(4):
+        sample(facility, memory=99.0, devices=disk(used=93.0, free=1e9))
+        told = facility.look(5)
+    assert told == [("raised", "disk"), ("raised", "memory")]
+
+
+def test_a_restart_does_not_take_a_sink_that_was_not_tried_yet_for_well(facility: Facility) -> None:
+    rules, where = only("undelivered"), "notices mail"
+    facility.use(rules)
+    for _ in range(12):
+        facility.store.advance(where, 3, now=facility.now, problem="cannot be reached")
+        told = facility.look(1)
+    assert told == [("raised", "undelivered")]
+    facility.now += 30 * MINUTE
+    facility.use(rules)
+    facility.look(0)
+    facility.store.advance(where, 3, now=facility.now)
+    facility.look(0.1)
+    for _ in range(12):
+        facility.store.advance(where, 3, now=facility.now, problem="cannot be reached")
+        told = facility.look(1)
+    assert told == [("raised", "undelivered")]
+
+
+@pytest.mark.parametrize(("defocus", "count"), [(41_000.0, 0), (41_001.0, 1), (999.0, 1), (1_000.0, 0)])
+def test_a_value_on_a_limit_is_inside(facility: Facility, defocus: float, count: int) -> None:
+    facility.use(only("defocus", high=4.1))
+    facility.bring("135", 25, defocus_u=defocus, defocus_v=defocus)
+    facility.commit()
+    assert facility.look() == [("raised", "defocus")] * count
+
+
+def test_a_window_that_has_to_be_bad_for_minutes_is_told_after_them(facility: Facility) -> None:
+    facility.use(only("defocus", minutes=20))
+    told = []
+    for minute in range(60):
+        facility.bring("135", 1, **({"defocus_u": 55_000.0, "defocus_v": 55_000.0} if minute < 50 else {}))
+        facility.commit()
+        told.append(bool(facility.look(1)))
+    assert told.index(True) == 43, "the window was full after 24 min, and then bad for 20"
+
+
+def test_an_alert_that_is_raised_while_muted_is_told_once_the_silence_is_over(facility: Facility) -> None:
+    facility.use(only("import-stalled"))
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    facility.store.ledger().mute(facility.alerts()[0]["id"], until=facility.now + 60 * MINUTE)
+    facility.bring("2", 1)
+    facility.commit()
+    facility.look(0)
+    facility.look(6)
+    assert facility.look(20) == [("raised", "import-stalled")], "over and raised anew, and both in silence"
+    facility.look(35)
+    assert facility.look(1) == [("raised", "import-stalled")] * 2
+
+
+def test_a_project_that_was_taken_away_is_nobodys_alarm_after_a_day(facility: Facility) -> None:
+    facility.use(only("import-stalled", "unreadable"))
+    facility.bring("2", 5)
+    facility.commit()
+    facility.look(20)
+    facility.store.note(facility.key, state="gone", text="is not there", last_read=facility.now)
+    facility.read_at = None
+    assert facility.look(60) == [("raised", "import-stalled"), ("raised", "unreadable")]
+    assert [event for event, _ in facility.look(24 * 60)] == ["raised", "raised", "over", "over"]
 
 
 def test_a_clock_set_back_an_hour_repeats_nothing_and_ends_in_time(facility: Facility) -> None:

@@ -380,6 +380,15 @@ def test_a_reader_can_move_a_limit(answer: Answers, limit: float) -> None:
     assert item["detail"] == f"{sum(0.1 <= v <= limit for v in defocus)} of {len(defocus)}"
 
 
+@pytest.mark.parametrize("limit", [1.1, 2.3, 4.1, 8.2])
+def test_a_value_on_a_limit_is_within_it(own: Answers, limit: float) -> None:
+    on = round(limit * 10_000)
+    items = [micrograph(item, defocus_u=float(d), defocus_v=float(d)) for item, d in enumerate((on, on + 1), 1)]
+    own.commit(reading(span(items)))
+    found = own(panel("ctf", "defocus-share"), variables={"defocus_max": limit})["items"]
+    assert found[0]["detail"] == "1 of 2"
+
+
 def test_a_micrograph_without_any_fit_counts_as_outside(answer: Answers) -> None:
     fitted = values("resolution", scale=1.0)
     estimated = sum(r.defocus is not None for r in EXPOSURES)

@@ -46,7 +46,9 @@ def pictured(house: House, tmp_path: Path) -> int:
 class Hanging(ImageServer):
     """Never answers, as for a file on a dead disk."""
 
-    def ask(self, subject: Subject, size: int, *, ahead: bool = False) -> Future[Rendered]:
+    def ask_for(
+        self, find: Callable[[], Subject], size: int, *, name: str, project: str, ahead: bool = False
+    ) -> Future[Rendered]:
         return Future()
 
 
@@ -55,7 +57,9 @@ class Dead(ImageServer):
 
     asked = 0
 
-    def ask(self, subject: Subject, size: int, *, ahead: bool = False) -> Future[Rendered]:
+    def ask_for(
+        self, find: Callable[[], Subject], size: int, *, name: str, project: str, ahead: bool = False
+    ) -> Future[Rendered]:
         self.asked += 1
         self.back.wait(10)
         raise ImageUnreadable("cannot be shown")
@@ -68,7 +72,9 @@ class Dead(ImageServer):
 class Broken(ImageServer):
     """Can show nothing."""
 
-    def ask(self, subject: Subject, size: int, *, ahead: bool = False) -> Future[Rendered]:
+    def ask_for(
+        self, find: Callable[[], Subject], size: int, *, name: str, project: str, ahead: bool = False
+    ) -> Future[Rendered]:
         raise ImageUnreadable("cannot be shown")
 
 
@@ -109,6 +115,25 @@ def test_while_one_picture_hangs_no_other_is_asked_for(house: House, pictured: i
     pictures._thread.join(5)
     assert pictures([pictured]) == {}
     assert dead.asked == 2
+
+
+def test_a_disk_that_hangs_holds_up_no_thread_of_the_notices(
+    house: House, images: ImageServer, pictured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The project's files are looked at where all images' are, and given up there."""
+    back = threading.Event()
+
+    def hangs(*_: object) -> Subject:
+        back.wait(20)
+        raise ImageUnreadable("cannot be shown")
+
+    monkeypatch.setattr("cryowatch.notices.picture.subject", hangs)
+    pictures = Pictures(house.store.reader(), images, patience=0.3)
+    assert pictures([pictured]) == {}
+    assert pictures._thread is not None
+    pictures._thread.join(5)
+    assert not pictures._thread.is_alive()
+    back.set()
 
 
 def test_a_picture_that_cannot_be_made_is_left_out(house: House, pictured: int, tmp_path: Path) -> None:

@@ -168,6 +168,17 @@ def test_the_time_to_full_follows_from_the_samples(disks: Disks, tmp_path: Path)
     assert found[place].full_in == pytest.approx((4 * TB - 30 * 12e9) / 0.2e9, rel=1e-3)
 
 
+def test_a_trend_that_was_known_before_a_start_goes_on(disks: Disks, tmp_path: Path) -> None:
+    place = mount_of(tmp_path)
+    known = [(place, NOW + minute * 60 * 10**9, 4.0 * TB - minute * 12e9, 20.0 * TB) for minute in range(31)]
+    disks.set[place] = space(size=20 * TB, free=4 * TB - 32 * 12 * 10**9)
+    assert disks.look(tmp_path, after=32 * 60)[place].full_in is None
+    again = Disks()
+    again.set.update(disks.set)
+    again.file_systems.recall(known)
+    assert again.look(tmp_path, after=32 * 60)[place].full_in == pytest.approx((4 * TB - 32 * 12e9) / 0.2e9, rel=1e-3)
+
+
 def test_places_of_mounts_are_read_as_the_kernel_writes_them(
     disks: Disks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

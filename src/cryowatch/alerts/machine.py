@@ -15,36 +15,53 @@ from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 
 FEWEST_SAMPLES = 3
-_LATEST = 15 * MINUTE
 _HYSTERESIS = 0.05
 _HEALTHY = ("ok", "busy")
 _SEEN = 10 * MINUTE
 
-_HOST = "SELECT '', avg({field}), count({field}), min(time) FROM host_sample WHERE host = ? AND time > ? AND time <= ?"
+_HOST = """
+SELECT '', avg({field}), count({field}), count(*) < {fewest}, min(time) FROM host_sample
+WHERE host = ? AND time > ? AND time <= ?"""
 
 _DEVICES = """
-SELECT device, avg({field}), count({field}), min(time) FROM host_sample JOIN device_sample ON sample_id = host_sample.id
+SELECT device, avg({field}), count({field}), 1, min(time)
+FROM host_sample JOIN device_sample ON sample_id = host_sample.id
 WHERE host = ? AND time > ? AND time <= ? AND kind = '{kind}' GROUP BY device ORDER BY device"""
 
 _FILE_SYSTEMS = """
-SELECT device, {field}, {fewest}, time FROM host_sample JOIN device_sample ON sample_id = host_sample.id
-WHERE host = ?1 AND kind = 'filesystem' AND time = (
-    SELECT max(time) FROM host_sample WHERE host = ?1 AND time > ?2 AND time <= ?3) ORDER BY device"""
+SELECT device, {field}, {fewest} * ({field} IS NOT NULL), used IS NULL, max(time)
+FROM host_sample JOIN device_sample ON sample_id = host_sample.id
+WHERE host = ? AND time > ? AND time <= ? AND kind = 'filesystem' GROUP BY device ORDER BY device"""
 
 
-def host_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
-    """Yield what the rules find about a host."""
+def host_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int, *, lately: int) -> Iterator[Finding]:
+    """Yield what the rules find about a host; `lately` is in how many ns a few samples come, whatever happens.
+
+    Of a device that is there but does not say its value, and of a host that was hardly sampled yet, nothing is known:
+    an alert that lasts goes on.
+    """
     for rule in rules:
-        since = now - round(rule.minutes * MINUTE)
+        since = now - max(round(rule.minutes * MINUTE), lately)
         if rule.about is About.HOST:
-            sql = _HOST.format(field=rule.field)
+            sql = _HOST.format(field=rule.field, fewest=FEWEST_SAMPLES)
         elif rule.about is About.FILESYSTEM:
-            sql, since = _FILE_SYSTEMS.format(field=rule.field, fewest=FEWEST_SAMPLES), now - _LATEST
+            sql, since = _FILE_SYSTEMS.format(field=rule.field, fewest=FEWEST_SAMPLES), now - lately
         else:
             sql = _DEVICES.format(field=rule.field, kind=rule.about.value)
-        for device, value, samples, first in reader.table(sql, (host, since, now))[1]:
-            if value is not None and samples >= FEWEST_SAMPLES:
-                yield _judged(rule, host, device, value * rule.quantity.scale, first)
+        for device, value, known, unsure, first in reader.table(sql, (host, since, now))[1]:
+            if known >= FEWEST_SAMPLES:
+                yield _judged(rule, host, device, rule.quantity.shown(value), first)
+            elif unsure:
+                yield _told_nothing(rule, host, device, now, kept=False)
+            elif rule.about is About.FILESYSTEM:  # its free space is known, and does not shrink
+                yield _told_nothing(rule, host, device, now, kept=True)
+
+
+def _told_nothing(rule: Rule, host: str, device: str, now: int, *, kept: bool) -> Finding:
+    text = f"{rule.title} {one_line(device)}: no longer filling up"
+    state = State(severity=rule.severity, text=text, field=rule.field, unit=rule.quantity.shown_unit)
+    key = Key(rule=rule.name, host=host, subject=device)
+    return Finding(key=key, rule=rule, state=state, since=now, broken=False, kept=kept)
 
 
 def _judged(rule: Rule, host: str, device: str, value: float, since: int) -> Finding:

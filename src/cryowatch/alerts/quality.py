@@ -6,10 +6,11 @@ no resolution: it counts as outside.  Of quantities that are not measured in a s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from cryowatch.alerts.finding import Finding, broken_limit, inside, median, said
+from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, median, said
 from cryowatch.alerts.rules import About, Rule, bounds
 from cryowatch.model import OutputKind
 from cryowatch.store.ledger import Key, State
@@ -32,32 +33,34 @@ class Quality:
         self._reader = reader
         self._medians: dict[tuple[int, str], tuple[int, float | None]] = {}
 
-    def findings(self, session: Row, rules: Iterable[Rule], host: str) -> Iterator[Finding]:
-        """Yield what the rules find in a session."""
+    def findings(self, session: Row, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
+        """Yield what the rules find in a session; for how long a rule is broken counts up to `now` (UTC ns)."""
         output = None
         for rule in rules:
             if rule.about is About.MICROGRAPH:
                 output = output or leading_of(self._reader.outputs(session["id"]), OutputKind.CTF)
                 if output is None or not output["count"]:
                     continue
-                values = self._newest(rule, f"micrograph WHERE output_id = {output['id']:d}")
+                values, windows = self._newest(rule, f"micrograph WHERE output_id = {output['id']:d}", now)
                 factor = self._median(output, rule.field) if rule.relative else 1.0
             else:
-                values = self._newest(rule, f"gain WHERE session_id = {session['id']:d}")
+                values, windows = self._newest(rule, f"gain WHERE session_id = {session['id']:d}", now)
                 factor = 1.0
-            found = None if factor is None else _judged(session, rule, values, factor, host)
+            found = None if factor is None else _judged(session, rule, values, windows, factor, host)
             if found is not None:
                 yield found
 
-    def _newest(self, rule: Rule, source: str) -> list[_Value]:
-        """Return the newest values that count, in shown units, newest first."""
+    def _newest(self, rule: Rule, source: str, now: int) -> tuple[list[_Value], int]:
+        """Return the values that count in shown units, newest first, and of how many windows, one for each moment."""
         fit = rule.about is About.MICROGRAPH and rule.field in _FIELDS_OF_A_FIT
-        known = "" if fit else f"AND {rule.field} IS NOT NULL"
+        source = source if fit else f"{source} AND {rule.field} IS NOT NULL"
+        begin = now - round(rule.minutes * MINUTE)
+        more = self._reader.value(f"SELECT count(*) FROM {source} AND time > ?", (begin,)) if rule.minutes else 0
         _, rows = self._reader.table(
-            f"SELECT {rule.field}, time FROM {source} {known} ORDER BY time DESC, item DESC LIMIT ?", (rule.window,)
+            f"SELECT {rule.field}, time FROM {source} ORDER BY time DESC, item DESC LIMIT ?", (rule.window + more,)
         )
-        scale = rule.quantity.scale
-        return [_Value(value=None if value is None else value * scale, time=time) for value, time in rows]
+        shown = rule.quantity.shown
+        return [_Value(value=None if value is None else shown(value), time=time) for value, time in rows], more + 1
 
     def _median(self, output: Row, field: str) -> float | None:
         """Return the median over all items in shown units; computed anew when there are a tenth more."""
@@ -71,22 +74,24 @@ class Quality:
         return value
 
 
-def _judged(session: Row, rule: Rule, values: list[_Value], factor: float, host: str) -> Finding | None:
-    """Return what a window of values says; None where there are too few of them."""
+def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor: float, host: str) -> Finding | None:
+    """Return what the newest window of values says, and the windows before it; None where there are too few values."""
     if len(values) < rule.window:
         return None
     low = None if rule.low is None else rule.low * factor
     high = None if rule.high is None else rule.high * factor
-    outside = [v for v in values if v.value is None or not inside(v.value, low, high)]
-    good = len(values) - len(outside)
-    share = good / len(values)
+    within = [v.value is not None and inside(v.value, low, high) for v in values]
+    shares = _shares(within, rule.window)
+    values = values[: rule.window]
+    outside = [v for v, good in zip(values, within, strict=False) if not good]
+    share = shares[0]
     known = [v.value for v in values if v.value is not None]
     middle = median(known) if known else None
     quantity = rule.quantity
     noun = "micrographs" if rule.about is About.MICROGRAPH else "movies"
     value = "no fit" if middle is None else f"median {said(middle, quantity)}"
-    only = "only " if share < rule.calm_share else ""
-    text = f"{rule.title}: {only}{good} of the last {len(values)} {noun} {bounds(low, high, quantity)} ({value})"
+    good = _counted(len(values) - len(outside), only=share < rule.calm_share)
+    text = f"{rule.title}: {good} of the last {len(values)} {noun} {bounds(low, high, quantity)} ({value})"
     return Finding(
         key=Key(rule=rule.name, session=session["id"], host=host),
         rule=rule,
@@ -99,6 +104,18 @@ def _judged(session: Row, rule: Rule, values: list[_Value], factor: float, host:
             unit=quantity.shown_unit,
         ),
         since=min((v.time for v in outside), default=values[0].time),
-        broken=share < rule.share,
+        broken=len(shares) == windows and all(one < rule.share for one in shares),
         kept=share >= rule.calm_share,
     )
+
+
+def _shares(within: Sequence[bool], window: int) -> list[float]:
+    """Return the share of each window that lies within the limits, the newest window's first."""
+    sums = [0, *accumulate(within)]
+    return [(sums[end] - sums[end - window]) / window for end in range(window, len(sums))]
+
+
+def _counted(good: int, *, only: bool) -> str:
+    if not good:
+        return "none"
+    return f"only {good}" if only else f"{good}"

@@ -8,6 +8,7 @@ templates), CTF resolution 6 Å (RELION on the fly).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -49,17 +50,36 @@ MEASURED: Mapping[About, str] = {
 WINDOWED = frozenset({About.MICROGRAPH, About.GAIN})
 """The rules that look at the newest few items; the others look at minutes."""
 
+_OF_A_SESSION = WINDOWED | {About.IMPORT, About.ALIGNMENT, About.CTF, About.BACKLOG, About.RUN, About.SOURCE}
+_USED: Mapping[str, frozenset[About]] = {
+    "low": frozenset(MEASURED),
+    "high": frozenset(MEASURED) | {About.BACKLOG},
+    "window": WINDOWED,
+    "share": WINDOWED,
+    "calm_share": WINDOWED,
+    "relative": frozenset({About.MICROGRAPH}),
+    "minutes": frozenset(About) - {About.FILESYSTEM, About.RUN},
+    "sessions": _OF_A_SESSION,
+}
+"""The rules that each of these keys changes; the other keys change all of them."""
+
+_DEVICES: Mapping[About, tuple[str, ...]] = {
+    About.FILESYSTEM: ("used", "free", "total", "full_in"),
+    About.GPU: ("use", "memory", "temperature", "power", "processes"),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One thing to watch for.
 
     A windowed rule is broken when fewer than `share` of the newest `window` values lie between `low` and `high`, and
-    kept again from `calm_share` on; `relative` limits are multiples of the session's own median.  A host's or device's
-    is broken when the mean of the last `minutes` lies outside, and kept again when it lies inside by a twentieth.  A
-    stage's is broken when it has brought nothing for `minutes` though it should, a backlog's when more than `high`
-    items wait and ever more in the last `minutes`, a source's and a sink's after `minutes` of trouble.  An alert is
-    over when its rule has been kept for `calm_minutes`.
+    that for `minutes`; it is kept again from `calm_share` on; `relative` limits are multiples of the session's own
+    median.  A host's or GPU's is broken when the mean of the last `minutes` lies outside, a file system's when its
+    newest value does; both are kept again when it lies inside by a twentieth.  A stage's is broken when it has brought
+    nothing for `minutes` though it should, a backlog's when more than `high` items wait and ever more in the last
+    `minutes`, a source's and a sink's after `minutes` of trouble.  An alert is over when its rule has been kept for
+    `calm_minutes`.
     """
 
     name: str
@@ -72,7 +92,7 @@ class Rule:
     window: int = 25
     share: float = 0.25
     calm_share: float = 0.5
-    minutes: float = 5.0
+    minutes: float = 0.0
     calm_minutes: float = 5.0
     severity: Severity = Severity.WARNING
     sessions: tuple[str, ...] = ("*",)
@@ -126,13 +146,13 @@ STANDARD: tuple[Rule, ...] = (
         window=5,
     ),
     Rule(name="cpu", title="CPU", about=About.HOST, field="cpu", high=95, minutes=30, enabled=False),
-    Rule(name="memory", title="Memory", about=About.HOST, field="memory", high=95),
-    Rule(name="swap", title="Swap", about=About.HOST, field="swap", high=80),
-    Rule(name="gpu-temperature", title="GPU temperature", about=About.GPU, field="temperature", high=90),
+    Rule(name="memory", title="Memory", about=About.HOST, field="memory", high=95, minutes=5),
+    Rule(name="swap", title="Swap", about=About.HOST, field="swap", high=80, minutes=5),
+    Rule(name="gpu-temperature", title="GPU temperature", about=About.GPU, field="temperature", high=90, minutes=5),
     Rule(name="disk", title="Disk", about=About.FILESYSTEM, field="used", high=90),
     Rule(name="disk-full", title="Disk", about=About.FILESYSTEM, field="used", high=95, severity=Severity.CRITICAL),
     Rule(name="disk-soon-full", title="Disk", about=About.FILESYSTEM, field="full_in", low=4),
-    Rule(name="unreadable", title="Source", about=About.SOURCE),
+    Rule(name="unreadable", title="Source", about=About.SOURCE, minutes=5),
     Rule(name="undelivered", title="Delivery", about=About.SINK, minutes=10),
 )
 
@@ -161,11 +181,15 @@ def _own(name: str, table: TomlTable, known: Mapping[str, Rule]) -> Rule:
     if field is None:
         raise ConfigError("the rule names no field", where=table.where, remedy='Write for example field = "defocus"')
     one_of(field, measurable(kind), f"field of a {kind}", f"{table.where}.field")
-    return Rule(name=name, title=quantities(RECORDS[MEASURED[kind]])[field].label, about=kind, field=field)
+    title = quantities(RECORDS[MEASURED[kind]])[field].label
+    minutes = 5 if kind in (About.HOST, About.GPU) else 0
+    return Rule(name=name, title=title, about=kind, field=field, minutes=minutes)
 
 
 def measurable(about: About) -> list[str]:
     """Return the fields that a rule about something can compare with limits: those that are numbers."""
+    if about in _DEVICES:
+        return list(_DEVICES[about])
     known = quantities(RECORDS[MEASURED[about]])
     fields = [name for name, quantity in known.items() if quantity.decimals is not None]
     return [name for name in fields if name not in ("item", "pixel_size")] if about in WINDOWED else fields
@@ -173,6 +197,13 @@ def measurable(about: About) -> list[str]:
 
 def _changed(rule: Rule, table: TomlTable) -> Rule:
     update: dict[str, Any] = {}
+
+    def give(key: str, value: Any) -> None:
+        if rule.about not in _USED.get(key, frozenset(About)):
+            what = f"changes nothing in a rule about a {rule.about}"
+            raise ConfigError(what, where=f"{table.where}.{key}", remedy="Leave it out")
+        update[key] = value
+
     for key, low, high in (
         ("low", None, None), ("high", None, None), ("window", 1, 1000), ("share", 0, 1), ("calm_share", 0, 1),
         ("minutes", 0, 10_080), ("calm_minutes", 0, 1440),
@@ -180,9 +211,11 @@ def _changed(rule: Rule, table: TomlTable) -> Rule:
         value = table.take(key, int if key == "window" else _NUMBER)
         if value is None:
             continue
+        if not math.isfinite(value):
+            raise ConfigError(f"must be a finite number (it is {value})", where=f"{table.where}.{key}")
         if low is not None and high is not None and not low <= value <= high:
             raise ConfigError(f"must lie between {low} and {high} (it is {value})", where=f"{table.where}.{key}")
-        update[key] = value
+        give(key, value)
     severity = table.take("severity", str)
     if severity is not None:
         known = [s.value for s in Severity]
@@ -190,10 +223,13 @@ def _changed(rule: Rule, table: TomlTable) -> Rule:
     for key, kind in (("enabled", bool), ("relative", bool), ("title", str)):
         value = table.take(key, kind)
         if value is not None:
-            update[key] = value
-    sessions = table.texts("sessions")
-    if sessions:
-        update["sessions"] = tuple(sessions)
+            give(key, value)
+    sessions = table.take("sessions", list)
+    if sessions is not None:
+        if not sessions or not all(isinstance(name, str) for name in sessions):
+            remedy = "Leave it out for all of them, or switch the rule off: enabled = false"
+            raise ConfigError("must be a list of names, at least one", where=f"{table.where}.sessions", remedy=remedy)
+        give("sessions", tuple(sessions))
     table.end()
     changed = replace(rule, **update)
     _check(changed, table.where)
@@ -208,16 +244,14 @@ def _check(rule: Rule, where: str) -> None:
     if rule.calm_share < rule.share:
         what = f"calm_share must not be below share (they are {rule.calm_share} and {rule.share})"
         raise ConfigError(what, where=where)
-    if rule.relative and rule.about is not About.MICROGRAPH:
-        raise ConfigError("only a rule about micrographs can be relative", where=f"{where}.relative")
 
 
 def bounds(low: float | None, high: float | None, quantity: Quantity) -> str:
-    """Return limits as people say them, such as `0.10-4.00 µm` or `below 100.0 nm`."""
+    """Return limits as people say them, such as `within 0.10-4.00 µm` or `below 100.0 nm`."""
     decimals = quantity.decimals or 0
     unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
     if low is not None and high is not None:
-        return f"{low:.{decimals}f}-{high:.{decimals}f}{unit}"
+        return f"within {low:.{decimals}f}-{high:.{decimals}f}{unit}"
     return f"below {high:.{decimals}f}{unit}" if high is not None else f"above {low:.{decimals}f}{unit}"
 
 
@@ -246,4 +280,5 @@ def described(rule: Rule) -> str:
             for word, value in (("above", rule.low), ("below", rule.high))
             if value is not None
         )
-    return _WORDS[rule.about].format(rule=rule, limits=limits)
+    lasting = f", for {rule.minutes:g} min" if rule.about in WINDOWED and rule.minutes else ""
+    return _WORDS[rule.about].format(rule=rule, limits=limits) + lasting

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from cryowatch.alerts.finding import HOUR, MINUTE, Finding
-from cryowatch.alerts.machine import host_findings, sink_findings, source_findings
+from cryowatch.alerts.machine import FEWEST_SAMPLES, host_findings, sink_findings, source_findings
 from cryowatch.alerts.quality import Quality
 from cryowatch.alerts.rules import WINDOWED, About, Rule
 from cryowatch.alerts.stages import Stages
@@ -30,12 +30,16 @@ _RECENT = 24 * HOUR
 _ENDED = "The session has ended"
 _GONE = "No longer watched"
 _MACHINE = frozenset({About.HOST, About.FILESYSTEM, About.GPU})
+_OWN = frozenset({About.SOURCE, About.SINK})
+"""Of these the store says after a start that all is well, until they have been tried again."""
 _STAGES = frozenset({About.IMPORT, About.ALIGNMENT, About.CTF, About.BACKLOG, About.RUN})
 _WEIGHT = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 _OPEN = """
 SELECT id, rule, session_id, host, subject, severity, since, value, "limit", text, last_bad, acknowledged,
-       (SELECT max(time) FROM notice WHERE alert_id = alert.id) AS told
+       (SELECT max(time) FROM notice WHERE alert_id = alert.id) AS told,
+       (SELECT max(mute.until) FROM mute WHERE mute.rule = alert.rule AND mute.host = alert.host
+        AND mute.session_id = coalesce(alert.session_id, 0) AND mute.subject = alert.subject) AS muted_until
 FROM alert WHERE until IS NULL AND host = ? ORDER BY id"""
 
 _NEWEST = "SELECT max(time) FROM micrograph JOIN output ON output.id = output_id WHERE session_id = ?"
@@ -46,7 +50,8 @@ class Alarms:
 
     `read_at` says as of when a session (by its row id) is known whole, in UTC ns, None where it is still being read.
     `tell` is told of sessions whose alerts changed; `incoming` is asked when something last came where an import looks.
-    `repeat` is after how many minutes a lasting alert is told of again, 0 for never.
+    `repeat` is after how many minutes a lasting alert is told of again, 0 for never; `sampled` is how many seconds lie
+    between two samples of the host.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Alarms:
         tell: Callable[[Change], object] = lambda _: None,
         incoming: Callable[[str], int | None] = lambda _: None,
         repeat: float = 0,
+        sampled: float = 10.0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._reader = store.reader()
@@ -68,7 +74,9 @@ class Alarms:
         self._read_at = read_at
         self._tell = tell
         self._repeat = round(repeat * MINUTE)
+        self._lately = round(max(MINUTE, 6 * sampled * 10**9))
         self._clock = clock
+        self._began = clock()
         self._quality = Quality(self._reader)
         self._stages = Stages(self._reader, incoming)
         self._changed: dict[int, int] = {}
@@ -76,6 +84,7 @@ class Alarms:
     def step(self) -> float:
         """Look at everything once; returns the seconds after which to look again."""
         now = self._clock()
+        self._began = min(self._began, now)
         lasting = {_key(row): row for row in self._reader.rows(_OPEN, (self._host,))}
         touched: set[int | None] = set()
         still_bad = []
@@ -87,6 +96,8 @@ class Alarms:
                     touched.add(finding.key.session)
                 continue
             last_bad = min(row["last_bad"], now)
+            if finding.rule.about in _OWN:
+                last_bad = max(last_bad, self._began)
             if finding.kept and now - last_bad >= finding.rule.calm_minutes * MINUTE:
                 self._end(row, finding.state.text, now)
                 touched.add(finding.key.session)
@@ -112,17 +123,19 @@ class Alarms:
             if session["host"] != self._host:
                 continue
             rules = [rule for rule in self._rules if rule.concerns(session["name"])]
-            if session["status"] == "running":
+            recent = self._recent(session, now)
+            if recent and session["status"] == "running":
                 yield from source_findings(session, _about(rules, {About.SOURCE}), self._host, now)
             as_of = self._read_at(session["id"])
-            if as_of is None or not self._recent(session, now):
+            if as_of is None or not recent:
                 continue
             working = session["status"] == "running"
             stages = _STAGES if working else {About.RUN}
             yield from self._stages.findings(session, _about(rules, stages), self._host, as_of)
             if working:
-                yield from self._quality.findings(session, _about(rules, WINDOWED), self._host)
-        yield from host_findings(self._reader, _about(self._rules, _MACHINE), self._host, now)
+                yield from self._quality.findings(session, _about(rules, WINDOWED), self._host, as_of)
+        machine = _about(self._rules, _MACHINE)
+        yield from host_findings(self._reader, machine, self._host, now, lately=self._lately)
         yield from sink_findings(self._reader, _about(self._rules, {About.SINK}), self._host, now)
 
     def _recent(self, session: Row, now: int) -> bool:
@@ -136,20 +149,28 @@ class Alarms:
         if rule is None:
             return "The rule is no longer in use"
         if key.session is None:
-            return "" if rule.about in _MACHINE and self._silent(now) else _GONE
-        session = next((row for row in self._reader.sessions() if row["id"] == key.session), None)
+            known = now - self._began >= 2 * self._lately and not (rule.about in _MACHINE and self._silent(now))
+            return _GONE if known else ""
+        return self._over_in_session(rule, key.session, now)
+
+    def _over_in_session(self, rule: Rule, key: int, now: int) -> str:
+        session = next((row for row in self._reader.sessions() if row["id"] == key), None)
         if session is None or not rule.concerns(session["name"]):
             return _GONE
-        if self._read_at(key.session) is None and rule.about is not About.SOURCE:
+        if not self._recent(session, now):
+            return _ENDED
+        if self._read_at(key) is None and rule.about is not About.SOURCE:
             return ""
         if rule.about is About.RUN:
             return _GONE
-        return "" if session["status"] == "running" and self._recent(session, now) else _ENDED
+        return "" if session["status"] == "running" else _ENDED
 
     def _silent(self, now: int) -> bool:
-        """Return whether the host has not been sampled lately, as just after a start."""
-        newest = self._reader.value("SELECT max(time) FROM host_sample WHERE host = ?", (self._host,))
-        return newest is None or now - newest > 2 * MINUTE
+        """Return whether the host has hardly been sampled lately."""
+        samples = self._reader.value(
+            "SELECT count(*) FROM host_sample WHERE host = ? AND time > ?", (self._host, now - self._lately)
+        )
+        return int(samples) < FEWEST_SAMPLES
 
     def _raise(self, finding: Finding, now: int) -> None:
         self._ledger.raise_(finding.key, finding.state, since=min(finding.since, now), now=now)
@@ -169,7 +190,11 @@ class Alarms:
             self._ledger.change(row["id"], row["session_id"], finding.state, last_bad=now, now=now, worse=worse)
             return True
         told = row["told"]
-        if self._repeat and told is not None and row["acknowledged"] is None and now - told >= self._repeat:
+        if row["acknowledged"] is not None or (row["muted_until"] or 0) > now:
+            return False
+        if told is None:
+            self._ledger.tell(row["id"], finding.state.severity, finding.state.text, now=now)
+        elif self._repeat and now - told >= self._repeat:
             self._ledger.repeat(row["id"], finding.state.severity, finding.state.text, now=now)
         return False
 

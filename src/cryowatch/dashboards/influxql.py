@@ -78,8 +78,8 @@ def _number(value: float) -> str:
 def _shown(panel: Panel, layout: Layout, field: str) -> str:
     """Return a field in its shown unit, without a name."""
     name = column(layout, field)
-    scale = 1.0 if panel.record in ("host", "device") else quantity(panel, field).scale
-    return name if scale == 1.0 else f"{name} * {_number(scale)}"
+    per = 1.0 if panel.record in ("host", "device") else quantity(panel, field).per_shown
+    return name if per == 1.0 else f"{name} / {_number(per)}"
 
 
 def _named(panel: Panel, layout: Layout, field: str) -> str:

@@ -31,8 +31,8 @@ def compile_panel(panel: Panel, scope: Scope) -> Query:
 
 def _shown(panel: Panel, field: str) -> str:
     """Return the SQL of a field in its shown unit."""
-    scale = quantity(panel, field).scale
-    return field if scale == 1.0 else f"{field} * {scale!r}"
+    per = quantity(panel, field).per_shown
+    return field if per == 1.0 else f"{field} / {per!r}"
 
 
 def _rows_of(panel: Panel, scope: Scope) -> tuple[str, dict[str, Any]]:
@@ -240,8 +240,7 @@ def _lines(panel: Panel, scope: Scope) -> Query:
 
 def _qualified(panel: Panel, field: str) -> str:
     table = "device_sample" if panel.record == "device" else "host_sample"
-    scale = quantity(panel, field).scale
-    return f"{table}.{field} * {scale!r}"
+    return f"{table}.{field} / {quantity(panel, field).per_shown!r}"
 
 
 def _properties(panel: Panel, scope: Scope) -> Query:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 
 from cryowatch.errors import CryowatchError
 from cryowatch.images import ImageServer, Rendered, available, subject
@@ -22,7 +23,7 @@ Fetch = Callable[[Sequence[int]], Mapping[int, Rendered]]
 
 
 class Pictures:
-    """Fetches pictures in a thread of its own: a file on a dead disk holds up none but that thread."""
+    """Fetches pictures in a thread of its own, which never touches a project's disk itself."""
 
     def __init__(self, reader: Reader, images: ImageServer, *, patience: float = PATIENCE_SECONDS) -> None:
         self._reader = reader
@@ -58,5 +59,6 @@ class Pictures:
         path = self._reader.value("SELECT path FROM session WHERE id = ?", (session,))
         if not rows or not available(rows[0], ImageKind.MICROGRAPH, shifted=False):
             return None
-        made_of = subject({**rows[0], "session_path": path}, ImageKind.MICROGRAPH, lambda: None)
-        return self._images.ask(made_of, SIZE).result(max(0.0, deadline - time.monotonic()))
+        made_of = partial(subject, {**rows[0], "session_path": path}, ImageKind.MICROGRAPH, lambda: None)
+        asked = self._images.ask_for(made_of, SIZE, name=rows[0]["name"], project=path)
+        return asked.result(max(0.0, deadline - time.monotonic()))

@@ -114,6 +114,11 @@ class Ledger:
             if told and known:
                 self._notice(tx, alert, Event.OVER, severity, text, now)
 
+    def tell(self, alert: int, severity: Severity, text: str, *, now: int) -> None:
+        """Tell of an alert that was raised while it was muted, and lasts."""
+        with self._transaction() as tx:
+            self._notice(tx, alert, Event.RAISED, severity, text, now)
+
     def repeat(self, alert: int, severity: Severity, text: str, *, now: int) -> None:
         """Tell once more of an alert that lasts."""
         with self._transaction() as tx:

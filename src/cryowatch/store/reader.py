@@ -57,6 +57,10 @@ _SHIFTS = """
 SELECT x, y FROM output JOIN shifts ON shifts.output_id = output.id AND shifts.name = ?2
 WHERE output.session_id = ?1 AND output.kind = 'movies' ORDER BY output.id DESC LIMIT 1"""
 
+_FREE_SPACE = """
+SELECT device, time, free, total FROM host_sample JOIN device_sample ON sample_id = host_sample.id
+WHERE host = ? AND time > ? AND kind = 'filesystem' AND free IS NOT NULL ORDER BY time"""
+
 SORTABLE = (
     "time", "name", "item", "defocus", "defocus_u", "defocus_v", "defocus_angle", "astigmatism", "ratio",
     "phase_shift", "resolution", "fit_quality", "motion_total", "motion_early", "motion_late",
@@ -270,6 +274,10 @@ class Reader:
             " FROM position WHERE seen >= ? ORDER BY follower",
             (since,),
         )
+
+    def free_space(self, host: str, *, since: int) -> list[tuple[str, int, float, float]]:
+        """Return mount, time (UTC ns), free and total bytes of a host's file systems, in order of time."""
+        return self.table(_FREE_SPACE, (host, since))[1]
 
     def dropped(self, follower: str) -> tuple[int, int | None]:
         """Return how many host samples were forgotten before a follower had them, and when that was last (UTC ns)."""

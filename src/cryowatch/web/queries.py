@@ -74,7 +74,7 @@ def selection(query: QueryParams, output: int) -> Selection:
         value = real(query, name)
         if value is not None:
             low, high = ranges.get(field, (None, None))
-            stored = value / known[field].scale
+            stored = round(value * known[field].per_shown, 6)
             ranges[field] = (stored, high) if bound == "min" else (low, stored)
     enabled = query.get("enabled") or None
     if enabled not in (None, "0", "1"):

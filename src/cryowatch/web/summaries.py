@@ -85,7 +85,7 @@ class Summaries:
                 {
                     "name": field,
                     "label": known[field].label,
-                    "value": session[field] * known[field].scale,
+                    "value": known[field].shown(session[field]),
                     "unit": known[field].shown_unit,
                     "decimals": known[field].decimals,
                 }
@@ -121,7 +121,7 @@ class Summaries:
             values = self._reader.table(_FIGURES, (chosen["id"],))[1][0]
             known = {**quantities(Micrograph), **DERIVED}
             medians = {
-                field: None if value is None else value * known[field].scale
+                field: None if value is None else known[field].shown(value)
                 for field, value in zip(_MEDIANS, values, strict=True)
             }
             last = self._reader.table(_NEWEST, (chosen["id"],))[1][0]

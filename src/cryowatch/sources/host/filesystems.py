@@ -100,6 +100,11 @@ class FileSystems:
         self._asked: list[_Mount] = []
         self._trends: dict[str, Trend] = {}
 
+    def recall(self, known: Iterable[tuple[str, int, float, float]]) -> None:
+        """Take up what was known before a start: of each mount in order of time (UTC ns) its free and total bytes."""
+        for mount, time_, free, total in known:
+            self._trends.setdefault(mount, Trend()).take(time_ / 1e9, free, total)
+
     def ask(self, paths: Iterable[Path]) -> None:
         """Begin to ask for the file systems of these folders."""
         mounts = _mounts()

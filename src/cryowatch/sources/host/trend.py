@@ -37,19 +37,25 @@ class Trend:
 
         None where the free space does not clearly shrink, or where too little is known of it.
         """
-        last = self._points[-1] if self._points else (now, free)
-        if total != self._total or now < last[0] or free - last[1] > _FREED * total:
-            self._points = []
-            self._total = total
-            self._slope = 0.0
-        if not self._points or now - self._points[-1][0] >= EVERY:
-            self._points = [(time, value) for time, value in self._points if now - time <= WINDOW]
-            self._points.append((now, free))
+        if self.take(now, free, total):
             self._slope = self._fitted()
         if self._slope >= 0:
             return None
         seconds = free / -self._slope
         return seconds if seconds <= FARTHEST else None
+
+    def take(self, now: float, free: float, total: float) -> bool:
+        """Take note of the free space at a time; returns whether that is a new point.  Units as in `full_in`."""
+        last = self._points[-1] if self._points else (now, free)
+        if total != self._total or now < last[0] or free - last[1] > _FREED * total:
+            self._points = []
+            self._total = total
+            self._slope = 0.0
+        if self._points and now - self._points[-1][0] < EVERY:
+            return False
+        self._points = [(time, value) for time, value in self._points if now - time <= WINDOW]
+        self._points.append((now, free))
+        return True
 
     def _fitted(self) -> float:
         """Return the slope in bytes per second; 0 where it is not clearly a fall."""
