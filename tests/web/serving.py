@@ -68,7 +68,7 @@ class Served:
         listener = bind(listen)
         identity = Identity(web.certificate, web.key) if web and web.certificate and web.key else None
         self.address = address_of(listener, tls=identity is not None).rstrip("/")
-        app = create_app(
+        app = self.app = create_app(
             reader=self.store.reader(),
             hub=self.hub,
             images=self.images,

@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from cryowatch.dashboards import STANDARD, Dashboard
@@ -30,6 +30,7 @@ from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
 from cryowatch.web.gate import Access, Gate
 from cryowatch.web.metrics import Metrics
+from cryowatch.web.openapi import Description
 from cryowatch.web.pages import STATIC, Pages
 from cryowatch.web.replies import JSON, explain, headers_of, status_of
 from cryowatch.web.sharing import Sharing
@@ -118,16 +119,17 @@ def create_app(
             return pages.error(request, error.status_code, text)
         return JSON({"error": text}, error.status_code, dict(error.headers or {}))
 
+    routes: list[BaseRoute] = [
+        *pages.routes(),
+        *entries,
+        *api.routes(),
+        *alerts.routes(),
+        *Cores(host).routes(),
+        *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock).routes(),
+        Mount("/static", _Static(directory=STATIC), name="static"),
+    ]
     return Starlette(
-        routes=[
-            *pages.routes(),
-            *entries,
-            *api.routes(),
-            *alerts.routes(),
-            *Cores(host).routes(),
-            *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock).routes(),
-            Mount("/static", _Static(directory=STATIC), name="static"),
-        ],
+        routes=[*routes, *Description(routes, dashboards).routes()],
         middleware=[
             Middleware(Border, names=names or Names()),
             Middleware(Gate, access=access, explain=ours),
