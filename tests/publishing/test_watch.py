@@ -56,8 +56,10 @@ class Site:
         raise AssertionError(f"{len(self.files())} files of {count}: {self.files()}")
 
     def recorded(self) -> list[str]:
-        """Return the names that the store says are published."""
+        """Return the names that the store says are published; none of a store whose tables are not made yet."""
         with closing(sqlite3.connect(self.folder / "data" / FILE_NAME)) as database:
+            if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'published'").fetchall():
+                return []
             rows = database.execute("SELECT micrograph, power_spectrum, shift_plot FROM published").fetchall()
         return sorted(name for row in rows for name in row if name)
 
