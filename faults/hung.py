@@ -27,8 +27,8 @@ DEAD = "dead"
 _STORED = """
 SELECT session.name, micrograph.item, micrograph.defocus_u FROM micrograph JOIN output ON output.id = output_id
 JOIN session ON session.id = session_id WHERE output.kind = 'ctf'"""
-PATIENCE = 60.0
-"""Seconds that a page or image may take: one process renders, and is ended after 20 s with a file that hangs."""
+PATIENCE = 10.0
+"""Seconds that a page or image may take: the process that renders is held for 20 s, another takes its place after 2."""
 
 _PAGES = (
     "/", "/s/alive-0/summary", f"/s/{DEAD}/summary", "/api/sessions", f"/api/sessions/{DEAD}/data/ctf",

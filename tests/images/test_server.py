@@ -8,8 +8,9 @@ import errno
 import io
 import os
 import signal
+import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import mrcfile
@@ -81,8 +82,7 @@ async def until(found: Callable[[], bool]) -> None:
 
 
 def worker_of(images: ImageServer) -> asyncio.subprocess.Process:
-    process = images._workers[0].process
-    assert process is not None
+    (process,) = [worker.process for worker in images._crew if worker.process is not None]
     return process
 
 
@@ -287,22 +287,56 @@ def test_processes_that_a_dead_disk_holds_leave_nobody_waiting_and_get_no_succes
 
     async def use(images: ImageServer) -> None:
         await images.image(shown(kept), 128)
-        images._workers[0].kill()
+        next(iter(images._crew)).kill()
         monkeypatch.setattr(Worker, "_start", start)
         asked = asyncio.create_task(images.image(shown(stuck.path), 128))
         await until(stuck.is_being_read)
         waiting = asyncio.create_task(images.image(shown(good), 128))
         for one in (asked, waiting, asyncio.create_task(images.image(shown(good), 256))):
-            with pytest.raises(ImageAway, match=r"Is its disk slow|holds all processes that render"):
+            with pytest.raises(ImageAway, match=r"Is its disk slow|its disk does not answer"):
                 await one
         assert brightness(await images.image(shown(kept), 128)) > 0, "what is rendered already is shown"
         assert len(held) == 1
         assert images._loop is not None
         images._loop.call_soon_threadsafe(held[0].released.set)
         monkeypatch.setattr(process_module, "RENDER_SECONDS", 20)
-        await until(lambda: images._stuck == 0)
+        await until(lambda: not images._crew._stuck)
         assert brightness(await images.image(shown(good), 128)) > 0
         held[1].released.set()
+
+    serve(tmp_path / "images", use)
+    stuck.close()
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than `tmp_path`."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        if Path(folder).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is one file system alone")
+        yield Path(folder)
+
+
+def test_a_rendering_that_takes_long_holds_up_those_from_its_disk_alone(
+    tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch, rendered: list[str]
+) -> None:
+    monkeypatch.setattr(server_module, "SLOW_SECONDS", 0.1)
+    stuck, good = Stuck(other_disk / "stuck.png"), written(tmp_path / "good.mrc")
+    beside = [written(other_disk / f"{number}.mrc") for number in range(3)]
+
+    async def use(images: ImageServer) -> None:
+        asked = asyncio.create_task(images.image(shown(stuck.path), 128))
+        await until(stuck.is_being_read)
+        waiting = [asyncio.create_task(images.image(shown(path), 128)) for path in beside]
+        async with asyncio.timeout(process_module.RENDER_SECONDS / 2):
+            for size in (128, 256):
+                assert brightness(await images.image(shown(good), size)) > 0
+        assert rendered == ["stuck.png", "good.mrc", "good.mrc"]
+        assert len([worker for worker in images._crew if worker.process is not None]) == 2
+        next(worker for worker in images._crew if worker.process is not None).kill()
+        with pytest.raises(ImageAway):
+            await asked
+        assert all(brightness(image) > 0 for image in await asyncio.gather(*waiting))
 
     serve(tmp_path / "images", use)
     stuck.close()
@@ -361,7 +395,7 @@ def test_a_worker_without_work_ends_and_is_started_again(tmp_path: Path, monkeyp
     path = written(tmp_path / "1.mrc")
 
     async def use(images: ImageServer) -> None:
-        assert all(worker.process is None for worker in images._workers), "none before the first need"
+        assert all(worker.process is None for worker in images._crew), "none before the first need"
         await images.image(shown(path), 128)
         process = worker_of(images)
         await until(lambda: process.returncode is not None)

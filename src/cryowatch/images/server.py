@@ -1,7 +1,8 @@
 """Rendering on demand: from the cache, else by a worker process, one rendering for all who ask for the same.
 
 What somebody waits for comes first, the newest request before older ones; what is only rendered ahead of need comes
-when nobody waits.  A rendering that nobody wants any more is not begun.
+when nobody waits.  A rendering that nobody wants any more is not begun; one that takes long holds up only those from
+the same disk.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TypeVar
 from cryowatch.detached import Detached
 from cryowatch.errors import ImageAway, ImageError
 from cryowatch.images.cache import Cache
+from cryowatch.images.crew import SLOW_SECONDS, Crew, Disk
 from cryowatch.images.paths import unreachable
 from cryowatch.images.process import SLOW, Rendered, Worker
 from cryowatch.images.subject import Subject, to_json
@@ -41,9 +43,7 @@ class ImageServer:
     def __init__(self, folder: Path, *, workers: int = 1, cache_bytes: int = 2 * 10**9) -> None:
         self._cache = Cache(folder, limit=cache_bytes)
         self._looks = Detached("images: look", seconds=LOOK_SECONDS, most=MOST_HANGING)
-        self._workers = [Worker() for _ in range(workers)]
-        self._stuck = 0
-        self._free = list(self._workers)
+        self._crew = Crew(workers)
         self._jobs: dict[str, _Job] = {}
         self._waiting: list[tuple[bool, int, _Job]] = []
         self._numbers = itertools.count()
@@ -93,15 +93,16 @@ class ImageServer:
             return self._loop
 
     async def _image(self, subject: Subject, size: int, *, ahead: bool) -> Rendered:
-        key = Cache.key(json.dumps(to_json(subject)), await self._state(subject), str(size))
+        state, disk = await self._state(subject)
+        key = Cache.key(json.dumps(to_json(subject)), state, str(size))
         kept = await asyncio.to_thread(self._cache.get, key)
         if kept is not None:
             return kept
-        if self._stuck == len(self._workers):
-            raise _all_stuck()
+        if self._crew.dead(disk):
+            raise _dead()
         job = self._jobs.get(key)
         if job is None:
-            job = self._jobs[key] = _Job(key, subject, size, asyncio.get_running_loop().create_future())
+            job = self._jobs[key] = _Job(key, subject, size, disk, asyncio.get_running_loop().create_future())
         job.wanted += 1
         if not job.begun:
             number = next(self._numbers)
@@ -126,77 +127,85 @@ class ImageServer:
         """Return what `look` does, from any thread but its own."""
         return asyncio.run_coroutine_threadsafe(self.look(work, name, project), self._running()).result()
 
-    async def _state(self, subject: Subject) -> str:
-        """Return what changes with a file."""
+    async def _state(self, subject: Subject) -> tuple[str, Disk]:
+        """Return what changes with a file, and where it lies."""
         if subject.path is None:
-            return ""
+            return "", None
         status = await self.look(subject.path.stat, subject.path.name, str(subject.project or subject.path.parent))
-        return f"{status.st_mtime_ns} {status.st_size}"
+        return f"{status.st_mtime_ns} {status.st_size}", status.st_dev
 
     def _begin(self) -> None:
         """Give work to the workers that are free."""
-        while self._free and self._waiting:
-            _, _, job = heapq.heappop(self._waiting)
+        held_up = []
+        while self._waiting and not self._crew.full:
+            entry = heapq.heappop(self._waiting)
+            job = entry[-1]
             if job.begun or job.done.done():
                 continue
             if not job.wanted:
                 self._jobs.pop(job.key, None)
                 job.done.cancel()
                 continue
+            if self._crew.held_up(job.disk):
+                held_up.append(entry)
+                continue
             job.begun = True
-            task = asyncio.create_task(self._work(self._free.pop(), job))
+            task = asyncio.create_task(self._work(self._crew.take(job.disk), job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        for entry in held_up:
+            heapq.heappush(self._waiting, entry)
 
     async def _work(self, worker: Worker, job: _Job) -> None:
+        late = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._late, worker)
         try:
             rendered = await worker.render(job.subject, job.size)
         except ImageError as error:
-            job.done.set_exception(error)
-            job.done.exception()  # where all who asked have gone, nobody else looks at it
+            job.fail(error)
         else:
             await asyncio.to_thread(self._cache.put, job.key, rendered)
             job.done.set_result(rendered)
         finally:
             self._jobs.pop(job.key, None)
             await self._ended(worker)
-            self._free.append(worker)
+            late.cancel()
+            self._crew.give_back(worker)
             self._begin()
 
-    async def _ended(self, worker: Worker) -> None:
-        """Wait until a worker's killed process is gone, which a dead disk may hold for ever: no other takes its place.
+    def _late(self, worker: Worker) -> None:
+        self._crew.late(worker)
+        self._begin()
 
-        Where all of them are held, nobody is left waiting.
+    async def _ended(self, worker: Worker) -> None:
+        """Wait until a worker's killed process is gone, which a dead disk may hold for ever.
+
+        Where it holds all that it may have, nobody is left waiting for anything that lies there.
         """
         try:
             async with asyncio.timeout(ENDING_SECONDS):
                 await worker.ended()
         except TimeoutError:
-            self._stuck += 1
-            if self._stuck == len(self._workers):
-                self._give_up(_all_stuck())
+            self._crew.stuck(worker)
+            self._give_up(_dead(), [job for job in self._jobs.values() if self._crew.dead(job.disk)])
+            self._begin()
             await worker.ended()
-            self._stuck -= 1
 
-    def _give_up(self, error: ImageError) -> None:
-        """Let all that is not begun fail."""
-        self._waiting.clear()
-        for job in self._jobs.values():
+    def _give_up(self, error: ImageError, jobs: list[_Job]) -> None:
+        """Let those of some jobs fail that are not begun."""
+        for job in jobs:
             if not job.begun and not job.done.done():
-                job.done.set_exception(error)
-                job.done.exception()  # where all who asked have gone, nobody else looks at it
-        self._jobs = {key: job for key, job in self._jobs.items() if job.begun}
+                self._jobs.pop(job.key, None)
+                job.fail(error)
 
     async def _stop(self) -> None:
-        self._give_up(ImageAway("cannot be shown any more: cryowatch is ending"))
-        for worker in self._workers:
+        self._give_up(ImageAway("cannot be shown any more: cryowatch is ending"), list(self._jobs.values()))
+        for worker in self._crew:
             worker.kill()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=ENDING_SECONDS)
-        for worker in self._workers:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ENDING_SECONDS):
-                    await worker.ended()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await asyncio.gather(*(worker.ended() for worker in self._crew))
 
 
 @dataclass(slots=True, eq=False)
@@ -206,13 +215,18 @@ class _Job:
     key: str
     subject: Subject
     size: int
+    disk: Disk
     done: asyncio.Future[Rendered]
     wanted: int = 0
     begun: bool = False
 
+    def fail(self, error: ImageError) -> None:
+        self.done.set_exception(error)
+        self.done.exception()  # where all who asked have gone, nobody else looks at it
 
-def _all_stuck() -> ImageAway:
-    return ImageAway("cannot be shown: a disk that does not answer holds all processes that render")
+
+def _dead() -> ImageAway:
+    return ImageAway("cannot be shown: its disk does not answer, and holds the processes that render")
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
