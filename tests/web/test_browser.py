@@ -263,6 +263,33 @@ def test_a_long_gallery_keeps_only_what_is_in_sight(visit: Visit) -> None:
     assert page.locator(".card").count() < 40
 
 
+def test_a_gallery_that_has_not_heard_of_new_micrographs_misses_none_further_down(visit: Visit) -> None:
+    page = visit.page
+    unheard: list[str] = []
+
+    def total() -> int:
+        return int(page.context.request.get(unheard[0]).json()["total"])
+
+    def more_than(number: int) -> bool:
+        page.wait_for_timeout(50)  # the page's requests are only seen in a wait of its own
+        return bool(unheard) and total() > number
+
+    page.route("**/micrographs?*limit=0*", lambda route: unheard.append(route.request.url))
+    visit.go(f"{SESSION}/gallery")
+    until(lambda: more_than(60), seconds=40)  # more than one answer holds
+    page.reload()
+    expect(page.locator(".card").first).to_be_visible()
+    shown = total()
+    until(lambda: more_than(shown))
+    last = page.locator(".card .title b", has_text=re.compile("_000001$"))
+
+    def at_the_end() -> bool:
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        return last.is_visible()
+
+    until(at_the_end)
+
+
 def test_colours_can_be_chosen_and_are_remembered(visit: Visit) -> None:
     page = visit.go("/")
     for expected in ("light", "dark"):

@@ -13,6 +13,7 @@ const PAGES_KEPT = 30;
 const GAP = 12;
 const FAST = 2.5; // px a millisecond: who scrolls faster does not look at pictures yet
 const PATIENCE = 120;
+const AGAIN = 2000;
 
 export class Gallery {
   constructor(described, view, body) {
@@ -50,12 +51,17 @@ export class Gallery {
     if (!this.loaded) return this.renew();
     const { total } = await get(sessionPath(this.view.id, "micrographs"), this.query(0, 0));
     if (this.atTop()) return this.renew(true);
-    const arrived = this.filter.newestFirst() ? total - this.total - this.shift : 0;
-    if (arrived > 0) {
-      this.shift += arrived;
-      this.pill.hidden = false;
-      this.pill.textContent = `${number(this.shift)} new`;
-    }
+    this.grown(total);
+  }
+
+  // Notes how many came before the first one shown; returns whether that is news.
+  grown(total) {
+    const arrived = this.filter.newestFirst() ? total - this.total : 0;
+    if (arrived <= this.shift) return false;
+    this.shift = arrived;
+    this.pill.hidden = false;
+    this.pill.textContent = `${number(this.shift)} new`;
+    return true;
   }
 
   atTop() {
@@ -100,6 +106,12 @@ export class Gallery {
     if (asked !== this.asked) return;
     if (answer === null) {
       this.pages.delete(page);
+      setTimeout(() => this.layout(), AGAIN);
+      return;
+    }
+    if (this.grown(answer.total)) { // what was asked for stands further down by now
+      this.pages.delete(page);
+      this.load(page);
       return;
     }
     this.pages.set(page, answer.micrographs);
