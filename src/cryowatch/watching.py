@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from cryowatch.report.schedule import Reports
     from cryowatch.secrets import TransferSecrets
 
+SIGNAL_SECONDS = 1.0
+"""How long a signal may go unnoticed."""
+
 console = Console(stderr=True, highlight=False, emoji=False)
 
 
@@ -296,10 +299,16 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool)
                 agent.start()
                 systemd.ready("without pages")
                 console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
-                threading.Event().wait()
+                _wait_for_ever()
         systemd.ending()
         agent.stop()
         return store.damaged
+
+
+def _wait_for_ever() -> None:
+    """Wait until a signal's handler raises; one that comes just before a wait begins is only seen when that ends."""
+    while True:
+        time.sleep(SIGNAL_SECONDS)
 
 
 def _refuse_hopeless(paths: Sequence[Path]) -> None:
