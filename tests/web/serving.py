@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Served:
         *,
         told: bool,
         web: Web | None = None,
+        deliveries: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
@@ -77,6 +78,7 @@ class Served:
             last_read=self.agent.last_read,
             ledger=self.store.ledger() if told else None,
             dashboards=dashboards,
+            deliveries=lambda: deliveries,
             access=access_of(data, web, port=listener.getsockname()[1]) if web else None,
             names=Names(web.hosts, url=web.url) if web else None,
         )
@@ -113,12 +115,14 @@ def serving(
     dashboards: Sequence[Dashboard] = STANDARD,
     told: bool = True,
     web: Web | None = None,
+    deliveries: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Served]:
     """Watch and serve projects; they have been read once when this begins.
 
     `told`: pages may see to alerts.  With `web` the accounts and share links of the data directory count.
+    `deliveries` are what followers say of themselves.
     """
-    served = Served(paths, data, listen, dashboards, told=told, web=web)
+    served = Served(paths, data, listen, dashboards, told=told, web=web, deliveries=deliveries)
     try:
         until(lambda: served.agent.looked and all(w.last_read for w in list(served.agent.watches.values())))
         yield served

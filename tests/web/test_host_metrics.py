@@ -10,9 +10,7 @@ import pytest
 from cryowatch.model import DeviceSample, HostSample
 from cryowatch.store import Store
 from cryowatch.web.host_metrics import host_metrics
-from tests.projects import genuine
 from tests.records import SECOND, START
-from tests.web.serving import serving, until
 
 DEVICES = (
     DeviceSample(kind="filesystem", device='/data "2"', used=92.5, free=1.5e12, total=2e13, full_in=7200.0),
@@ -85,9 +83,3 @@ def test_an_old_sample_says_nothing_of_now(store: Store) -> None:
     store.add_host_sample(SAMPLE)
     assert values(store, START + 119 * SECOND)
     assert values(store, START + 121 * SECOND) == {}
-
-
-def test_the_load_of_the_agents_own_machine_is_served(tmp_path: Path) -> None:
-    with serving([genuine(tmp_path)], tmp_path / "data") as served:
-        text = until(lambda: (t := served.client.get("/metrics").text) and "cryowatch_host_cpu_ratio " in t and t)
-    assert "cryowatch_filesystem_free_bytes{" in text

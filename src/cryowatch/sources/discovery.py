@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalformed
 from cryowatch.reading import Trouble
+from cryowatch.sources.names import readable
 from cryowatch.sources.scipion.database import denied_or_gone
 from cryowatch.sources.scipion.project import MARK
 
@@ -87,7 +88,7 @@ class _Look:
 
 
 def _silence(folder: Path) -> Trouble:
-    return Trouble(where=_printable(folder), state=SourceGone.state, text=f"{SILENT}. {SILENT_REMEDY}")
+    return Trouble(where=readable(folder), state=SourceGone.state, text=f"{SILENT}. {SILENT_REMEDY}")
 
 
 def find_projects(
@@ -153,20 +154,16 @@ def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
         except PermissionError as error:
             denied = denied_or_gone(folder, error)
             text = f"{denied.what}. {denied.remedy}"
-            troubles.append(Trouble(where=_printable(folder), state=SourceDenied.state, text=text))
+            troubles.append(Trouble(where=readable(folder), state=SourceDenied.state, text=text))
             continue
         except OSError:
             continue
         except UnicodeEncodeError:
             text = "its name is not UTF-8. Rename the folder"
-            troubles.append(Trouble(where=_printable(folder), state=SourceMalformed.state, text=text))
+            troubles.append(Trouble(where=readable(folder), state=SourceMalformed.state, text=text))
             continue
         place = (mark.st_dev, mark.st_ino)
         if place not in seen:
             seen.add(place)
             projects.append(folder)
     return Discovery(projects=tuple(projects), troubles=tuple(troubles))
-
-
-def _printable(folder: Path) -> str:
-    return os.fsencode(folder).decode(errors="backslashreplace")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cryowatch.store.reader import Reader, Row
+from cryowatch.web.exposition import Samples, family
 
 FRESH = 120 * 10**9
 """How old a sample may be, in ns: what is older says nothing of now."""
@@ -43,27 +44,21 @@ def host_metrics(reader: Reader, host: str, now: int) -> Iterator[str]:
     if not rows:
         return
     sample = rows[0]
-    yield from _family("host_sample_timestamp_seconds", "Time of these values.", [("", sample["time"] / 10**9)])
+    yield _gauge("host_sample_timestamp_seconds", "Time of these values.", [({}, sample["time"] / 10**9)])
     for name, field, scale, text in _HOST:
-        yield from _family(f"host_{name}", text, _values([sample], field, scale, lambda _: ""))
-    waiting = [(f'{{resource="{f.rpartition("_")[2]}"}}', sample[f]) for f in _PRESSURE]
-    text = "Share of the last 10 s in which some task had to wait."
-    yield from _family("host_pressure_ratio", text, [(label, v * 0.01) for label, v in waiting if v is not None])
+        yield _gauge(f"host_{name}", text, _values([sample], field, scale, lambda _: {}))
+    waiting = [({"resource": f.rpartition("_")[2]}, sample[f] * 0.01) for f in _PRESSURE if sample[f] is not None]
+    yield _gauge("host_pressure_ratio", "Share of the last 10 s in which some task had to wait.", waiting)
     for name, kind, field, scale, text in _DEVICES:
         of_kind = [d for d in devices if d["kind"] == kind and d["device"]]
-        yield from _family(name, text, _values(of_kind, field, scale, lambda d: f'{{device="{label(d["device"])}"}}'))
+        yield _gauge(name, text, _values(of_kind, field, scale, lambda d: {"device": d["device"]}))
 
 
-def label(text: str) -> str:
-    """Return a text as a label's value has it."""
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _values(rows: Iterable[Row], field: str, scale: float, labels: Callable[[Row], str]) -> list[tuple[str, float]]:
+def _values(
+    rows: Iterable[Row], field: str, scale: float, labels: Callable[[Row], Mapping[str, str]]
+) -> list[tuple[Mapping[str, str], float]]:
     return [(labels(row), row[field] * scale) for row in rows if row[field] is not None]
 
 
-def _family(name: str, text: str, values: list[tuple[str, float]]) -> Iterator[str]:
-    if values:
-        yield f"# HELP cryowatch_{name} {text}\n# TYPE cryowatch_{name} gauge\n"
-        yield from (f"cryowatch_{name}{labels} {value:.13g}\n" for labels, value in values)
+def _gauge(name: str, text: str, samples: Samples) -> str:
+    return family(f"cryowatch_{name}", "gauge", text, samples)

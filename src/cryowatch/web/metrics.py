@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +13,10 @@ from starlette.routing import Route
 from cryowatch import __version__
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Active, Alerts, counts
+from cryowatch.web.exposition import MEDIA_TYPE, Kind, family
 from cryowatch.web.gate import who
-from cryowatch.web.host_metrics import host_metrics, label
+from cryowatch.web.host_metrics import host_metrics
+from cryowatch.web.process_metrics import process_metrics
 from cryowatch.web.replies import JSON
 from cryowatch.web.summaries import Summaries
 
@@ -59,74 +61,78 @@ class Metrics:
         now = self._clock()
         text = "".join(
             (
-                *_families(sessions),
+                family("cryowatch_info", "gauge", "The version that runs here.", [({"version": __version__}, 1)]),
+                *_sessions(sessions),
                 *_stages(sessions, now / 10**9),
-                *_alarms(sessions, self._alerts.active()),
+                _alarms(sessions, self._alerts.active()),
                 *_delivered(self._deliveries()),
                 *host_metrics(self._reader, self._host, now),
+                *process_metrics(),
             )
         )
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(text, media_type=MEDIA_TYPE)
 
 
-def _families(sessions: list[dict[str, Any]]) -> Iterable[str]:
-    yield f'# TYPE cryowatch_info gauge\ncryowatch_info{{version="{__version__}"}} 1\n'
-    yield "# HELP cryowatch_items Items of each stage of a session.\n# TYPE cryowatch_items gauge\n"
+def _sessions(sessions: list[dict[str, Any]]) -> Iterator[str]:
+    named = [({"session": s["id"], "name": s["name"], "host": s["host"]}, 1) for s in sessions]
+    yield family("cryowatch_session_info", "gauge", "What a session is called, and which machine reads it.", named)
+    for name, text, value in (
+        ("newest_timestamp_seconds", "Time of the newest item.", _newest),
+        ("last_read_timestamp_seconds", "Time of the last good read.", _last_read),
+        ("readable", "1 where the source can be read.", _readable),
+        ("running", "1 while a run is at work.", _running),
+    ):
+        found = [({"session": session["id"]}, value(session)) for session in sessions]
+        yield family(f"cryowatch_{name}", "gauge", text, [(of, number) for of, number in found if number is not None])
+
+
+def _stages(sessions: list[dict[str, Any]], now: float) -> Iterator[str]:
+    """How many items each stage has, how old the newest is, and how many the stage has not processed yet."""
+    items, ages, backlogs = [], [], []
     for session in sessions:
         for stage, count in session["counts"].items():
-            yield f'cryowatch_items{{session="{label(session["id"])}",stage="{stage}"}} {count}\n'
-    yield from _gauge(sessions, "newest_timestamp_seconds", "Time of the newest item.", _newest)
-    yield from _gauge(sessions, "last_read_timestamp_seconds", "Time of the last good read.", _last_read)
-    yield from _gauge(sessions, "readable", "1 where the source can be read.", _readable)
-
-
-def _stages(sessions: list[dict[str, Any]], now: float) -> Iterable[str]:
-    """How old the newest item of each stage is, and how many items each stage has not processed yet."""
-    yield "# HELP cryowatch_newest_age_seconds Seconds since the newest item of a stage.\n"
-    yield "# TYPE cryowatch_newest_age_seconds gauge\n"
-    for session in sessions:
+            items.append(({"session": session["id"], "stage": stage}, count))
         for stage, newest in session["stages"].items():
             if newest is not None:
-                age = max(0.0, now - newest / 1000)
-                yield f"cryowatch_newest_age_seconds{{{_of(session, stage=stage)}}} {age:.3f}\n"
-    yield "# HELP cryowatch_backlog_items Items of the stage before that a stage has not processed yet.\n"
-    yield "# TYPE cryowatch_backlog_items gauge\n"
-    for session in sessions:
+                ages.append(({"session": session["id"], "stage": stage}, max(0.0, now - newest / 1000)))
         for before, stage in pairwise(session["stages"]):
             waiting = max(0, session["counts"][before] - session["counts"][stage])
-            yield f"cryowatch_backlog_items{{{_of(session, stage=stage)}}} {waiting}\n"
+            backlogs.append(({"session": session["id"], "stage": stage}, waiting))
+    yield family("cryowatch_items", "gauge", "Items of each stage of a session.", items)
+    yield family("cryowatch_newest_age_seconds", "gauge", "Seconds since the newest item of a stage.", ages)
+    text = "Items of the stage before that a stage has not processed yet."
+    yield family("cryowatch_backlog_items", "gauge", text, backlogs)
 
 
-def _alarms(sessions: list[dict[str, Any]], active: Active) -> Iterable[str]:
-    """The alerts of each session; those of the host alone are of no session."""
-    yield "# HELP cryowatch_alerts_active Alerts that last; those of the host alone have no session.\n"
-    yield "# TYPE cryowatch_alerts_active gauge\n"
-    for key in (*(session["id"] for session in sessions), None):
-        for severity, count in counts(a for a in active.alerts if a["session"] == key).items():
-            name = label(key or "")
-            yield f'cryowatch_alerts_active{{session="{name}",severity="{severity}"}} {count}\n'
+def _alarms(sessions: list[dict[str, Any]], active: Active) -> str:
+    """Return how many alerts each session has; those of the host alone are of no session."""
+    found = [
+        ({"session": key or "", "severity": severity}, count)
+        for key in (*(session["id"] for session in sessions), None)
+        for severity, count in counts(a for a in active.alerts if a["session"] == key).items()
+    ]
+    text = "Alerts that last; those of the host alone have no session."
+    return family("cryowatch_alerts_active", "gauge", text, found)
 
 
-def _delivered(deliveries: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    for name, kind, text in (
+def _delivered(deliveries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    kinds: tuple[tuple[str, Kind, str], ...] = (
         ("behind", "gauge", "Changes of the store that are not delivered yet."),
-        ("accepted", "counter", "Points that the server took."),
-        ("rejected", "counter", "Points that the server will never take."),
-        ("dropped", "counter", "Host samples that were forgotten before the server could take them."),
-    ):
-        total = "_total" if kind == "counter" else ""
-        full = f"cryowatch_delivery_{name}{total}"
-        yield f"# HELP {full} {text}\n# TYPE {full} {kind}\n"
-        for delivery in deliveries:
-            yield f'{full}{{where="{label(delivery["where"])}"}} {delivery[name]}\n'
-
-
-def _gauge(sessions: list[dict[str, Any]], name: str, text: str, value: Any) -> Iterable[str]:
-    yield f"# HELP cryowatch_{name} {text}\n# TYPE cryowatch_{name} gauge\n"
-    for session in sessions:
-        found = value(session)
-        if found is not None:
-            yield f'cryowatch_{name}{{session="{label(session["id"])}"}} {found}\n'
+        ("failing", "gauge", "1 where something stands in the way of a delivery."),
+        ("accepted_total", "counter", "Points that the server took."),
+        ("rejected_total", "counter", "Points that the server will never take."),
+        ("dropped_total", "counter", "Host samples that were forgotten before the server could take them."),
+    )
+    for name, kind, text in kinds:
+        field = name.removesuffix("_total")
+        found = [
+            (
+                {"where": delivery["where"], "what": delivery["what"]},
+                int(bool(delivery["problem"])) if field == "failing" else delivery[field],
+            )
+            for delivery in deliveries
+        ]
+        yield family(f"cryowatch_delivery_{name}", kind, text, found)
 
 
 def _newest(session: dict[str, Any]) -> float | None:
@@ -143,5 +149,5 @@ def _readable(session: dict[str, Any]) -> int:
     return int(session["state"]["state"] in _GOOD)
 
 
-def _of(session: dict[str, Any], *, stage: str) -> str:
-    return f'session="{label(session["id"])}",stage="{stage}"'
+def _running(session: dict[str, Any]) -> int:
+    return int(session["status"] == "running")

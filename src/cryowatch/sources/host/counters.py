@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from cryowatch.sources.names import readable
+
 Counters = Mapping[str, tuple[int, int]]
 _BLOCKS = Path("/sys/block")
 _NOT_PHYSICAL = ("loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd")
@@ -24,7 +26,8 @@ def network_counters() -> Counters:
         counters = psutil.net_io_counters(pernic=True, nowrap=False)
     except OSError:
         return {}
-    return {n: (c.bytes_sent, c.bytes_recv) for n, c in counters.items() if n != "lo" and c.bytes_sent + c.bytes_recv}
+    used = {name: c for name, c in counters.items() if name != "lo" and c.bytes_sent + c.bytes_recv}
+    return {readable(name): (c.bytes_sent, c.bytes_recv) for name, c in used.items()}
 
 
 def disk_counters() -> Counters:

@@ -17,6 +17,7 @@ from pathlib import Path
 from cryowatch.model import DeviceSample
 from cryowatch.sources.host.aside import STALE, Aside, how_long
 from cryowatch.sources.host.trend import Trend
+from cryowatch.sources.names import readable
 
 MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -132,7 +133,7 @@ class FileSystems:
             if silent >= STALE:
                 places = [space.mount for space in spaces or ()] or [mount.place]
                 note = f"has not answered for {how_long(silent)}"
-                samples += [DeviceSample(kind="filesystem", device=place, note=note) for place in places]
+                samples += [DeviceSample(kind="filesystem", device=readable(place), note=note) for place in places]
                 continue
             for space in spaces or ():
                 if space.device not in seen:
@@ -141,10 +142,11 @@ class FileSystems:
         return samples
 
     def _sample(self, space: _Space, now: int) -> DeviceSample:
-        trend = self._trends.setdefault(space.mount, Trend())
+        name = readable(space.mount)
+        trend = self._trends.setdefault(name, Trend())
         return DeviceSample(
             kind="filesystem",
-            device=space.mount,
+            device=name,
             used=space.used,
             free=space.free,
             total=space.total,
