@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from faults import hung, killed, results, soak, storage
+from faults import away, hung, killed, results, soak, storage
 from faults.results import Attack
 from faults.verdicts import Verdicts
 
@@ -49,6 +49,12 @@ ATTACKS: Mapping[Attack, Callable[[], Verdicts]] = {
         "one of three growing projects lies on a FUSE file system (bindfs) whose process is stopped at random moments,"
         " and goes on later; the agent is also ended and started meanwhile.",
     ): lambda: hung.hung(6),
+    Attack(
+        "away",
+        "InfluxDB is away for eight hours",
+        "the hours pass in 80 s, by a clock of the agent's that runs faster; micrographs come at the rate of a fast"
+        " microscope, the machine is sampled every 10 s, and samples may take half a megabyte",
+    ): lambda: away.away(8, seconds=80, keep_mb=0.5),
     Attack(
         "soak",
         "Half an hour of everything at once",

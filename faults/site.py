@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,8 +126,17 @@ class Project:
 class Site:
     """Where the agent works: its data directory, its configuration and what it feeds, all below one folder."""
 
-    def __init__(self, folder: Path, *, influx: str = "", publish: str = "", more: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        influx: str = "",
+        publish: str = "",
+        more: str = "",
+        program: Sequence[str] = ("-m", "cryowatch"),
+    ) -> None:
         self.folder = folder
+        self.program = program
         self.data = folder / "data"
         self.projects = folder / "projects"
         self.projects.mkdir(exist_ok=True)
@@ -150,7 +159,7 @@ class Site:
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Start the agent; nobody's own settings count."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CRYOWATCH_")}
-        command = [sys.executable, "-m", "cryowatch", "watch", str(self.projects), "--config", str(self.config)]
+        command = [sys.executable, *self.program, "watch", str(self.projects), "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.agent = subprocess.Popen(
                 [*command, "--data-dir", str(self.data), *(options or ("--no-web",))],

@@ -119,7 +119,7 @@ class Delivery:
             return self._failed(error)
         self.state.succeeded(self._clock())
         self.position = batch.upto
-        self._record()
+        self._record(samples=batch.samples)
         return 0.0
 
     def _send(self, batch: Batch) -> None:
@@ -153,11 +153,16 @@ class Delivery:
         """Return whether it is time to say again that somebody delivers here, well or not."""
         return abs(self._clock() - self._seen) > SEEN_SECONDS * 10**9
 
-    def _record(self) -> None:
-        """Store the position and how the delivery fares."""
+    def _record(self, *, samples: int = 0) -> None:
+        """Store the position, how many host samples were delivered up to there, and how the delivery fares."""
         rejected = self.state.rejected - self._recorded
         self._store.advance(
-            self.follower, self.position, now=self._clock(), problem=self.state.problem, rejected=rejected
+            self.follower,
+            self.position,
+            now=self._clock(),
+            problem=self.state.problem,
+            rejected=rejected,
+            samples=samples,
         )
         self._recorded += rejected
         self._seen = self._clock()

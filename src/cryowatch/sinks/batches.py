@@ -9,9 +9,11 @@ from typing import Protocol
 from cryowatch.store.changes import Changes
 from cryowatch.store.reader import Row
 
-MOST_ITEMS = 5_000
-MOST_OTHERS = 2_000
-"""How many records of every other kind a batch holds: what waits for days fits into memory all the same."""
+MOST_ITEMS = 2_000
+"""How many items a batch holds: larger ones are delivered no faster, and two are in memory at a time."""
+
+MOST_OTHERS = 200
+"""How many records of every other kind a batch holds: a sample of a large machine is as large as 20 items."""
 
 MOST_BYTES = 4_000_000
 
@@ -51,10 +53,11 @@ class Layout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lines to deliver, and the position that is reached when they are."""
+    """Lines to deliver, the position that is reached when they are, and of how many host samples they tell."""
 
     lines: list[str]
     upto: int
+    samples: int
 
 
 def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_ITEMS) -> Batch | None:
@@ -80,7 +83,7 @@ def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_
         samples=changes.samples(after, upto),
         alerts=changes.alerts(after, upto),
     )
-    return Batch(list(layout.lines(found, changes)), upto)
+    return Batch(list(layout.lines(found, changes)), upto, len(found.samples))
 
 
 def portions(lines: list[str], *, most: int = MOST_BYTES) -> Iterable[list[str]]:

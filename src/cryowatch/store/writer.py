@@ -113,6 +113,11 @@ _INSERT_PUBLISHED = """
 INSERT OR REPLACE INTO published (micrograph_id, target, time, micrograph, power_spectrum, shift_plot, problem, seq)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 
+_ARRIVED = """
+UPDATE position SET dropped = max(0, dropped - max(0, :samples - (
+    SELECT count(*) FROM host_sample WHERE host_sample.seq > position.seq AND host_sample.seq <= :seq)))
+WHERE follower = :follower"""
+
 _UNPUBLISH = """
 DELETE FROM published WHERE target = ? AND micrograph_id IN (
     SELECT m.id FROM micrograph AS m JOIN output ON output.id = m.output_id WHERE output.session_id = ?)"""
@@ -312,14 +317,18 @@ class Store:
         now: int = 0,
         problem: str = "",
         rejected: int = 0,
+        samples: int = 0,
         waiting: int | None = None,
     ) -> None:
         """Record that a follower has dealt with everything up to `seq`, and how it fares at `now`.
 
         `rejected` is how many points it had to set aside since the last time, `waiting` how much it has still to do
-        where that is not the distance to the last change.
+        where that is not the distance to the last change.  Of the host samples that it has dealt with since then, of
+        which there are `samples`, those that were forgotten while they were on their way are not dropped after all.
         """
         with self._transaction() as tx:
+            if samples:
+                tx.execute(_ARRIVED, {"follower": follower, "seq": seq, "samples": samples})
             tx.execute(
                 "INSERT INTO position (follower, seq, seen, problem, rejected, waiting, since)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?4 = '' THEN NULL ELSE ?3 END)"
