@@ -218,10 +218,29 @@ def test_a_section_given_as_one_variable_says_how_to_write_it(monkeypatch: pytes
     assert "CRYOWATCH_SECTION__KEY" in mistake()
 
 
-def test_a_password_is_not_printed_even_where_it_is_wrong(file: Path) -> None:
-    for key in ("password", "token"):
-        file.write_text(f"[influx]\n{key} = 271828\n")
-        assert "271828" not in mistake(file)
+@pytest.mark.parametrize(
+    "text",
+    ["[influx]\npassword = GEHEIM", "[influx]\npassword = ['GEHEIM']", "[influx]\ntoken = {GEHEIM = 1}",
+     "[influx]\npassword = 'GEHEIM", "[influx]\npasswort = 'GEHEIM'", "influx = 'https://me:GEHEIM@example.org'",
+     "[influx]\nurl = 'https://me:GEHEIM@example.org'", "[influx]\nurl = ['GEHEIM']", "influx = ['GEHEIM']",
+     "[images]\npublish = 'sftp://me:GEHEIM@example.org/x'", "[images]\npublish = ['GEHEIM']", "images = 'GEHEIM'",
+     "[mail]\npassword = ['GEHEIM']", "mail = 'smtp://me:GEHEIM@example.org'", "[webhooks]\nchat = 'GEHEIM'",
+     "webhooks = 'GEHEIM'", "[webhooks.chat]\nurl = ['GEHEIM']", "[webhooks.chat]\nshape = 'GEHEIM'",
+     "apprise = 'tgram://GEHEIM'", "[apprise]\nurls = ['tgram://GEHEIM']", "[report]\ncommand = 'curl -u me:GEHEIM'",
+     "[report]\ncommand = ['curl', 'me:GEHEIM', {a = 1}]", "report = 'curl -u me:GEHEIM'"],
+)  # fmt: skip
+def test_no_secret_is_printed_even_where_it_is_wrong(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert "GEHEIM" not in mistake(file)
+
+
+@pytest.mark.parametrize(
+    "variable", ["INFLUX", "INFLUX__PASWORD", "INFLUX__URL", "IMAGES__PUBLISH", "MAIL", "WEBHOOKS", "APPRISE"]
+)
+@pytest.mark.parametrize("value", ["me:GEHEIM@x", '"me:GEHEIM@x"', '["me:GEHEIM@x"]', '{"password": ["me:GEHEIM@x"]}'])
+def test_no_secret_of_a_wrong_variable_is_printed(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"CRYOWATCH_{variable}", value)
+    assert "GEHEIM" not in mistake()
 
 
 def test_an_unknown_time_zone_says_how_to_write_one(file: Path) -> None:

@@ -46,6 +46,7 @@ LAYERS = {
     "model": GROUND,
     "reading": GROUND,
     "config": GROUND,
+    "environment": GROUND,
     "errors": GROUND,
     "detached": GROUND,
     "memory": GROUND,

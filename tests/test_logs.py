@@ -21,10 +21,11 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+: .+")
 
 @pytest.fixture(autouse=True)
 def root() -> Iterator[None]:
-    """Leave the root logger as it was."""
-    logger = logging.getLogger()
-    handlers, level = logger.handlers[:], logger.level
+    """Leave the loggers as they were."""
+    logger, ours = logging.getLogger(), logging.getLogger("cryowatch")
+    handlers, level, our_level = logger.handlers[:], logger.level, ours.level
     yield
+    ours.level = our_level
     for handler in set(logger.handlers) - set(handlers):
         handler.close()
     logger.handlers, logger.level = handlers, level

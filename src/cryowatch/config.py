@@ -28,19 +28,21 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from cryowatch.addresses import server, target
+from cryowatch.environment import PREFIX
 from cryowatch.errors import ConfigError
 from cryowatch.exposure import Web
 from cryowatch.model import Severity
 from cryowatch.placeholders import checked
 from cryowatch.section import Directory, Section, at_home, contents, shown
 
-PREFIX = "CRYOWATCH_"
 _NO_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}HOME")
 """The file of the settings, and where Scipion's plugin finds this program."""
 
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
 DEFAULT_DATA_DIR = Path("~/.local/share/cryowatch")
-_SECRETS = ("password", "token", "url", "publish")
+_SECRETS = ("password", "token", "url", "publish", "command")
+_SECRET_SECTIONS = ("influx", "images", "mail", "report", "webhooks", "apprise")
+"""What stands there in place of the whole section may be a secret."""
 
 
 def _zone(name: str) -> str:
@@ -362,5 +364,6 @@ def _explained(
         known = _keys(model) if model else _keys(Settings)
         return ConfigError("is not a setting", where=where, remedy=_nearest(place[-1], known))
     text = first["msg"].removeprefix("Value error, ")
-    shown = "" if place[-1] in _SECRETS or place[0] == "webhooks" else f" (it is {first['input']!r})"
+    secret = {*place} & {*_SECRETS, "webhooks"} or (len(place) == 1 and place[0] in _SECRET_SECTIONS)
+    shown = "" if secret else f" (it is {first['input']!r})"
     return ConfigError(f"{text[0].lower()}{text[1:]}{shown}", where=where)

@@ -113,16 +113,16 @@ def begin(
 ) -> None:
     """Log from `level` on to standard error, as a terminal, the journal or a file wants it, and also to a file.
 
-    `shown` is another level for standard error.  Raises `ConfigError` where the file cannot be written.
+    `shown` is another level for standard error.  Of libraries warnings are logged at least: below, some log whole
+    addresses, in which there are secrets.  Raises `ConfigError` where the file cannot be written.
     """
     handlers: list[logging.Handler] = [_standard_error(console)]
     if shown is not None:
         handlers[0].setLevel(shown)
     if file is not None:
         handlers.append(LogFile(file, max_bytes=int(max_mb * _MEGABYTE), keep=keep))
-    logging.basicConfig(level=level, handlers=handlers, force=True)
-    if level > logging.DEBUG:
-        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell of each batch that InfluxDB takes
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=handlers, force=True)
+    logging.getLogger("cryowatch").setLevel(level)
 
 
 def _standard_error(console: Console) -> logging.Handler:

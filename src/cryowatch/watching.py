@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from cryowatch import __version__, logs, pages
+from cryowatch import __version__, environment, logs, pages
 from cryowatch.agent import Agent
 from cryowatch.ahead import Ahead
 from cryowatch.alerts.rules import rules_of
@@ -59,8 +59,12 @@ def settings(
     insecure: bool = False,
     secrets: Path | None = None,
 ) -> Settings:
-    """Return the settings with what the command line says on top; raises `ConfigError`."""
+    """Return the settings with what the command line says on top; raises `ConfigError`.
+
+    Those of the environment are not there any more afterwards: no process that is started later gets them.
+    """
     found = load(config)
+    environment.forget(os.environ)
     update: dict[str, Any] = {}
     if data_dir is not None:
         update["data_dir"] = at_home(data_dir)
@@ -331,7 +335,9 @@ def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
         projects.mkdir()
         command = [sys.executable, "-m", "cryowatch.demo", str(projects / "demo-session")]
         command += ["--micrographs", str(micrographs), "--every", str(every)]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  our own interpreter and module
+        child = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            command, stdin=subprocess.DEVNULL, env=environment.handed_on(os.environ)
+        )
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             chosen = load_demo(root / "data", port)

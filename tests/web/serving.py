@@ -37,14 +37,15 @@ def until(found: Callable[[], Any], seconds: float = SECONDS) -> Any:
     raise AssertionError(f"not within {seconds} s: {found}")
 
 
-def demo_project(folder: Path, micrographs: int) -> Path:
-    """Write a whole made-up session, with its images."""
+def demo_project(folder: Path, micrographs: int, *, ended: bool = True) -> Path:
+    """Write a made-up session, with its images: a whole one, or one that still runs."""
     session = DemoSession(folder)
     events = timetable(micrographs, 4.0, time.time())
     session.begin(events[0].time - 4)
     for event in events:
         session.happen(event, event.time)
-    session.end(events[-1].time)
+    if ended:
+        session.end(events[-1].time)
     return folder
 
 

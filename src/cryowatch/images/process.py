@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from cryowatch import errors
+from cryowatch import environment, errors
 from cryowatch.errors import ImageAway, ImageError, ImageUnreadable
 from cryowatch.images.subject import Subject, to_json
 
@@ -105,7 +105,7 @@ class Worker:
             "cryowatch.images.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **single},
+            env={**environment.handed_on(os.environ), **single},
             start_new_session=True,
         )
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryowatch.environment import handed_on
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.placeholders import filled
 
@@ -59,7 +60,7 @@ class Command:
                     stdout=said,
                     stderr=subprocess.STDOUT,
                     cwd="/",
-                    env={name: value for name, value in self.environment.items() if not name.startswith("CRYOWATCH_")},
+                    env=handed_on(self.environment),
                     start_new_session=True,
                 )
             except OSError as error:
