@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from cryowatch.ahead import Ahead
 from cryowatch.errors import SourceBusy, SourceError, SourceGone, StoreError
+from cryowatch.follower import Follower
 from cryowatch.model import Session
 from cryowatch.reading import Reading, Source, Trouble
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY, Finder
 from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.scipion import ScipionSource
+from cryowatch.sources.scipion.project import MARK
 from cryowatch.store import Change, Store
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ BUSY_SECONDS = 10
 """For how long a file may be busy before anybody is told: its writer commits many times a minute."""
 
 _SECOND = 10**9
+_LIVES = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,14 @@ class Problem:
 
     where: str
     text: str
+
+
+def _touched(project: Path) -> int | None:
+    """Return when a project's file was last written (UTC ns); None where that cannot be told."""
+    try:
+        return (project / MARK).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def pause(interval: float, *, active: bool, quiet: float) -> float:
@@ -83,6 +93,8 @@ class Watch:
         self.problem: Problem | None = None
         self._busy_since: int | None = None
         self._began: float | None = None
+        self._tried: int | None = None
+        self._touched: int | None = None
         self._progress_said = clock()
         self._cursor = store.cursor(self.session)
         self._noted: tuple[str, str, tuple[Trouble, ...], int] = ("", "", (), 0)
@@ -90,6 +102,8 @@ class Watch:
     def step(self) -> tuple[Reading | None, Change | None]:
         """Read once and commit it; (None, …) where nothing could be read."""
         self._began = time.monotonic()
+        if self._tried is None:
+            self._tried, self._touched = self._clock(), _touched(self.path)
         try:
             reading = self._source.read(self._cursor)
         except SourceError as error:
@@ -109,6 +123,15 @@ class Watch:
         self.whole = reading.finished
         noted = self._note("ok", "", reading.troubles)
         return reading, noted or change
+
+    def unread(self) -> int | None:
+        """Return when this session was first tried, where it has not been read since and lives (UTC ns).
+
+        One whose file nobody has touched for a day is an old one; a facility's folder holds some that nothing reads.
+        """
+        if self.last_read is not None or self._tried is None or self._touched is None:
+            return None
+        return self._tried if self._tried - self._touched < _LIVES * _SECOND else None
 
     def silence(self) -> Change | None:
         """Store that the source does not answer, where a reading has not come back; called from another thread."""
@@ -175,33 +198,6 @@ class Watch:
                 log.info("%s: %s of %s items read", self.path, f"{reading.done:,}", f"{reading.total:,}")
             return 0.0
         return pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
-
-
-class Follower(Protocol):
-    """Carries what the store holds elsewhere, at its own pace: `run` until `stop`, or `finish` what there is now.
-
-    `wake` and `stop` may be called from any thread and do not wait; `described` is for pages and metrics, and
-    `carries_samples` says whether it misses host samples that are forgotten.
-    """
-
-    @property
-    def follower(self) -> str: ...
-
-    @property
-    def carries_samples(self) -> bool: ...
-
-    @property
-    def behind(self) -> int: ...
-
-    def described(self) -> dict[str, Any]: ...
-
-    def wake(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def run(self) -> None: ...
-
-    def finish(self) -> bool: ...
 
 
 def _run(endless: Follower | Ahead) -> float:
@@ -343,12 +339,16 @@ class Agent:
 
     def last_read(self, session: int) -> int | None:
         """Return when a session could be read last, as of this moment."""
-        return next((w.last_read for w in self.watches.values() if w.session == session), None)
+        return next((w.last_read for w in list(self.watches.values()) if w.session == session), None)
 
     def read_at(self, session: int) -> int | None:
         """Return as of when a session is known whole; None where it is still being read."""
-        watch = next((w for w in self.watches.values() if w.session == session), None)
+        watch = next((w for w in list(self.watches.values()) if w.session == session), None)
         return watch.last_read if watch is not None and watch.whole else None
+
+    def unread(self, session: int) -> int | None:
+        """Return since when a session that lives could not be read even once (UTC ns); None where that is not so."""
+        return next((w.unread() for w in list(self.watches.values()) if w.session == session), None)
 
     def tell(self, change: Change) -> None:
         """Tell the listeners of a change."""

@@ -222,6 +222,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
             read_at=agent.read_at,
             tell=agent.tell,
             incoming=Incoming().newest,
+            unread=agent.unread,
             repeat=chosen.alerts.repeat_minutes,
             sampled=chosen.host.interval,
         )

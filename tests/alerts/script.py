@@ -1,26 +1,29 @@
-"""A session of four and a half hours, told in simulated time, in which one thing after another goes wrong.
+"""A session of nearly five hours, told in simulated time, in which one thing after another goes wrong.
 
-The project is written by the demo's engine in Scipion's layout, without images; the agent's own classes read it, and
-the clock says what the script says.
+The project is written by the demo's engine in Scipion's layout, without images; the agent's own classes read it and
+sample the machine, and the clock and the disk say what the script says.  An agent can be killed at any moment: after
+the sample, with a part of the project read, after alerts were written and before anybody was told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cryowatch.agent import Watch
-from cryowatch.alerts.rules import STANDARD, Rule
+from cryowatch.alerts.rules import STANDARD
 from cryowatch.alerts.watcher import Alarms
 from cryowatch.demo.project import ACQUISITION, Run, SetFile, local, write_objects
 from cryowatch.demo.story import PIXEL_SIZE, exposure
-from cryowatch.model import DeviceSample, HostSample
 from cryowatch.notices.channel import Channel
 from cryowatch.notices.message import Context
 from cryowatch.notices.notifier import Notifier
+from cryowatch.sources.host import FileSystems, HostSource
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
 
@@ -30,6 +33,7 @@ EVERY = 30
 MINUTE = 60
 STAGES = ("import", "alignment", "ctf")
 HOST = "gpu1"
+_BLOCKS = 2 * 10**9
 
 Span = tuple[float, float]
 
@@ -77,9 +81,9 @@ class Script:
     astigmatism: Span = (95, 120)
     no_import: Span = (135, 160)
     no_ctf: Span = (175, 195)
-    disk: Span = (205, 235)
-    failed: Span = (245, 255)
-    end: float = 270
+    disk: Span = (195, 255)
+    failed: Span = (270, 280)
+    end: float = 295
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -103,11 +107,17 @@ class Script:
         if not _within(minute, self.no_ctf):
             project.bring(2, max(project.done[2], project.done[1] - 1), now, self._ctf)
 
-    def used(self, now: float) -> float:
-        """Return how full the disk is, in %."""
+    def space(self, now: float) -> SimpleNamespace:
+        """Return what `statvfs` says of the disk, a tenth of which the system keeps for itself.
+
+        It is filled from 70 to 97.5 % of what users may write, slowly and in jumps as movies come; then people delete.
+        """
         minute = (now - BEGIN) / MINUTE
         begin, end = self.disk
-        return 80 + 18 * (minute - begin) / (end - begin) if _within(minute, self.disk) else 80.0
+        filled = 27.5 * (minute - begin) / (end - begin) if _within(minute, self.disk) else 0.0
+        writable = _BLOCKS - _BLOCKS // 10
+        free = round(writable * (1 - (70 + filled) / 100)) - round(now // EVERY) % 5 * 1000
+        return SimpleNamespace(f_frsize=4096, f_blocks=_BLOCKS, f_bavail=free, f_bfree=free + _BLOCKS // 10)
 
     def _movie(self, number: int) -> Mapping[str, Any]:
         shot = exposure(number, 7)
@@ -134,42 +144,69 @@ def _within(minute: float, span: Span) -> bool:
     return span[0] <= minute < span[1]
 
 
+class Killed(Exception):
+    """The agent's end, wherever it was."""
+
+
 class Watcher:
     """The agent's parts that see the project and tell of it, on a clock of their own; begun anew they go on."""
 
     def __init__(
-        self, project: Path, data: Path, clock: Callable[[], float], rules: tuple[Rule, ...], channel: Channel | None
+        self,
+        project: Path,
+        data: Path,
+        clock: Callable[[], float],
+        space: Callable[[float], SimpleNamespace],
+        channel: Channel | None,
     ) -> None:
         def now() -> int:
             return round(clock() * SECOND)
 
         self._now = now
         self.store = Store(data)
+        self._project = project
         self._watch = Watch(project, ScipionSource(project, host=HOST), self.store, host=HOST, clock=self._now)
-        self.alarms = Alarms(self.store, rules, host=HOST, read_at=lambda _: self._watch.last_read, clock=self._now)
+        disks = FileSystems(usage=lambda _: space(clock()))  # type: ignore[arg-type, return-value]
+        disks.recall(self.store.reader().free_space(HOST, since=now() - 3600 * SECOND))
+        self._host = HostSource(HOST, clock=self._now, file_systems=disks)
+        self.alarms = Alarms(self.store, STANDARD, host=HOST, read_at=self._read_at, clock=self._now)
         self._notifier = None
         if channel is not None:
             context = Context(host=HOST, zone=ZoneInfo("UTC"))
             self._notifier = Notifier(self.store, channel, context, digest_minutes=0, clock=now, mono=clock)
 
-    def look(self, used: float) -> None:
-        """Read everything, sample the host, and judge."""
-        disk = DeviceSample(kind="filesystem", device="/data", used=used, free=1e12)
-        self.store.add_host_sample(HostSample(host=HOST, time=self._now(), cpu=99.0, memory=50.0, devices=(disk,)))
-        while True:
-            reading, _ = self._watch.step()
-            if reading is not None and reading.finished:
-                break
-        self.alarms.step()
-        if self._notifier is not None:
-            self._notifier.step()
+    def look(self, killed_at: int | None = None) -> None:
+        """Sample the host, read everything, judge and tell; raises `Killed` after so many of these steps."""
+        for place, step in enumerate((self._sample, self._read, self.alarms.step, self._tell)):
+            if place == killed_at:
+                raise Killed
+            step()
 
     def told(self) -> list[tuple[str, str]]:
         """Return what people were to be told: event and rule."""
         _, rows = self.store.reader().table(
-            "SELECT event, rule FROM notice JOIN alert ON alert.id = alert_id ORDER BY notice.id"
+            "SELECT event, rule FROM notice JOIN alert ON alert.id = alert_id"
+            " WHERE event != 'replaced' ORDER BY notice.id"
         )
         return [(event, rule) for event, rule in rows]
+
+    def _read_at(self, _: int) -> int | None:
+        return self._watch.last_read if self._watch.whole else None
+
+    def _sample(self) -> None:
+        """Sample this machine as the agent does; its memory alone is not left to chance."""
+        sample = self._host.sample([self._project])
+        self.store.add_host_sample(replace(sample, memory=50.0, swap=0.0))
+
+    def _read(self) -> None:
+        while True:
+            reading, _ = self._watch.step()
+            if reading is not None and reading.finished:
+                break
+
+    def _tell(self) -> None:
+        if self._notifier is not None:
+            self._notifier.step()
 
 
 @contextmanager
@@ -177,10 +214,10 @@ def watching(
     project: Path,
     data: Path,
     clock: Callable[[], float],
-    rules: tuple[Rule, ...] = STANDARD,
+    space: Callable[[float], SimpleNamespace],
     channel: Channel | None = None,
 ) -> Iterator[Watcher]:
-    watcher = Watcher(project, data, clock, rules, channel)
+    watcher = Watcher(project, data, clock, space, channel)
     try:
         yield watcher
     finally:

@@ -33,6 +33,10 @@ class Facility:
         self.runs = [run("2", label="import movies"), run("67", label="alignment"), run("135", label="ctffind4")]
         self.status = "running"
         self.incoming: dict[str, int] = {}
+        self.created: int | None = None
+        self.empty = True
+        """Whether a run has an output before it has brought anything."""
+        self.unread: int | None = None
         self._cursor = 0
         self.use(STANDARD)
 
@@ -40,23 +44,25 @@ class Facility:
         """Begin anew, as after a restart."""
         self.alarms = Alarms(
             self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, **settings,
-            incoming=self.incoming.get, clock=lambda: self.now,
+            incoming=self.incoming.get, unread=lambda _: self.unread, clock=lambda: self.now,
         )  # fmt: skip
 
     def commit(self, **values: Any) -> None:
         """Store what the session holds now."""
         self._cursor += 1
-        outputs = (
+        made = (
             output("2", "outputMovies", kind=OutputKind.MOVIES, class_name="SetOfMovies"),
             output("67", "outputMicrographs", kind=OutputKind.MICROGRAPHS, class_name="SetOfMicrographs"),
             output(),
         )
+        runs = {r.run for r in self.runs} if self.empty else set()
+        outputs = tuple(o for o in made if o.run in runs or self.items.get(o.run))
         spans = tuple(
             span(self.items.get(o.run, []), run=o.run, output=o.name) for o in outputs if self.items.get(o.run)
         )
         found = Reading(
-            cursor=str(self._cursor), session=replace(session(), status=self.status), runs=tuple(self.runs),
-            outputs=outputs, spans=spans, **values,
+            cursor=str(self._cursor), session=session(status=self.status, created=self.created),
+            runs=tuple(self.runs), outputs=outputs, spans=spans, **values,
         )  # fmt: skip
         self.store.commit(self.key, found, now=self.now)
         self.read_at = self.now
@@ -206,6 +212,64 @@ def test_the_microscope_and_the_import_are_told_apart(facility: Facility, later:
     assert facility.alerts()[0]["text"] == said
 
 
+IMPORT = run("2", label="import movies", class_name="ProtImportMovies", files="/frames/*.tiff")
+ALIGNMENT = run("67", label="alignment", class_name="ProtMotionCorr")
+CTF = run("135", label="ctffind4", class_name="CistemProtCTFFind")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("later", [-60, 5])
+def test_an_import_that_never_brought_anything_has_stalled(facility: Facility, *, empty: bool, later: int) -> None:
+    facility.empty = empty
+    facility.runs = [IMPORT, replace(CTF, status="launched", started=None)]
+    facility.incoming["/frames/*.tiff"] = facility.now + later * MINUTE
+    facility.commit()
+    assert facility.look(14) == []
+    assert facility.look(2) == [("raised", "import-stalled")]
+    files = ", though files are there" if later > 0 else ""
+    assert facility.alerts()[0]["text"] == f"Import has brought nothing since it was started{files}"
+    facility.bring("2", 3)
+    facility.commit()
+    facility.look(1)
+    assert facility.look(6) == [("raised", "import-stalled"), ("over", "import-stalled")]
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "said"),
+    [
+        ("67", "alignment-stalled", "Alignment has brought nothing since it was started; 40 items wait for it"),
+        ("135", "ctf-stalled", "CTF estimation has brought nothing since it was started; 40 items wait for it"),
+    ],
+)
+def test_a_stage_that_never_brought_anything_has_stalled(facility: Facility, stage: str, name: str, said: str) -> None:
+    facility.empty = False
+    facility.runs = [IMPORT, ALIGNMENT, CTF]
+    told: list[tuple[str, str]] = []
+    for minute in range(20):
+        facility.bring("2", 2)
+        if stage != "67":
+            facility.bring("67", 2)
+        facility.commit()
+        told = facility.look(1)
+        assert told == [] or minute >= 8
+    assert told == [("raised", name)]
+
+
+def test_a_run_that_waits_in_the_queue_has_not_stalled(facility: Facility) -> None:
+    facility.runs = [replace(IMPORT, status="launched", started=None)]
+    facility.empty = False
+    facility.commit()
+    assert facility.look(120) == []
+
+
+def test_a_project_of_last_week_in_which_a_run_was_just_started_is_watched(facility: Facility) -> None:
+    facility.created = facility.now - 7 * 24 * 60 * MINUTE
+    facility.runs = [IMPORT]
+    facility.empty = False
+    facility.commit()
+    assert facility.look(16) == [("raised", "import-stalled")]
+
+
 def test_a_session_still_being_read_has_no_stalls(facility: Facility) -> None:
     facility.bring("2", 5)
     facility.commit()
@@ -299,6 +363,28 @@ def test_an_unreadable_source_is_told_after_some_minutes(facility: Facility) -> 
     assert facility.look(5) == [("raised", "unreadable"), ("over", "unreadable")]
 
 
+def test_a_source_that_could_never_be_read_is_told_too(facility: Facility) -> None:
+    facility.use(only("unreadable"))
+    facility.read_at = None
+    facility.store.note(facility.key, state="malformed", text="project.sqlite: is no database", last_read=None)
+    assert facility.look(60) == [], "an old one, which nobody touches"
+    facility.unread = facility.now
+    assert facility.look(4) == []
+    assert facility.look(2) == [("raised", "unreadable")]
+    assert facility.alerts()[0]["text"] == "Cannot be read: project.sqlite: is no database"
+    facility.unread = None
+    facility.use(only("unreadable"))
+    assert facility.look(1) == [("raised", "unreadable")], "not tried again yet"
+    facility.unread = facility.now
+    assert facility.look(10) == [("raised", "unreadable")]
+    facility.unread = None
+    facility.store.note(facility.key, state="ok", text="", last_read=facility.now)
+    facility.bring("2", 1)
+    facility.commit()
+    facility.look(1)
+    assert facility.look(6) == [("raised", "unreadable"), ("over", "unreadable")]
+
+
 def test_a_sink_in_trouble_is_told(facility: Facility) -> None:
     where = "influx cryowatch http://db:8086"
     for minute in range(12):
@@ -376,6 +462,36 @@ def test_a_disk_that_does_not_answer_keeps_its_alert_and_one_that_is_unmounted_d
         sample(facility)
         told = facility.look(10 / 60)
     assert told == [("raised", "disk"), ("over", "disk")]
+
+
+def test_a_disk_that_fills_up_is_one_story_and_the_worse_replaces_the_lesser(facility: Facility) -> None:
+    def lasting() -> list[str]:
+        return [alert["text"] for alert in facility.alerts() if alert["until"] is None]
+
+    def fill(used: float, full_in: float | None, minutes: int = 1) -> list[str]:
+        for _ in range(6 * minutes):
+            sample(facility, devices=disk(used=used, free=1e9, full_in=full_in))
+            facility.look(10 / 60)
+        return lasting()
+
+    assert fill(80.0, 86_401.0) == []
+    assert fill(88.0, 13_800.0) == ["Disk /data: full in 3 h 50 min, should be above 4 h"]
+    assert fill(93.0, 5_400.0) == ["Disk /data: full in 1 h 30 min, should be above 4 h"]
+    assert fill(96.0, 1_080.0) == ["Disk /data: used 96.0 %, should be below 95.0 %; full in 18 min"]
+    facility.use(STANDARD)
+    assert fill(97.0, 50.0) == ["Disk /data: used 97.0 %, should be below 95.0 %; full in less than a minute"]
+    story = [("raised", "disk-soon-full"), ("replaced", "disk-soon-full"), ("raised", "disk-full")]
+    assert facility.notices() == story
+    assert fill(90.2, None, minutes=6) == ["Disk /data: used 90.2 %, should be below 90.0 %"]
+    assert fill(40.0, None, minutes=6) == []
+    assert facility.notices() == [*story, ("raised", "disk"), ("over", "disk-full"), ("over", "disk")]
+
+
+def test_a_disk_that_is_full_at_the_first_look_is_told_of_once(facility: Facility) -> None:
+    for _ in range(12):
+        sample(facility, devices=disk(used=99.0, free=1e9, full_in=60.0))
+        told = facility.look(10 / 60)
+    assert told == [("raised", "disk-full")]
 
 
 def test_a_disk_that_no_longer_fills_up_is_told_so(facility: Facility) -> None:

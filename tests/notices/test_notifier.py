@@ -168,6 +168,27 @@ def test_raised_and_over_while_waiting_is_one_line(house: House, time: Time) -> 
     assert told.described()["problem"] == ""
 
 
+def test_of_an_alert_that_a_worse_one_replaced_nobody_is_told_any_more(house: House, time: Time) -> None:
+    everything, critical = Recording(), Recording(severity=CRITICAL, name="night")
+    channels = [(everything, notifier(house, everything)), (critical, notifier(house, critical))]
+    lesser = house.raise_(text="lesser")
+    house.replaced(lesser)
+    worse = house.raise_(CRITICAL, text="worse")
+    for _, told in channels:
+        run(told, time, 400)
+    lesser = house.raise_(text="told, and replaced later")
+    run(channels[0][1], time, 400)
+    house.replaced(lesser)
+    house.end(worse, text="well")
+    for channel, told in channels:
+        run(told, time, 400)
+        assert told.behind == 0
+        first, *_, last = [whats(message) for message in channel.messages]
+        assert (first, last) == (["raised worse"], ["over worse"])
+    assert len(everything.messages) == 3
+    assert len(critical.messages) == 2
+
+
 def test_an_end_goes_where_its_alert_went(house: House, time: Time) -> None:
     everything, warnings, grave = Recording(severity=INFO), Recording("b"), Recording("c", severity=CRITICAL)
     told = [notifier(house, channel, digest_minutes=0) for channel in (everything, warnings, grave)]

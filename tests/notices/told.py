@@ -64,6 +64,10 @@ class House:
         """Let an alert be over."""
         self.ledger.end(alert, self.session, severity, text, now=self.time.now)
 
+    def replaced(self, alert: int, severity: Severity = Severity.WARNING) -> None:
+        """Let a worse alert about the same thing take the place of one."""
+        self.ledger.replaced(alert, self.session, severity, "replaced", now=self.time.now)
+
 
 @dataclass
 class Recording:

@@ -146,7 +146,7 @@ def test_one_that_begins_to_hang_keeps_its_last_numbers_for_a_minute_alone(
     assert disks.look(tmp_path, other)[str(SHM)] == before
     disks.now += 3600
     silent = disks.look(tmp_path, other)[str(SHM)]
-    assert (silent.free, silent.used, silent.note) == (None, None, "has not answered for 60 min")
+    assert (silent.free, silent.used, silent.note) == (None, None, "has not answered for 1 h")
 
 
 def test_one_that_hangs_is_asked_by_one_thread_and_counts_again_when_it_answers(disks: Disks, other: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryowatch.alerts.rules import Rule
+from cryowatch.durations import duration
 from cryowatch.model import Quantity
 from cryowatch.store.ledger import Key, State
 
@@ -38,6 +39,8 @@ def median(values: Sequence[float]) -> float:
 
 def said(value: float, quantity: Quantity) -> str:
     """Return a shown value with its unit, as pages write it."""
+    if quantity.unit == "s":
+        return duration(value * quantity.per_shown)
     unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
     return f"{value:.{quantity.decimals or 0}f}{unit}"
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, said
 from cryowatch.alerts.rules import About, Rule, bounds
+from cryowatch.durations import duration
 from cryowatch.errors import one_line
 from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
@@ -18,18 +19,19 @@ FEWEST_SAMPLES = 3
 _HYSTERESIS = 0.05
 _HEALTHY = ("ok", "busy")
 _SEEN = 10 * MINUTE
+_SOON = 86_400.0
 
 _HOST = """
-SELECT '', avg({field}), count({field}), count(*) < {fewest}, min(time) FROM host_sample
+SELECT '', avg({field}), count({field}), count(*) < {fewest}, min(time), NULL FROM host_sample
 WHERE host = ? AND time > ? AND time <= ?"""
 
 _DEVICES = """
-SELECT device, avg({field}), count({field}), 1, min(time)
+SELECT device, avg({field}), count({field}), 1, min(time), NULL
 FROM host_sample JOIN device_sample ON sample_id = host_sample.id
 WHERE host = ? AND time > ? AND time <= ? AND kind = '{kind}' GROUP BY device ORDER BY device"""
 
 _FILE_SYSTEMS = """
-SELECT device, {field}, {fewest} * ({field} IS NOT NULL), used IS NULL, max(time)
+SELECT device, {field}, {fewest} * ({field} IS NOT NULL), used IS NULL, max(time), full_in
 FROM host_sample JOIN device_sample ON sample_id = host_sample.id
 WHERE host = ? AND time > ? AND time <= ? AND kind = 'filesystem' GROUP BY device ORDER BY device"""
 
@@ -48,9 +50,9 @@ def host_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int, *,
             sql, since = _FILE_SYSTEMS.format(field=rule.field, fewest=FEWEST_SAMPLES), now - lately
         else:
             sql = _DEVICES.format(field=rule.field, kind=rule.about.value)
-        for device, value, known, unsure, first in reader.table(sql, (host, since, now))[1]:
+        for device, value, known, unsure, first, full_in in reader.table(sql, (host, since, now))[1]:
             if known >= FEWEST_SAMPLES:
-                yield _judged(rule, host, device, rule.quantity.shown(value), first)
+                yield _judged(rule, host, device, rule.quantity.shown(value), first, full_in)
             elif unsure:
                 yield _told_nothing(rule, host, device, now, kept=False)
             elif rule.about is About.FILESYSTEM:  # its free space is known, and does not shrink
@@ -64,12 +66,15 @@ def _told_nothing(rule: Rule, host: str, device: str, now: int, *, kept: bool) -
     return Finding(key=key, rule=rule, state=state, since=now, broken=False, kept=kept)
 
 
-def _judged(rule: Rule, host: str, device: str, value: float, since: int) -> Finding:
+def _judged(rule: Rule, host: str, device: str, value: float, since: int, full_in: float | None) -> Finding:
+    """Return what a value in shown units says; in how many seconds a disk is full is told along, where that is soon."""
     quantity = rule.quantity
     name = f"{rule.title} {one_line(device)}" if device else rule.title
     label = quantity.label.lower()
     measured = "" if label in rule.title.lower() else f"{label} "
     limits = bounds(rule.low, rule.high, quantity)
+    soon = full_in is not None and full_in < _SOON and rule.field != "full_in"
+    more = f"; full in {duration(full_in or 0.0)}" if soon else ""
     low = None if rule.low is None else rule.low + abs(rule.low) * _HYSTERESIS
     high = None if rule.high is None else rule.high - abs(rule.high) * _HYSTERESIS
     return Finding(
@@ -77,7 +82,7 @@ def _judged(rule: Rule, host: str, device: str, value: float, since: int) -> Fin
         rule=rule,
         state=State(
             severity=rule.severity,
-            text=f"{name}: {measured}{said(value, quantity)}, should be {limits}",
+            text=f"{name}: {measured}{said(value, quantity)}, should be {limits}{more}",
             value=value,
             limit=broken_limit(value, rule.low, rule.high),
             field=rule.field,
@@ -89,10 +94,9 @@ def _judged(rule: Rule, host: str, device: str, value: float, since: int) -> Fin
     )
 
 
-def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
-    """Yield what the rules find about reading a session."""
+def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int, *, since: int) -> Iterator[Finding]:
+    """Yield what the rules find about reading a session, which was read last, or first tried, at `since` (UTC ns)."""
     well = session["state"] in _HEALTHY
-    last = session["last_read"] or session["created"] or now
     for rule in rules:
         yield Finding(
             key=Key(rule=rule.name, session=session["id"], host=host),
@@ -101,8 +105,8 @@ def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int) ->
                 severity=rule.severity,
                 text="Can be read" if well else f"Cannot be read: {session['state_text'] or session['state']}",
             ),
-            since=last,
-            broken=not well and now - last >= rule.minutes * MINUTE,
+            since=since,
+            broken=not well and now - since >= rule.minutes * MINUTE,
             kept=well,
         )
 

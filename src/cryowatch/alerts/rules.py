@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from cryowatch.durations import duration
 from cryowatch.errors import ConfigError
 from cryowatch.model import RECORDS, Quantity, Severity, quantities
 from cryowatch.toml_table import TomlTable, nearest, one_of
@@ -150,8 +151,8 @@ STANDARD: tuple[Rule, ...] = (
     Rule(name="swap", title="Swap", about=About.HOST, field="swap", high=80, minutes=5),
     Rule(name="gpu-temperature", title="GPU temperature", about=About.GPU, field="temperature", high=90, minutes=5),
     Rule(name="disk", title="Disk", about=About.FILESYSTEM, field="used", high=90),
-    Rule(name="disk-full", title="Disk", about=About.FILESYSTEM, field="used", high=95, severity=Severity.CRITICAL),
     Rule(name="disk-soon-full", title="Disk", about=About.FILESYSTEM, field="full_in", low=4),
+    Rule(name="disk-full", title="Disk", about=About.FILESYSTEM, field="used", high=95, severity=Severity.CRITICAL),
     Rule(name="unreadable", title="Source", about=About.SOURCE, minutes=5),
     Rule(name="undelivered", title="Delivery", about=About.SINK, minutes=10),
 )
@@ -250,9 +251,13 @@ def bounds(low: float | None, high: float | None, quantity: Quantity) -> str:
     """Return limits as people say them, such as `within 0.10-4.00 µm` or `below 100.0 nm`."""
     decimals = quantity.decimals or 0
     unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
+
+    def one(value: float) -> str:
+        return duration(value * quantity.per_shown) if quantity.unit == "s" else f"{value:.{decimals}f}{unit}"
+
     if low is not None and high is not None:
-        return f"within {low:.{decimals}f}-{high:.{decimals}f}{unit}"
-    return f"below {high:.{decimals}f}{unit}" if high is not None else f"above {low:.{decimals}f}{unit}"
+        return f"within {one(low)} to {one(high)}" if quantity.unit == "s" else f"within {low:.{decimals}f}-{one(high)}"
+    return f"below {one(high)}" if high is not None else f"above {one(low or 0.0)}"
 
 
 _WORDS: Mapping[About, str] = {

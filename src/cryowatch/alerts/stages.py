@@ -30,11 +30,14 @@ _SLACK = 2 * MINUTE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """How far a stage has come: its output, how many items, the time of the newest (UTC ns), whether it is at work."""
+    """How far a stage has come: its output, how many items, the time of the newest (UTC ns), whether it is at work.
+
+    A run at work that has not brought anything yet has no output, or an empty one; `newest` is 0 then.
+    """
 
     about: About
     name: str
-    output: int
+    output: int | None
     count: int
     newest: int
     working: bool
@@ -72,17 +75,18 @@ class Stages:
         found: list[Stage] = []
         for kind in _KINDS:
             output = leading_of(outputs, kind)
-            if output is None:
+            run = _at_work_on(kind, runs) if output is None else known.get(output["run"], {})
+            first = not found
+            if run is None or (output is None and first and not _imports(run["class_name"])):
                 continue
-            about, name = _STAGES[kind] if found else (About.IMPORT, "Import")
-            run = known.get(output["run"], {})
+            about, name = (About.IMPORT, "Import") if first else _STAGES[kind]
             found.append(
                 Stage(
                     about=about,
                     name=name,
-                    output=output["id"],
-                    count=output["count"],
-                    newest=output["newest"] or 0,
+                    output=output["id"] if output else None,
+                    count=output["count"] if output else 0,
+                    newest=(output["newest"] if output else None) or 0,
                     working=_active(run.get("status", "")),
                     started=run.get("started") or 0,
                     files=run.get("files", ""),
@@ -156,6 +160,34 @@ _STAGES: Mapping[OutputKind, tuple[About, str]] = {
 }
 
 
+_PROTOCOLS: Mapping[OutputKind, tuple[str, ...]] = {
+    OutputKind.MOVIES: ("importmovies",),
+    OutputKind.MICROGRAPHS: (
+        "importmicrographs", "motioncor", "moviealignment", "alignmovies", "flexalign", "moviecorr", "ofalignment",
+        "unblur",
+    ),
+    OutputKind.CTF: ("ctffind", "gctf", "ctfmicrographs", "ctfestimation"),
+}  # fmt: skip
+"""Parts of the names of the protocols that bring each kind, for runs that have brought nothing yet."""
+
+
+def _at_work_on(kind: OutputKind, runs: list[Row]) -> Row | None:
+    """Return the first run that has been started and brings items of a kind, by its protocol; None without one."""
+    parts = _PROTOCOLS[kind]
+    return next(
+        (
+            run
+            for run in runs
+            if run["status"] == RunStatus.RUNNING and any(part in run["class_name"].lower() for part in parts)
+        ),
+        None,
+    )
+
+
+def _imports(class_name: str) -> bool:
+    return "import" in class_name.lower()
+
+
 def _active(status: str) -> bool:
     return status in set(RunStatus) and RunStatus(status).active
 
@@ -166,17 +198,18 @@ def _in_sentence(name: str) -> str:
 
 def _stalled(stages: list[Stage], place: int, waiting: int, source: int | None) -> str:
     """Return which stage has stopped, and how the others stand; `source` is when something last came from outside."""
-    text = f"{stages[place].name} has stopped"
-    if source is not None and source - stages[place].newest > _SLACK:
-        text += ", though newer files are there"
-    elif source is not None:
+    stage = stages[place]
+    text = f"{stage.name} has stopped" if stage.count else f"{stage.name} has brought nothing since it was started"
+    if source is not None and source - (stage.newest or stage.started) > _SLACK:
+        text += ", though newer files are there" if stage.count else ", though files are there"
+    elif source is not None and stage.count:
         text = "Nothing new has come from the microscope"
     if place:
         text += f"; {waiting:,} items wait for it"
     others = [s for i, s in enumerate(stages) if i != place]
     behind = [s for before, s in pairwise(stages) if before.count - s.count >= FEWEST_WAITING]
     caught_up = [s.name for s in others if s not in behind and s is not stages[0]]
-    if place == 0 and caught_up:
+    if place == 0 and caught_up and stage.count:
         names = " and ".join(_in_sentence(name) for name in caught_up)
         text += f"; {names} {'have' if len(caught_up) > 1 else 'has'} caught up"
     if place and stages[0].newest > stages[place].newest:

@@ -16,6 +16,7 @@ from cryowatch.alerts.machine import FEWEST_SAMPLES, host_findings, sink_finding
 from cryowatch.alerts.quality import Quality
 from cryowatch.alerts.rules import WINDOWED, About, Rule
 from cryowatch.alerts.stages import Stages
+from cryowatch.alerts.stories import WEIGHT, outranked
 from cryowatch.model import Severity
 from cryowatch.store import Change, Store
 from cryowatch.store.ledger import Key
@@ -33,7 +34,6 @@ _MACHINE = frozenset({About.HOST, About.FILESYSTEM, About.GPU})
 _OWN = frozenset({About.SOURCE, About.SINK})
 """Of these the store says after a start that all is well, until they have been tried again."""
 _STAGES = frozenset({About.IMPORT, About.ALIGNMENT, About.CTF, About.BACKLOG, About.RUN})
-_WEIGHT = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 _OPEN = """
 SELECT id, rule, session_id, host, subject, severity, since, value, "limit", text, last_bad, acknowledged,
@@ -42,6 +42,7 @@ SELECT id, rule, session_id, host, subject, severity, since, value, "limit", tex
         AND mute.session_id = coalesce(alert.session_id, 0) AND mute.subject = alert.subject) AS muted_until
 FROM alert WHERE until IS NULL AND host = ? ORDER BY id"""
 
+_STARTED = "SELECT max(started) FROM run WHERE session_id = ?"
 _NEWEST = "SELECT max(time) FROM micrograph JOIN output ON output.id = output_id WHERE session_id = ?"
 
 
@@ -49,7 +50,8 @@ class Alarms:
     """Raises and ends the alerts of one host and its sessions; `step` is called from one thread.
 
     `read_at` says as of when a session (by its row id) is known whole, in UTC ns, None where it is still being read.
-    `tell` is told of sessions whose alerts changed; `incoming` is asked when something last came where an import looks.
+    `tell` is told of sessions whose alerts changed; `incoming` is asked when something last came where an import looks,
+    and `unread` since when a session that lives could not be read even once (None where that is not so).
     `repeat` is after how many minutes a lasting alert is told of again, 0 for never; `sampled` is how many seconds lie
     between two samples of the host.
     """
@@ -63,6 +65,7 @@ class Alarms:
         read_at: Callable[[int], int | None],
         tell: Callable[[Change], object] = lambda _: None,
         incoming: Callable[[str], int | None] = lambda _: None,
+        unread: Callable[[int], int | None] = lambda _: None,
         repeat: float = 0,
         sampled: float = 10.0,
         clock: Callable[[], int] = time.time_ns,
@@ -72,6 +75,7 @@ class Alarms:
         self._rules = [rule for rule in rules if rule.enabled]
         self._host = host
         self._read_at = read_at
+        self._unread = unread
         self._tell = tell
         self._repeat = round(repeat * MINUTE)
         self._lately = round(max(MINUTE, 6 * sampled * 10**9))
@@ -88,22 +92,26 @@ class Alarms:
         lasting = {_key(row): row for row in self._reader.rows(_OPEN, (self._host,))}
         touched: set[int | None] = set()
         still_bad = []
-        for finding in self._findings(now):
-            row = lasting.pop(finding.key, None)
+        found = [(finding, lasting.pop(finding.key, None)) for finding in self._findings(now)]
+        behind = outranked((f for f, row in found if self._stands(f, row, now)), self._rules)
+        for finding, row in found:
+            if finding.key in behind:
+                if row is not None:
+                    self._ledger.replaced(row["id"], row["session_id"], Severity(row["severity"]), row["text"], now=now)
+                    self._changed.pop(row["id"], None)
+                    touched.add(finding.key.session)
+                continue
             if row is None:
                 if finding.broken:
                     self._raise(finding, now)
                     touched.add(finding.key.session)
                 continue
-            last_bad = min(row["last_bad"], now)
-            if finding.rule.about in _OWN:
-                last_bad = max(last_bad, self._began)
-            if finding.kept and now - last_bad >= finding.rule.calm_minutes * MINUTE:
+            if not self._stands(finding, row, now):
                 self._end(row, finding.state.text, now)
                 touched.add(finding.key.session)
                 continue
             set_back = row["last_bad"] > now
-            if set_back or (not finding.kept and now - last_bad >= _STILL_BAD):
+            if set_back or (not finding.kept and now - row["last_bad"] >= _STILL_BAD):
                 still_bad.append(row["id"])
             if finding.broken and self._follow(row, finding, now):
                 touched.add(finding.key.session)
@@ -117,6 +125,15 @@ class Alarms:
         self._publish(touched)
         return INTERVAL
 
+    def _stands(self, finding: Finding, row: Row | None, now: int) -> bool:
+        """Return whether a finding is an alert at this time: a new one, or one that lasts and is not over yet."""
+        if row is None:
+            return finding.broken
+        last_bad = min(row["last_bad"], now)
+        if finding.rule.about in _OWN:
+            last_bad = max(last_bad, self._began)
+        return not finding.kept or now - last_bad < finding.rule.calm_minutes * MINUTE
+
     def _findings(self, now: int) -> Iterator[Finding]:
         """Yield everything that can be said now, in the order of the rules for each session, then for the machine."""
         for session in self._reader.sessions():
@@ -124,8 +141,9 @@ class Alarms:
                 continue
             rules = [rule for rule in self._rules if rule.concerns(session["name"])]
             recent = self._recent(session, now)
-            if recent and session["status"] == "running":
-                yield from source_findings(session, _about(rules, {About.SOURCE}), self._host, now)
+            since = self._unread(session["id"]) if session["last_read"] is None else session["last_read"]
+            if since is not None and (session["last_read"] is None or (recent and session["status"] == "running")):
+                yield from source_findings(session, _about(rules, {About.SOURCE}), self._host, now, since=since)
             as_of = self._read_at(session["id"])
             if as_of is None or not recent:
                 continue
@@ -139,8 +157,12 @@ class Alarms:
         yield from sink_findings(self._reader, _about(self._rules, {About.SINK}), self._host, now)
 
     def _recent(self, session: Row, now: int) -> bool:
-        """Return whether a session has brought something within a day."""
-        newest = max(self._reader.value(_NEWEST, (session["id"],)) or 0, session["created"] or 0)
+        """Return whether a session has brought something, or a run of it was started, within a day."""
+        newest = max(
+            self._reader.value(_NEWEST, (session["id"],)) or 0,
+            self._reader.value(_STARTED, (session["id"],)) or 0,
+            session["created"] or 0,
+        )
         return bool(now - newest < _RECENT)
 
     def _over(self, key: Key, now: int) -> str:
@@ -157,6 +179,8 @@ class Alarms:
         session = next((row for row in self._reader.sessions() if row["id"] == key), None)
         if session is None or not rule.concerns(session["name"]):
             return _GONE
+        if rule.about is About.SOURCE and session["last_read"] is None and now - self._began < 2 * self._lately:
+            return ""
         if not self._recent(session, now):
             return _ENDED
         if self._read_at(key) is None and rule.about is not About.SOURCE:
@@ -183,7 +207,7 @@ class Alarms:
 
     def _follow(self, row: Row, finding: Finding, now: int) -> bool:
         """Store what a lasting alert says now, once a minute; tell again where it got worse or is due."""
-        worse = _WEIGHT[finding.state.severity] > _WEIGHT[Severity(row["severity"])]
+        worse = WEIGHT[finding.state.severity] > WEIGHT[Severity(row["severity"])]
         differs = (finding.state.text, finding.state.value) != (row["text"], row["value"])
         if worse or (differs and abs(now - self._changed.get(row["id"], 0)) >= _CHANGE):
             self._changed[row["id"]] = now

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from cryowatch.alerts.rules import rules_of
 from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
+from cryowatch.durations import duration
 from cryowatch.errors import CryowatchError, StoreInUse
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.sources.host.gpus import Gpus
@@ -142,7 +143,7 @@ def _full(chosen: Settings) -> Iterator[Finding]:
     except sqlite3.Error:
         return  # the look at the store itself tells
     for device, seconds in rows:
-        said = f"{device}: is full in {seconds / 3600:.1f} hours, at the speed of the last hour"
+        said = f"{device}: is full in {duration(seconds)}, at the speed of the last hour"
         yield look("disk", f"{said}. Move data away, or stop what fills it")
 
 

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from cryowatch.durations import duration
 from cryowatch.errors import one_line
 from cryowatch.model import RECORDS, Severity, quantities
 from cryowatch.notices.pace import WEIGHT
@@ -71,7 +72,7 @@ class Entry:
     def measured(self) -> str:
         """Value and limit with their unit, as the pages write them; empty where there is none."""
         shown = [
-            f"{word} {amount(number, self.field)}{f' {self.unit}' if self.unit else ''}"
+            f"{word} {amount(number, self.field, self.unit)}"
             for word, number in (("value", self.value), ("limit", self.limit))
             if number is not None
         ]
@@ -105,8 +106,8 @@ class Context:
         """Return since when an alert lasts, or from when to when it did."""
         begin = self.moment(entry.since, now)
         if entry.until is None:
-            return f"since {begin}, for {duration(now - entry.since)}"
-        return f"from {begin} to {self.moment(entry.until, now)}, for {duration(entry.until - entry.since)}"
+            return f"since {begin}, for {duration((now - entry.since) / _SECOND)}"
+        return f"from {begin} to {self.moment(entry.until, now)}, for {duration((entry.until - entry.since) / _SECOND)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,25 +302,16 @@ def trial(context: Context, *, channel: str, now: int) -> Message:
     return Message(id=identity, time=now, context=context, entries=(entry,), counts={Severity.INFO: 1}, trial=True)
 
 
-def amount(value: float, field: str) -> str:
-    """Return a shown value with as many decimals as the pages give its field, else without needless ones."""
-    for record in _MEASURED:
-        quantity = quantities(RECORDS[record]).get(field)
-        if quantity is not None and quantity.decimals is not None:
-            return f"{value:,.{quantity.decimals}f}"
-    text = f"{value:,.3f}"
-    return text.rstrip("0").rstrip(".")
-
-
-def duration(nanoseconds: int) -> str:
-    """Return how long something took, in its one or two largest units; less than nothing counts as nothing."""
-    minutes = max(0, nanoseconds) // _MINUTE
-    if minutes < 1:
-        return "less than a minute"
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    words = [(days, "d"), (hours, "h"), (rest, "min")]
-    first = next(place for place, (number, _) in enumerate(words) if number)
-    return " ".join(f"{number} {unit}" for number, unit in words[first : first + 2] if number)
+def amount(value: float, field: str, unit: str) -> str:
+    """Return a shown value with its unit, with as many decimals as the pages give its field, else no needless ones."""
+    known = next((q for q in (quantities(RECORDS[record]).get(field) for record in _MEASURED) if q is not None), None)
+    if known is not None and known.unit == "s":
+        return duration(value * known.per_shown)
+    if known is not None and known.decimals is not None:
+        text = f"{value:,.{known.decimals}f}"
+    else:
+        text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return f"{text} {unit}" if unit else text
 
 
 def cut(text: str, most: int) -> str:

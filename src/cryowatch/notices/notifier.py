@@ -26,6 +26,7 @@ from cryowatch.notices.pending import Pending
 from cryowatch.notices.picture import Fetch
 from cryowatch.standing import Standing
 from cryowatch.store import Store
+from cryowatch.store.ledger import Event
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +121,16 @@ class Notifier:
         return LOOK_SECONDS
 
     def _look(self) -> None:
-        """Take up what was noted since the last look; what is not for this channel is dealt with."""
+        """Take up what was noted since the last look.
+
+        What is not for this channel is dealt with, and so is what waited of an alert that a worse one replaced.
+        """
         for notice in self._pending.after(self._upto):
             self._upto = notice.id
-            if notice.concerns(self._channel.severity):
+            if notice.event is Event.REPLACED:
+                told_of = [other.id for other in self._waiting.values() if other.alert == notice.alert]
+                self._deal_with([*told_of, notice.id])
+            elif notice.concerns(self._channel.severity):
                 self._waiting[notice.id] = notice
             else:
                 self._done.add(notice.id)

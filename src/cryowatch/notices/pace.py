@@ -39,7 +39,7 @@ class Notice:
     @property
     def urgent(self) -> bool:
         """Whether it waits for nothing but what happens at the same moment."""
-        return self.event is not Event.OVER and self.severity is Severity.CRITICAL
+        return self.event in (Event.RAISED, Event.REPEATED) and self.severity is Severity.CRITICAL
 
     def concerns(self, least: Severity) -> bool:
         """Return whether it goes where only this severity and worse is told: an end goes where its alert went."""

@@ -14,7 +14,8 @@ from cryowatch.store.reader import Row
 _WORST = """
 coalesce((SELECT CASE max(CASE n.severity WHEN 'critical' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END)
                  WHEN 2 THEN 'critical' WHEN 1 THEN 'warning' ELSE 'info' END
-          FROM notice AS n WHERE n.alert_id = notice.alert_id AND n.event != 'over'), notice.severity)"""
+          FROM notice AS n
+          WHERE n.alert_id = notice.alert_id AND n.event NOT IN ('over', 'replaced')), notice.severity)"""
 
 _NEW = f"""
 SELECT notice.id, notice.alert_id, notice.event, notice.time, notice.severity, {_WORST} AS worst FROM notice

@@ -24,6 +24,8 @@ class Event(StrEnum):
     RAISED = "raised"
     REPEATED = "repeated"
     OVER = "over"
+    REPLACED = "replaced"
+    """A worse alert about the same thing has taken its place: nobody need be told of this one any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _CHANGE = """
 UPDATE alert SET severity = ?, text = ?, value = ?, "limit" = ?, field = ?, unit = ?, last_bad = ?, seq = ?
 WHERE id = ?"""
+
+_END = "UPDATE alert SET until = max(since, ?), seq = ? WHERE id = ?"
 
 _MUTED = """
 SELECT EXISTS (
@@ -102,17 +106,19 @@ class Ledger:
         with self._transaction() as tx:
             tx.executemany("UPDATE alert SET last_bad = ? WHERE id = ?", [(now, alert) for alert in alerts])
 
-    def end(
-        self, alert: int, session: int | None, severity: Severity, text: str, *, now: int, told: bool = True
-    ) -> None:
-        """Store that an alert is over, with a notice where it is `told` and people knew of it."""
+    def end(self, alert: int, session: int | None, severity: Severity, text: str, *, now: int) -> None:
+        """Store that an alert is over, with a notice where people knew of it."""
         with self._transaction() as tx:
-            tx.execute(
-                "UPDATE alert SET until = max(since, ?), seq = ? WHERE id = ?", (now, _touch(tx, session), alert)
-            )
+            tx.execute(_END, (now, _touch(tx, session), alert))
             (known,) = tx.execute("SELECT EXISTS (SELECT 1 FROM notice WHERE alert_id = ?)", (alert,)).fetchone()
-            if told and known:
+            if known:
                 self._notice(tx, alert, Event.OVER, severity, text, now)
+
+    def replaced(self, alert: int, session: int | None, severity: Severity, text: str, *, now: int) -> None:
+        """Store that an alert has ended because a worse one about the same thing goes on in its place."""
+        with self._transaction() as tx:
+            tx.execute(_END, (now, _touch(tx, session), alert))
+            tx.execute(_NOTICE, (alert, Event.REPLACED, now, severity, text))
 
     def tell(self, alert: int, severity: Severity, text: str, *, now: int) -> None:
         """Tell of an alert that was raised while it was muted, and lasts."""

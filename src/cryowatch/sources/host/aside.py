@@ -51,9 +51,3 @@ class Aside(Generic[Answer]):
             self._answer = self._call()
         finally:
             self._ended.set()
-
-
-def how_long(seconds: float) -> str:
-    """Return a length of time in words."""
-    minutes = int(seconds // 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryowatch.durations import duration
 from cryowatch.model import DeviceSample
-from cryowatch.sources.host.aside import STALE, Aside, how_long
+from cryowatch.sources.host.aside import STALE, Aside
 from cryowatch.sources.host.trend import Trend
 from cryowatch.sources.names import readable
 
@@ -132,7 +133,7 @@ class FileSystems:
             silent = mount.aside.silent
             if silent >= STALE:
                 places = [space.mount for space in spaces or ()] or [mount.place]
-                note = f"has not answered for {how_long(silent)}"
+                note = f"has not answered for {duration(silent)}"
                 samples += [DeviceSample(kind="filesystem", device=readable(place), note=note) for place in places]
                 continue
             for space in spaces or ():

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import psutil
 
+from cryowatch.durations import duration
 from cryowatch.model import DeviceSample, HostSample
-from cryowatch.sources.host.aside import STALE, Aside, how_long
+from cryowatch.sources.host.aside import STALE, Aside
 from cryowatch.sources.host.counters import Counters, cpu_times, disk_counters, network_counters, rates, share_at_work
 from cryowatch.sources.host.filesystems import FileSystems
 from cryowatch.sources.host.gpus import Gpus
@@ -109,5 +110,5 @@ class HostSource:
         answer = self._gpus.answer(deadline)
         if self._gpus.silent < STALE:
             return () if answer is None else answer
-        note = f"the NVIDIA driver has not answered for {how_long(self._gpus.silent)}"
+        note = f"the NVIDIA driver has not answered for {duration(self._gpus.silent)}"
         return (DeviceSample(kind="gpu", device="", note=note),)

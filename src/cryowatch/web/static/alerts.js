@@ -2,7 +2,7 @@
 
 import { get, sessionPath } from "./api.js";
 import { el } from "./dom.js";
-import { number, quantity } from "./format.js";
+import { duration, number, quantity } from "./format.js";
 import { now } from "./now.js";
 import { NAMES } from "./signs.js";
 
@@ -93,7 +93,7 @@ export const titled = (count, title) => (count ? `(${count}) ${title}` : title);
 
 // What was measured and what it should be, with their unit; nothing where nothing was measured.
 export function measured({ value, limit, unit, decimals }) {
-  const said = (x) => quantity(x, unit, decimals ?? (Number.isInteger(x) ? 0 : 2));
+  const said = (x) => (unit === "h" ? duration(x * 3_600_000) : quantity(x, unit, decimals ?? (Number.isInteger(x) ? 0 : 2)));
   if (value === null) return "";
   return limit === null ? said(value) : `${said(value)}, limit ${said(limit)}`;
 }
