@@ -312,6 +312,10 @@ def _read(path: Path, *, optional: bool) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        twice = re.fullmatch(r"Cannot declare \((.+?),?\) twice \((.+)\)", str(error))
+        if twice:
+            key = ".".join(part.strip("'\"") for part in twice[1].split(", "))
+            raise ConfigError(f"there are two such tables ({twice[2]})", where=f"{path}: {key}") from None
         raise ConfigError(f"is not TOML: {error}", where=path, remedy="Texts need quotes") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,7 @@ import pytest
 from cryowatch.alerts.rules import STANDARD, About, Rule, rules_of
 from cryowatch.errors import ConfigError
 from cryowatch.model import Severity
+from tests.projects import genuine
 
 FILE = Path("/etc/cryowatch.toml")
 
@@ -105,3 +107,30 @@ def test_the_rules_in_force_are_printed(tmp_path: Path) -> None:
     assert "defocus: fewer than 25% of the last 25 micrographs within 0.10-3.20 µm" in lines["defocus"]
     assert "switched off" in lines["motion"]
     assert "above 0.5 of the session's median" in lines["fit-quality"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[alerts.rules.early]\nabout = 'micrograph'\nfield = 'motoin_early'\nhigh = 5",
+            r"alerts\.rules\.early\.field: there is no field of a micrograph motoin_early\. Did you mean motion_early",
+        ),
+        ("[alerts.rules.defocus]\nlow = 5\nhigh = 1", r"alerts\.rules\.defocus: low must be below high .*5 and 1"),
+        (
+            "[alerts.rules.defocus]\nhigh = 3\n[alerts.rules.defocus]\nhigh = 4",
+            r"alerts\.rules\.defocus: there are two such tables \(at line 3, column \d+\)",
+        ),
+    ],
+)
+def test_no_agent_starts_with_a_rule_that_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    project = genuine(tmp_path)
+    data = tmp_path / "data"
+    start: list[str | Path] = [sys.executable, "-m", "cryowatch", "watch", project, "--no-web"]
+    command = [*start, "--config", file, "--data-dir", data]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert re.search(f"{re.escape(str(file))}: .*{said}", line)

@@ -213,6 +213,10 @@ def _tells_of_machine(dashboard: Dashboard) -> bool:
     return any(panel.record in ("host", "device", "alert") for panel in dashboard.panels)
 
 
+def _is_of_machine(dashboard: Dashboard) -> bool:
+    return all(panel.record in ("host", "device") for panel in dashboard.panels)
+
+
 def _annotations(layout: Layout, *, machine: bool) -> list[model.AnnotationQuery]:
     """Return the marks of alerts: those of the machine too where the dashboard is about it."""
     if layout is Layout.SCIPION:
@@ -245,7 +249,9 @@ def _variables(
     )
     variables = [source, _projects(layout) if open_list else _project()]
     if layout is Layout.CRYOWATCH:
-        variables.append(_query("host", "Host", "The machine that processes the session.", host_names()))
+        every = open_list and _is_of_machine(dashboard)
+        text = "The machine that processes the session" + ("; then the others." if every else ".")
+        variables.append(_query("host", "Host", text, host_names(every=every)))
     if "${run:" in queries:
         text = "Whose micrographs are shown; first the run at work, else the one with most CTF estimates."
         variables.append(_query("run", "Run", text, run_names()))

@@ -128,10 +128,12 @@ def project_names(layout: Layout) -> str:
     return "SHOW MEASUREMENTS" if layout is Layout.SCIPION else 'SHOW TAG VALUES FROM "session" WITH KEY = "project"'
 
 
-def host_names() -> str:
-    """Return the query of the hosts of the chosen project."""
+def host_names(*, every: bool = False) -> str:
+    """Return the query of the hosts of the chosen project; with `every` those of others that lived come after them."""
     states = f'SELECT count("status") AS "n" FROM "session" WHERE "project" =~ {PROJECT} AND {UNTIL} GROUP BY "host"'
-    return _leading("host", f'"project" =~ {PROJECT}', states)
+    during = f"{UNTIL} AND time > ${{__to}}ms - 1d"
+    lived = f'SELECT count("mem") * 0 + 1 AS "n" FROM "system" WHERE {during} GROUP BY "host"'
+    return _leading("host", f'"project" =~ {PROJECT}', states, *([lived] if every else []))
 
 
 def run_names() -> str:
