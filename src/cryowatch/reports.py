@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from cryowatch.errors import StoreFailed, one_line
 from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, Run
@@ -156,14 +156,35 @@ def _age(nanoseconds: int) -> str:
 
 
 def export(data_dir: Path, session: str, *, kind: str, as_json: bool, out: TextIO) -> None:
-    """Print every record of one kind of a session, in the model's field names and stored units."""
+    """Print every record of one kind of a session, in the model's field names and stored units.
+
+    A terminal gets control characters as such: a file keeps them, as names may hold them.
+    """
     reader = open_reader(data_dir)
+    shown: _Out = _Terminal(out) if out.isatty() else out
     name = session.encode(errors="backslashreplace").decode()
     columns, rows = _records(reader, reader.session(name), kind)
     if as_json:
-        _write_json(columns, rows, out)
+        _write_json(columns, rows, shown)
     else:
-        _write_csv(columns, rows, out)
+        _write_csv(columns, rows, shown)
+
+
+class _Out(Protocol):
+    """Where text goes."""
+
+    def write(self, text: str, /) -> int: ...
+
+
+class _Terminal:
+    """Shows what is written on a terminal that obeys no name in it."""
+
+    def __init__(self, out: _Out) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        """Take text, whose lines stay lines."""
+        return self._out.write("\n".join(one_line(line) for line in text.split("\n")))
 
 
 def _records(reader: Reader, session: Row, kind: str) -> tuple[tuple[str, ...], Iterable[Mapping[str, Any]]]:
@@ -203,7 +224,7 @@ def _with_booleans(rows: Iterable[Row], column: str) -> Iterator[Row]:
         yield {**row, column: None if row[column] is None else bool(row[column])}
 
 
-def _write_csv(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+def _write_csv(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: _Out) -> None:
     """Write RFC 4180 CSV; a text that a spreadsheet would take for a formula gets a leading apostrophe."""
     writer = csv.writer(_Lines(out))
     writer.writerow(columns)
@@ -213,7 +234,7 @@ def _write_csv(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out:
 class _Lines:
     """Ends each record in a line feed; the csv module itself would then leave carriage returns unquoted."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: _Out) -> None:
         self._out = out
 
     def write(self, record: str) -> int:
@@ -224,12 +245,12 @@ class _Lines:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")):
         return f"'{value}"
     return "" if value is None else value
 
 
-def _write_json(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
+def _write_json(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: _Out) -> None:
     separator = "[\n"
     for row in rows:
         out.write(separator)
