@@ -9,6 +9,7 @@ import ssl
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from cryowatch import tls
 ACCOUNT = ("watcher", "Ein-geheimes-Wort")
 
 
-def server_context(folder: Path, *, name: str = "localhost") -> tuple[ssl.SSLContext, Path]:
-    """Return what a server of this name shows, and the certificate of the authority that signed it."""
-    made = tls.create(folder, [name])
+def server_context(
+    folder: Path, *, name: str = "localhost", now: datetime | None = None
+) -> tuple[ssl.SSLContext, Path]:
+    """Return what a server of this name shows, made at a time, and the certificate of the authority that signed it."""
+    made = tls.create(folder, [name], now=now)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.certificate, made.key)
     return context, made.ca_certificate

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,44 @@ def test_a_server_that_is_away_or_hangs(house: House) -> None:
         hanging.listen()
         with pytest.raises(SinkAway, match=r"does not answer within 0\.1 s"):
             mail(port, host="127.0.0.1", timeout=0.1).send(message(house), {})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [], ["220 hello"], ["220 hello", "250 at your service"], ["220 hello", "250 at your service", "250 sender"],
+        ["220 hello", "250 at your service", "250 sender", "250 recipient", "354 go on"],
+    ],
+    ids=["at once", "after the greeting", "after EHLO", "after the sender", "in the middle of the text"],
+)  # fmt: skip
+def test_a_server_that_falls_silent_is_away(house: House, said: list[str]) -> None:
+    house.raise_()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        heard: list[bytes] = []
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection, connection.makefile("rb") as lines:
+                for number, line in enumerate(said):
+                    if number:
+                        heard.append(lines.readline())
+                    connection.sendall(f"{line}\r\n".encode())
+                lines.read()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(SinkAway, match=r"does not answer within 0\.3 s"):
+            mail(listening.getsockname()[1], host="127.0.0.1", timeout=0.3).send(message(house), {})
+        thread.join(5)
+    assert len(heard) == max(0, len(said) - 1)
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_certificate_that_has_run_out(serving: Start, house: House, tmp_path: Path, security: str) -> None:
+    house.raise_()
+    context, authority = smtp.server_context(tmp_path / "tls", now=datetime(2001, 1, 1, tzinfo=UTC))
+    with pytest.raises(SinkRefused, match="certificate cannot be verified: certificate has expired"):
+        mail(serving(**{security: context}), security=security, ca_file=authority).send(message(house), {})
 
 
 def test_a_recipient_who_is_refused_keeps_mail_from_nobody_else(serving: Start, house: House) -> None:
