@@ -66,6 +66,7 @@ def test_the_file_sets_every_key(file: Path) -> None:
         metrics_token_file = "/etc/cryowatch/token"
         [scipion]
         interval = 2
+        runs = [2, 67]
         [host]
         interval = 5.5
         keep_days = 7
@@ -94,7 +95,7 @@ disk_rates = false
             "idle_hours": 0.5,
             "metrics_token_file": Path("/etc/cryowatch/token"),
         },
-        "scipion": {"interval": 2.0},
+        "scipion": {"interval": 2.0, "runs": [2, 67]},
         "host": {
             "interval": 5.5,
             "keep_days": 7,
@@ -159,7 +160,7 @@ def test_the_home_folder_is_filled_in(home: Path, file: Path, monkeypatch: pytes
         ("timezone = 'UTC'\n", "timezone: is not a setting. Did you mean time_zone?"),
         ("[scipion]\nintervall = 1\n", "scipion.intervall: is not a setting. Did you mean interval?"),
         ("[images]\ncache = 100\n", "images.cache: is not a setting. Did you mean cache_mb?"),
-        ("[zzzz]\n", "zzzz: is not a setting. Known here: time_zone, data_dir, web, "),
+        ("[zzzz]\n", "zzzz: is not a setting. Known here: base, time_zone, data_dir, web, "),
     ],
 )
 def test_an_unknown_key_names_the_nearest_right_one(file: Path, text: str, line: str) -> None:
@@ -271,3 +272,35 @@ def test_bad_syntax_is_named_with_its_line(file: Path) -> None:
 def test_a_home_that_is_no_folder_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/dev/null")
     assert load().web == Settings().web
+
+
+def test_a_base_counts_where_the_file_says_nothing(file: Path) -> None:
+    base = file.with_name("facility.toml")
+    base.write_text(
+        'time_zone = "Europe/Madrid"\n[web]\nlogin_days = 1\nidle_hours = 2\n[alerts.rules.cpu]\nhigh = 80\n'
+    )
+    file.write_text('base = "facility.toml"\n[web]\nidle_hours = 3\n[alerts.rules.cpu]\nminutes = 5\n')
+    settings = load(file)
+    assert (settings.time_zone, settings.web.login_days, settings.web.idle_hours) == ("Europe/Madrid", 1, 3)
+    assert settings.alerts.rules == {"cpu": {"high": 80, "minutes": 5}}
+
+
+@pytest.mark.parametrize(
+    ("below", "said"),
+    [
+        ("[web]\nlogin_day = 1\n", "facility.toml: web.login_day: is not a setting. Did you mean login_days?"),
+        ('base = "other.toml"\n', "facility.toml: stands on a base itself"),
+    ],
+)
+def test_an_error_in_a_base_names_the_base(file: Path, below: str, said: str) -> None:
+    file.with_name("facility.toml").write_text(below)
+    file.write_text('base = "facility.toml"\n[web]\nlogin_days = 1\n')
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    assert said in str(raised.value)
+
+
+def test_a_base_that_is_not_there_is_named(file: Path) -> None:
+    file.write_text('base = "facility.toml"\n')
+    with pytest.raises(ConfigError, match=r"facility\.toml: there is no such file"):
+        load(file)

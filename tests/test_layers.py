@@ -24,6 +24,8 @@ LAYERS = {
     "completion": WIRING,
     "agent": WIRING,
     "follower": WIRING,
+    "ending": WIRING,
+    "state_file": WIRING,
     "delivery": WIRING,
     "publishing": WIRING,
     "ahead": WIRING,

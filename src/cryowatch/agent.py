@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -235,6 +235,7 @@ class Agent:
         keep_days: int = 30,
         keep_mb: float = 1000,
         zone: ZoneInfo | None = None,
+        runs: Collection[int] | None = None,
         host: str | None = None,
         parts: Parts = EVERYTHING,
         clock: Clock = time.time_ns,
@@ -256,11 +257,13 @@ class Agent:
         self._keep = keep_days * 86_400 * _SECOND
         self._keep_bytes = round(keep_mb * 1e6)
         self._zone = zone
+        self._runs = runs
         self._clock = clock
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._listeners: list[Listener] = []
         self._companions: list[tuple[str, Callable[[], float]]] = []
+        self._last: list[Callable[[], float]] = []
         file_systems = FileSystems()
         file_systems.recall(store.reader().free_space(self.host, since=clock() - 3600 * _SECOND))
         self._host_source = HostSource(self.host, clock=clock, file_systems=file_systems, parts=parts)
@@ -294,17 +297,23 @@ class Agent:
         return new
 
     def _watch(self, project: Path) -> Watch:
-        source = ScipionSource(project, time_zone=self._zone, host=self.host, clock=self._clock)
+        source = ScipionSource(project, time_zone=self._zone, runs=self._runs, host=self.host, clock=self._clock)
         return Watch(project, source, self._store, host=self.host, clock=self._clock)
 
     def once(self, progress: Progress) -> list[Problem]:
-        """Read everything there is and return what stood in the way."""
+        """Read everything there is, deliver it, and return what stood in the way."""
         self.discover()
+        return [*self.read(progress), *self.deliver()]
+
+    def read(self, progress: Progress = lambda *_: None) -> list[Problem]:
+        """Read every project to its end, while nothing else reads, and return what stood in the way."""
         problems = [Problem(where=where, text=text) for where, text in self.problems.items()]
-        for watch in list(self.watches.values()):
-            problem = watch.once(progress)
-            if problem is not None:
-                problems.append(problem)
+        problems += [problem for watch in list(self.watches.values()) if (problem := watch.once(progress))]
+        return problems
+
+    def deliver(self) -> list[Problem]:
+        """Deliver all that is stored, while no follower runs, and return what stood in the way."""
+        problems = []
         for follower in self.followers:
             if not follower.finish():
                 said = follower.described()
@@ -326,8 +335,11 @@ class Agent:
             self.listen(lambda _, f=follower: f.wake())  # type: ignore[misc]
             self._spawn(follower.follower, partial(_run, follower))
 
-    def stop(self, *, patience: float = 5.0) -> None:
-        """Ask all threads to end and wait a little; one that hangs on a dead file system is left behind."""
+    def stop(self, *, patience: float = 5.0) -> bool:
+        """Ask all threads to end and wait a little; one that hangs on a dead file system is left behind.
+
+        Returns whether all have ended.
+        """
         self._stop.set()
         for follower in self.followers:
             follower.stop()
@@ -336,6 +348,7 @@ class Agent:
         deadline = time.monotonic() + patience
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def last_read(self, session: int) -> int | None:
         """Return when a session could be read last, as of this moment."""
@@ -355,9 +368,16 @@ class Agent:
         for listener in self._listeners:
             listener(change)
 
-    def accompany(self, what: str, step: Callable[[], float]) -> None:
-        """Also do this from `start` on, again and again, after as many seconds as it returns."""
+    def accompany(self, what: str, step: Callable[[], float], *, also_last: bool = False) -> None:
+        """Also do this from `start` on, again and again, after as many seconds as it returns; and in `look_last`."""
         self._companions.append((what, step))
+        if also_last:
+            self._last.append(step)
+
+    def look_last(self) -> None:
+        """Do once more what may show something to deliver, after `stop`."""
+        for step in self._last:
+            step()
 
     def _spawn(self, what: str, step: Callable[[], float]) -> None:
         thread = threading.Thread(target=repeat, args=(step, self._stop, what), name=what, daemon=True)

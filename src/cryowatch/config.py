@@ -67,6 +67,9 @@ class Scipion(Section):
     """Reading Scipion projects."""
 
     interval: float = Field(default=1.0, ge=0.1, le=3600, description="Seconds between two looks at a live project.")
+    runs: list[Annotated[int, Field(ge=1)]] | None = Field(
+        default=None, description="Ids of the runs that are watched; else all of a project."
+    )
 
 
 class Host(Section):
@@ -232,6 +235,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
     )
 
+    base: Directory | None = Field(default=None, description="Further settings, which count where these say nothing.")
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(
         default="", description="Zone of the local times in Scipion's databases; empty: the machine's."
     )
@@ -288,18 +292,44 @@ def load(file: Path | None = None, *, environment: Mapping[str, str] | None = No
     environment = os.environ if environment is None else environment
     named = file or (Path(environment[f"{PREFIX}CONFIG"]) if environment.get(f"{PREFIX}CONFIG") else None)
     path = at_home(named or DEFAULT_FILE)
-    values = _read(path, optional=named is None)
+    values = _on_base(_read(path, optional=named is None), path, environment)
     for name in environment:
         if name.startswith(PREFIX) and name not in _NO_SETTINGS:
             _check_variable(name)
+    return _settings(values, path, environment).read_from(path)
+
+
+def _settings(values: dict[str, Any], path: Path, environment: Mapping[str, str]) -> Settings:
     try:
-        return Settings(**values).read_from(path)
+        return Settings(**values)
     except ValidationError as error:
         raise _explained(error, path, values, environment) from None
     except SettingsError as error:
         raise ConfigError(
             f"the environment cannot be understood: {error}", remedy=f"Write one {PREFIX}SECTION__KEY for each key"
         ) from None
+
+
+def _on_base(values: dict[str, Any], path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a file says, put on what its `base` says, which is looked at by itself for errors to name it."""
+    named = environment.get(f"{PREFIX}BASE") or values.get("base")
+    if not named or not isinstance(named, str):
+        return values
+    base = path.parent / at_home(Path(named))
+    below = _read(base, optional=False)
+    if "base" in below:
+        raise ConfigError("stands on a base itself", where=base, remedy="Name one base, and only in the first file")
+    _settings(below, base, environment)
+    return _merged(below, values)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(below[key], above[key])
+        for key in below.keys() & above.keys()
+        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping)
+    }
+    return {**below, **above, **both}
 
 
 def _read(path: Path, *, optional: bool) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class Publisher:
 
     def finish(self, *, tries: int = 5) -> bool:
         """Publish what can be, giving up after some tries without success; returns whether nothing is left."""
+        self._stopped = False
         return asyncio.run(self._with_loop(self._finish(tries)))
 
     async def _with_loop(self, work: Coroutine[Any, Any, bool]) -> bool:

@@ -61,7 +61,7 @@ def open_reader(data_dir: Path) -> Reader:
 def status(data_dir: Path, *, as_json: bool, out: TextIO) -> int:
     """Print how every session is; returns 0 where all is well, 1 where something needs a person."""
     reader = open_reader(data_dir)
-    found = [_session_status(reader, row) for row in reader.sessions()]
+    found = [session_status(reader, row) for row in reader.sessions()]
     deliveries = [_delivery_status(row) for row in reader.followers(since=time.time_ns() - _DAY)]
     needing = [s for s in (*found, *deliveries) if s["needs"]]
     if as_json:
@@ -78,7 +78,8 @@ def status(data_dir: Path, *, as_json: bool, out: TextIO) -> int:
     return 1 if needing else 0
 
 
-def _session_status(reader: Reader, row: Row) -> dict[str, Any]:
+def session_status(reader: Reader, row: Row) -> dict[str, Any]:
+    """Return how a session is, as `cryowatch status --json` prints it."""
     counts = dict.fromkeys(("movies", "micrographs", "ctf"), 0)
     newest = 0
     for output in reader.outputs(row["id"]):

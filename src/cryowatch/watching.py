@@ -27,6 +27,7 @@ from cryowatch.alerts.rules import rules_of
 from cryowatch.alerts.watcher import Alarms
 from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, load
 from cryowatch.delivery import Delivery
+from cryowatch.ending import Ending, Until
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.exposure import Web
 from cryowatch.memory import share_heaps
@@ -35,6 +36,7 @@ from cryowatch.section import at_home
 from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import Parts
 from cryowatch.sources.incoming import Incoming
+from cryowatch.state_file import StateFile
 from cryowatch.store import Store
 from cryowatch.systemd import Systemd
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from cryowatch.report.schedule import Reports
     from cryowatch.secrets import TransferSecrets
 
+FOR_EVER = Until()
 SIGNAL_SECONDS = 1.0
 """How long a signal may go unnoticed."""
 
@@ -206,6 +209,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
         keep_days=chosen.host.keep_days,
         keep_mb=chosen.host.keep_mb,
         zone=chosen.zone,
+        runs=chosen.scipion.runs,
         ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,
         followers=[
             *_publishers(chosen, store, images, deliveries),
@@ -226,7 +230,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
             repeat=chosen.alerts.repeat_minutes,
             sampled=chosen.host.interval,
         )
-        agent.accompany("alerts", alarms.step)
+        agent.accompany("alerts", alarms.step, also_last=True)
     return agent
 
 
@@ -261,8 +265,11 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool = False) -> int:
-    """Watch until interrupted; returns 0.  Where the store is found damaged, begin anew with a new one."""
+def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool = False, until: Until = FOR_EVER) -> int:
+    """Watch until interrupted or it is time; returns 0, or 1 after printing what could not be delivered then.
+
+    Where the store is found damaged, begin anew with a new one.
+    """
     share_heaps()
     _log(chosen)
     paths = [at_home(path) for path in paths]
@@ -271,15 +278,25 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
         pages.refuse_unprotected(chosen)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    while _watch(chosen, paths, web=web, browser=browser):
+    while (left := _watch(chosen, paths, web=web, browser=browser, until=until)) is None:
         browser = False
-    return 0
+    for text in left:
+        _complain(f"not delivered: {text}")
+    return 1 if left else 0
 
 
-def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool) -> bool:
-    """Watch until interrupted; returns whether that was because the store is damaged."""
+def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool, until: Until) -> list[str] | None:
+    """Watch until interrupted or it is time; returns what is left then, None where the store was found damaged."""
     with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
         agent = _agent(chosen, store, images, paths, pages=web)
+        ending = Ending(until, agent, store)
+        state = None if until.state_file is None else StateFile(at_home(until.state_file), agent, store)
+        said = state.write if state is not None else lambda *_: None
+        if state is not None:
+            agent.accompany("state file", state.step)
+        if until.ended or until.minutes is not None:
+            agent.accompany("ending", ending.step)
+        ending.leash()
         systemd = Systemd(os.environ)
 
         def beat() -> float:
@@ -293,6 +310,8 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool)
 
                 def started(address: str, warnings: Sequence[str]) -> None:
                     systemd.ready(f"pages at {address}")
+                    if state is not None:
+                        state.address = address
                     console.print(f"cryowatch {__version__} shows the sessions at [bold]{address}[/]  Ctrl+C ends it.")
                     for warning in warnings:
                         console.print(warning, style="yellow", soft_wrap=True)
@@ -306,8 +325,13 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool)
                 console.print(f"cryowatch {__version__} watches, without pages. Ctrl+C ends it.")
                 _wait_for_ever()
         systemd.ending()
-        agent.stop()
-        return store.damaged
+        left: list[str] = []
+        stopped = agent.stop()
+        with contextlib.suppress(KeyboardInterrupt):
+            if ending.reason and stopped and not store.damaged:
+                left = ending.finish(said)
+        said(left, "ended")
+        return None if store.damaged else left
 
 
 def _wait_for_ever() -> None:

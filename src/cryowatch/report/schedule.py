@@ -107,6 +107,7 @@ class Reports:
 
     def finish(self) -> bool:
         """Report what is live or was reported before and has changed; returns whether all of that worked."""
+        self._stopped.clear()
         self.look(at_once=True)
         return not self.behind
 

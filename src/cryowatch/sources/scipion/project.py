@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -34,7 +34,7 @@ MARK = "project.sqlite"
 
 _LIVE = (RunStatus.LAUNCHED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.SCHEDULED, RunStatus.INTERACTIVE)
 _IMPORTS = ("ProtImportMovies", "ProtImportMicrographs")
-_MONITOR = re.compile(r"(Cryowatch)?ProtMonitor(Summary|CTF|MovieGain|System)")
+_MONITOR = re.compile(r"(Prot|Cryowatch)Monitor(Summary|CTF|MovieGain|System)")
 _PARAMETERS = {
     "voltage": "voltage",
     "spherical_aberration": "sphericalAberration",
@@ -88,9 +88,18 @@ RunTrees = dict[Path, tuple[Stamp, Tree]]
 """What run.db files said last."""
 
 
-def read_project(folder: Path, *, host: str, zone: ZoneInfo | None, known: RunTrees, now: int) -> Project:
+def read_project(
+    folder: Path,
+    *,
+    host: str,
+    zone: ZoneInfo | None,
+    known: RunTrees,
+    now: int,
+    only: Container[str] | None = None,
+) -> Project:
     """Return the project in a folder; raises a `SourceError` where it cannot be told what the runs' outputs are.
 
+    `only` are the ids of the runs that count; None: all.
     `known` keeps what the runs' own files said, from one call to the next; `now` is the time in ns.
     """
     path = folder / MARK
@@ -106,7 +115,7 @@ def read_project(folder: Path, *, host: str, zone: ZoneInfo | None, known: RunTr
         values = tree.values(root.id)
         if root.name == "CreationTime":
             created = local_time(root.value, zone)
-        if "status" not in values:
+        if "status" not in values or (only is not None and str(root.id) not in only):
             continue
         working_dir = values.get("workingDir") or ""
         versions = [(tree, root)]

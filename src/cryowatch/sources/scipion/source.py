@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import time
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ class _Gains:
 class ScipionSource:
     """Reads the project in `path`; `time_zone` is that of its local times (None: this machine's).
 
+    `runs` are the ids of those that are read (None: all); the session is then theirs, and ends when they have.
     `host` is the name of the machine that reads, for the session's record; `clock` gives UTC nanoseconds.
     """
 
@@ -101,11 +102,13 @@ class ScipionSource:
         path: Path,
         *,
         time_zone: ZoneInfo | None = None,
+        runs: Collection[int] | None = None,
         host: str = "",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._path = path
         self._zone = time_zone
+        self._runs = None if runs is None else frozenset(str(run) for run in runs)
         self._host = host
         self._clock = clock
         self._cursor: str | None = None
@@ -163,7 +166,9 @@ class ScipionSource:
         before = memory.project
         if before is not None and all(_unchanged(path, found, now) for path, found in before.stamps.items()):
             return before, False
-        project = read_project(self._path, host=self._host, zone=self._zone, known=memory.run_trees, now=now)
+        project = read_project(
+            self._path, host=self._host, zone=self._zone, known=memory.run_trees, now=now, only=self._runs
+        )
         memory.project = project
         if before is None:
             return project, True
