@@ -11,14 +11,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cryowatch.ahead import Ahead
 from cryowatch.errors import SourceBusy, SourceError, SourceGone, StoreError
-from cryowatch.follower import Follower
+from cryowatch.follower import Follower, Problem, finished
 from cryowatch.model import Session
 from cryowatch.reading import Reading, Source, Trouble
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY, Finder
@@ -45,14 +44,6 @@ BUSY_SECONDS = 10
 
 _SECOND = 10**9
 _LIVES = 86_400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something that a person may have to see to: where, and one line of what and how."""
-
-    where: str
-    text: str
 
 
 def _touched(project: Path) -> int | None:
@@ -313,14 +304,7 @@ class Agent:
 
     def deliver(self) -> list[Problem]:
         """Deliver all that is stored, while no follower runs, and return what stood in the way."""
-        problems = []
-        for follower in self.followers:
-            if not follower.finish():
-                said = follower.described()
-                left = f"{follower.behind:,} {said['waiting']} are not delivered and will be sent later"
-                text = f"{said['problem']}; {left}" if said["problem"] else left
-                problems.append(Problem(where=said["where"], text=text))
-        return problems
+        return [problem for follower in self.followers if (problem := finished(follower)) is not None]
 
     def start(self) -> None:
         """Begin to watch, in threads of their own."""

@@ -33,7 +33,7 @@ from cryowatch.errors import ConfigError
 from cryowatch.exposure import Web
 from cryowatch.model import Severity
 from cryowatch.placeholders import checked
-from cryowatch.section import Directory, Section, at_home, contents, shown
+from cryowatch.section import Directory, Section, at_home, contents, merged, shown
 
 _NO_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}HOME")
 """The file of the settings, and where Scipion's plugin finds this program."""
@@ -320,16 +320,7 @@ def _on_base(values: dict[str, Any], path: Path, environment: Mapping[str, str])
     if "base" in below:
         raise ConfigError("stands on a base itself", where=base, remedy="Name one base, and only in the first file")
     _settings(below, base, environment)
-    return _merged(below, values)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(below[key], above[key])
-        for key in below.keys() & above.keys()
-        if isinstance(below[key], Mapping) and isinstance(above[key], Mapping)
-    }
-    return {**below, **above, **both}
+    return merged(below, values)
 
 
 def _read(path: Path, *, optional: bool) -> dict[str, Any]:

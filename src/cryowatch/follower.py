@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that a person may have to see to: where, and one line of what and how."""
+
+    where: str
+    text: str
 
 
 class Follower(Protocol):
@@ -30,3 +39,12 @@ class Follower(Protocol):
     def run(self) -> None: ...
 
     def finish(self) -> bool: ...
+
+
+def finished(follower: Follower) -> Problem | None:
+    """Let a follower finish, and return what stood in its way."""
+    if follower.finish():
+        return None
+    said = follower.described()
+    left = f"{follower.behind:,} {said['waiting']} are not delivered and will be sent later"
+    return Problem(where=said["where"], text=f"{said['problem']}; {left}" if said["problem"] else left)
