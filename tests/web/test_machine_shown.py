@@ -78,8 +78,22 @@ def test_file_systems_say_how_full_they_are_and_when_nothing_is_left(browser: Br
         ["/nfs", "–", "–", "–", "–", "has not answered for 7 min"],
         ["/scratch", "96.3", "48 min", "140.0 GB", "3.8 TB", "–"],
     ]
-    expect(panel(page, "file-systems").locator("td.warn")).to_have_text("93.0")
-    expect(panel(page, "file-systems").locator("td.bad")).to_have_text(["3 h 20 min", "96.3", "48 min"])
+    expect(panel(page, "file-systems").locator("td.warn")).to_have_text(["93.0", "3 h 20 min"])
+    expect(panel(page, "file-systems").locator("td.bad")).to_have_text(["96.3", "48 min"])
+    visit.close()
+
+
+def test_on_a_phone_a_long_name_does_not_hide_when_a_disk_is_full(
+    browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = DeviceSample(kind="filesystem", device="/nfs/facility/of/some/name/that/is/long", used=10.0, free=1e12)
+    monkeypatch.setattr(Machine, "gpus", (long,))
+    visit = Visit(browser, served.address, **PHONE)
+    page = visit.go("/s/small/system")
+    expect(panel(page, "file-systems")).to_contain_text("that/is/long")
+    place = panel(page, "file-systems").get_by_text("3 h 20 min").bounding_box()
+    assert place is not None
+    assert place["x"] + place["width"] <= 375
     visit.close()
 
 

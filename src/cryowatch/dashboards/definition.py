@@ -69,7 +69,7 @@ class Variable:
 class Limit:
     """Between what a field should lie; `variable` names the one that sets its upper end.
 
-    Above `critical` is worse than above `high`.
+    Above `critical` is worse than above `high`; where there is no `high`, below it is worse than below `low`.
     """
 
     field: str

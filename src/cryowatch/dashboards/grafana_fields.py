@@ -86,11 +86,13 @@ def colour_steps(*steps: tuple[float | None, str]) -> model.ThresholdsConfig:
 def limit_colours(panel: Panel, name: str) -> model.ThresholdsConfig | None:
     """Return the thresholds of a field by its limits; None without any.
 
-    Above `high` is bad, or a warning up to `critical` where that is named.
+    Above `high` is bad, or a warning up to `critical` where that is named; without a `high`, so it is below `low`.
     """
     limit = next((x for x in panel.limits if x.field == name), None)
     if limit is None or (limit.low is None and limit.high is None):
         return None
+    if limit.high is None and limit.critical is not None:
+        return colour_steps((None, BAD), (limit.critical, WARN), (limit.low, GOOD))
     steps: list[tuple[float | None, str]] = [(None, GOOD if limit.low is None else BAD)]
     steps += [] if limit.low is None else [(limit.low, GOOD)]
     steps += [] if limit.high is None else [(limit.high, BAD if limit.critical is None else WARN)]

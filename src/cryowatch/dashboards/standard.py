@@ -232,13 +232,13 @@ SYSTEM = Dashboard(
         Panel(
             id="host-latest", title="Now", kind=PanelKind.STAT, record="host", aggregate=Aggregate.LATEST,
             fields=("cpu", "memory", "swap", "load"), width=12, height=2,
-            limits=(Limit(field="cpu", high=95), Limit(field="memory", high=90), Limit(field="swap", high=50)),
+            limits=(Limit(field="cpu", high=95), Limit(field="memory", high=95), Limit(field="swap", high=80)),
             text="The machine that the agent runs on.",
         ),
         Panel(
             id="file-systems", title="File systems", kind=PanelKind.TABLE, record="device", device="filesystem",
             fields=("device", "used", "full_in", "free", "total"), width=12, height=4,
-            limits=(Limit(field="used", high=90, critical=95), Limit(field="full_in", low=4)),
+            limits=(Limit(field="used", high=90, critical=95), Limit(field="full_in", low=4, critical=1)),
             text="Those that hold the projects and cryowatch's own data, and when they will be full at this rate.",
         ),
         Panel(

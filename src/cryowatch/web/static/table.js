@@ -69,12 +69,16 @@ function cell(value, column) {
   return el("td", { class: `${right ? "number" : ""} ${judged(value, column)}`.trim(), text, title: column.format === "age" ? moment(value) : text });
 }
 
-// Outside its limits a number is bad; where a second limit is named, only a warning up to that.
+// Outside its limits a number is bad; where a second limit is named, only a warning up to that: above the upper limit,
+// or below the lower one where there is no upper one.
 function judged(value, { low, high, critical }) {
   if (typeof value !== "number") return "";
-  if (isNumber(critical) && value > critical) return "bad";
-  if (isNumber(high) && value > high) return isNumber(critical) ? "warn" : "bad";
-  return isNumber(low) && value < low ? "bad" : "";
+  const limited = isNumber(low) || isNumber(high);
+  const above = limited ? isNumber(high) && value > high : isNumber(critical) && value > critical;
+  const below = isNumber(low) && value < low;
+  if (!above && !below) return "";
+  if (!isNumber(critical) || (below && isNumber(high))) return "bad";
+  return (above ? value > critical : value < critical) ? "bad" : "warn";
 }
 
 const isNumber = (value) => value !== null && value !== undefined;
