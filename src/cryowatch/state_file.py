@@ -5,6 +5,7 @@ It is replaced as a whole, when something in it has changed and at least twice a
     version, pid     of the agent
     time             when it was written, UTC ms
     phase            watching, finishing or ended
+    reason           why it ends by itself; empty where it does not
     address          of the pages; null without
     sessions         as in `cryowatch status --json`, and `gains` and `alerts`: those that last
     deliveries       as in `cryowatch status --json`, as they are at this moment
@@ -49,6 +50,7 @@ class StateFile:
         self._at = 0
         self._said = ""
         self.address: str | None = None
+        self.reason = ""
 
     def step(self) -> float:
         """Write how it is; returns the seconds after which to do so again."""
@@ -78,6 +80,7 @@ class StateFile:
             "version": __version__,
             "pid": os.getpid(),
             "phase": phase,
+            "reason": self.reason,
             "address": self.address,
             "sessions": [self._session(row) for row in self._reader.sessions() if row["id"] in watched],
             "deliveries": [

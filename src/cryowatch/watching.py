@@ -329,6 +329,8 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
         stopped = agent.stop()
         with contextlib.suppress(KeyboardInterrupt):
             if ending.reason and stopped and not store.damaged:
+                if state is not None:
+                    state.reason = ending.reason
                 left = ending.finish(said)
         said(left, "ended")
         return None if store.damaged else left

@@ -1,0 +1,124 @@
+"""One monitor for each thing to watch in a project: two would tell everything twice.
+
+A file for each lies in the project's `Logs`, locked (flock) by the monitor's process and by its agent, which has the
+same open file: the kernel lets go of it when both have ended, however they end.  What the file says is for people.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+LOOK_SECONDS = 0.2
+ENDING_SECONDS = 20.0
+"""For how long the agent of a monitor that was stopped may still be at work."""
+
+
+class Watched(Exception):
+    """Another monitor watches this already; the text says which."""
+
+
+def file_of(project: Path, measure: str) -> Path:
+    """Return the file that stands for watching something in a project."""
+    return project / "Logs" / f"cryowatch-{measure}.lock"
+
+
+def refuse(project: Path, measures: Sequence[str], run: int, *, seconds: float = ENDING_SECONDS) -> None:
+    """Raise `Watched` where another run watches any of these."""
+    for measure in measures:
+        path = file_of(project, measure)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            continue
+        with file:
+            _wait(file, path, fcntl.LOCK_SH, run, seconds)
+
+
+class Hold:
+    """Holds what is watched for this process and those who get its `descriptors`; raises `Watched`."""
+
+    def __init__(
+        self, project: Path, measures: Sequence[str], run: int, label: str, *, seconds: float = ENDING_SECONDS
+    ) -> None:
+        self._files: list[Any] = []
+        owner = {"run": run, "label": label, "host": socket.gethostname(), "pid": os.getpid()}
+        try:
+            for measure in measures:
+                path = file_of(project, measure)
+                path.parent.mkdir(exist_ok=True)
+                file = path.open("a+b", buffering=0)
+                self._files.append(file)
+                _wait(file, path, fcntl.LOCK_EX, run, seconds)
+                file.truncate(0)
+                file.write(json.dumps(owner).encode())
+        except BaseException:
+            self.release()
+            raise
+
+    @property
+    def descriptors(self) -> list[int]:
+        """The open files, for the agent to hold them too."""
+        return [file.fileno() for file in self._files]
+
+    def release(self) -> None:
+        """Let go, as far as this process is concerned."""
+        for file in self._files:
+            file.close()
+
+
+def _wait(
+    file: Any,
+    path: Path,
+    how: int,
+    run: int,
+    seconds: float,
+    mono: Callable[[], float] = time.monotonic,
+) -> None:
+    """Lock a file; waits where its owner has been stopped, or is this very run, and what it started is just ending."""
+    deadline = mono() + seconds
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = _owner(path)
+            if mono() < deadline and (owner.get("run") == run or not _alive(owner)):
+                time.sleep(LOOK_SECONDS)
+                continue
+            raise Watched(_said(owner)) from None
+        except OSError:  # a file system without locks keeps nobody out
+            return
+        return
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _alive(owner: dict[str, Any]) -> bool:
+    """Return whether the process of a monitor is there; one on another machine counts as there."""
+    if owner.get("host") != socket.gethostname():
+        return bool(owner)
+    try:
+        os.kill(int(owner.get("pid", 0)), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, TypeError):
+        return True
+    return True
+
+
+def _said(owner: dict[str, Any]) -> str:
+    who = (
+        f"Run {owner['run']}, {owner.get('label', '')!r} on {owner.get('host', '')}," if "run" in owner else "A monitor"
+    )
+    return f"{who} watches this project already. Stop it first: two monitors would tell everything twice."
