@@ -24,7 +24,7 @@ DEBIAN := bindfs chromium fish fonts-dejavu-core fonts-noto-color-emoji influxdb
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: help demo test lint test-scipion audit bench docs faults clean packages again
+.PHONY: help demo test lint test-scipion audit bench docs faults fuzz clean packages again
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -53,6 +53,9 @@ bench: packages $(VENV)/.dev  ## measure, or SUBJECTS="backlog idle" alone, and 
 
 faults: packages $(VENV)/.dev  ## attack a running cryowatch, or ATTACKS="killed soak" alone, and write docs/reliability.md
 	$(BIN)/python -m faults $(ATTACKS)
+
+fuzz: packages $(VENV)/.dev  ## feed it what nobody should write, TIMES=50 as much of it as the tests do; failures are kept
+	FUZZ_TIMES=$(or $(TIMES),20) $(PYTEST) tests/fuzz
 
 audit: $(VENV)/.dev  ## look for known vulnerabilities in what cryowatch needs; asks PyPI and npm
 	$(BIN)/python audit.py

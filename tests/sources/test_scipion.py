@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowatch.sources.scipion import ScipionSource
-from cryowatch.sources.scipion.project import local_time, set_file
+from cryowatch.sources.scipion.project import set_file
+from cryowatch.sources.scipion.scalars import local_time
 from cryowatch.sources.scipion.sets import bare_path
 from tests.projects import CTFS, MICROGRAPHS, SETS, Watched, append, change, execute, genuine, scipion_values
 

@@ -6,7 +6,9 @@ What was measured with SQLite 3.40 and rollback journals, Scipion's default:
 - a writer at work holds the lock for milliseconds: that is `SourceBusy`, and the next tick will do;
 - a writer killed in mid-transaction leaves a hot journal, which a reader may not roll back: the file and its journal
   are copied aside and the copy is recovered;
-- opening a WAL database that nobody has open would create files beside it, owned by this user: it is copied aside too.
+- opening a WAL database that nobody has open would create files beside it, owned by this user: it is copied aside too;
+- a damaged file, or one that somebody made so, may hold rows without end, or a value as large as the memory: time,
+  rows and the size of a value are bounded.
 
 Nothing is ever written into the folder of the file.  A database file is never `open()`ed while there is an SQLite
 connection to it: closing any descriptor of a file drops all POSIX locks that the process holds on it.  Hence one file
@@ -20,6 +22,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,9 +42,19 @@ from cryowatch.errors import (
 PAGE = 2_000
 BUSY_SECONDS = 0.05
 SETTLED_NS = 2 * 10**9
+QUERY_SECONDS = 60.0
+"""Reading 100,000 rows takes less than a second, from a slow network file system some seconds."""
+
+MOST_ROWS = 2_000_000
+MOST_BYTES = 2**24
+"""Of one value, and of one row."""
+
+_STEPS = 100_000
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2
 _LOOK = "SELECT count(*) FROM sqlite_master"
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE %'"
+_CHECK = "What was read before is kept; check the disk and the copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +116,33 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._until = 0.0
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
+        connection.set_progress_handler(lambda: int(time.monotonic() > self._until), _STEPS)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return all rows of a query; raises a `SourceError`."""
+        """Return all rows of a query; raises a `SourceError`, also where there is no end of them."""
+        self._until = time.monotonic() + QUERY_SECONDS
         try:
-            return self._connection.execute(sql, parameters).fetchall()
+            found = self._connection.execute(sql, parameters).fetchmany(MOST_ROWS + 1)
         except sqlite3.Error as error:
             if self._connection.text_factory is str and "decode to UTF-8" in str(error):
                 self._connection.text_factory = _lenient
                 return self.rows(sql, parameters)
             raise explain(error, self._path) from error
+        except UnicodeDecodeError as error:  # the name of a column
+            raise self.malformed("a name in it is no text") from error
+        if len(found) > MOST_ROWS:
+            raise SourceMalformed(f"holds more than {MOST_ROWS:,} rows", where=self._path, remedy=_CHECK)
+        return found
+
+    def malformed(self, what: str) -> SourceMalformed:
+        """Return the error that the file is not as Scipion writes it."""
+        return SourceMalformed(f"is not as Scipion writes it: {what}", where=self._path)
 
     def tables(self) -> set[str]:
-        """Return the names of the tables."""
-        return {row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        """Return the names of the tables; what is computed when it is read, a view or a virtual table, is none."""
+        return {row[0] for row in self.rows(_TABLES)}
 
 
 @contextmanager
@@ -229,8 +255,10 @@ def explain(error: sqlite3.Error, path: Path) -> SourceError:
             return SourceMalformed(
                 "is damaged or cut short",
                 where=path,
-                remedy="What was read before is kept; check the disk and the copy",
+                remedy=_CHECK,
             )
+        case sqlite3.SQLITE_INTERRUPT:
+            return SourceMalformed(f"cannot be read within {QUERY_SECONDS:g} s", where=path, remedy=_CHECK)
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return _unopened(path)
         case _:

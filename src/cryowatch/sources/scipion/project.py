@@ -12,7 +12,6 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from cryowatch.errors import SourceBusy, SourceError, SourceGone, SourceMalforme
 from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
 from cryowatch.reading import Trouble
 from cryowatch.sources.scipion.database import Database, Stamp, reading, stamp
+from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
 
 _ACQUISITION = {
     "voltage": "_voltage",
@@ -157,9 +157,13 @@ def _tree(database: Database, path: Path, found: Stamp) -> Tree:
     rows = database.rows("SELECT id, parent_id, name, classname, value, label FROM Objects ORDER BY id")
     children: dict[int, list[Node]] = defaultdict(list)
     roots = []
+    before = 0
     for number, parent, name, class_name, value, label in rows:
-        text = None if value is None else str(value)
-        node = Node(number, parent, str(name or ""), str(class_name or ""), text, str(label or ""))
+        if type(number) is not int or number <= before:
+            raise database.malformed(f"{str(number)[:40]!r} is no id of an object, or is one twice")
+        before = number
+        text = None if value is None else text_of(value)
+        node = Node(number, parent, text_of(name), text_of(class_name), text, text_of(label))
         if parent is None:
             roots.append(node)
         else:
@@ -239,7 +243,7 @@ def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[Output
                 name=name,
                 class_name=node.class_name,
                 kind=kind_of(node.class_name),
-                size=_whole(values.get("_size")) if "_size" in values else 1,
+                size=count_of(values.get("_size")) if "_size" in values else 1,
                 stream_open=None if stream is None else stream == "1" and active,
                 path=set_file(values.get("_mapperPath")),
             )
@@ -317,33 +321,6 @@ def status_of(text: str | None) -> RunStatus:
         return RunStatus(text or "")
     except ValueError:
         return RunStatus.SAVED
-
-
-def local_time(text: str | None, zone: ZoneInfo | None) -> int | None:
-    """Return Scipion's local time ("2026-11-23 20:29:31.404693") as UTC nanoseconds; None for no time."""
-    try:
-        naive = datetime.fromisoformat((text or "").strip())
-        aware = naive if naive.tzinfo else naive.replace(tzinfo=zone) if zone else naive.astimezone()
-        whole = aware.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return int(whole.replace(microsecond=0).timestamp()) * 10**9 + whole.microsecond * 1_000
-
-
-def positive(value: object) -> float | None:
-    """Return a finite number above zero, else None."""
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if 0 < number < float("inf") else None
-
-
-def _whole(text: str | None) -> int | None:
-    try:
-        return int(float(text or ""))
-    except (ValueError, OverflowError):
-        return None
 
 
 def _below(folder: Path, file: Path) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from cryowatch.model import OutputKind
 from cryowatch.reading import Items, Shifts
 from cryowatch.sources.scipion.database import PAGE, Database
+from cryowatch.sources.scipion.scalars import FIRST_YEAR, LAST_YEAR, count_of, number_of, numbers_of, text_of
 
 _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
     OutputKind.CTF: {
@@ -60,7 +61,13 @@ _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
         "y_shifts": ("_alignment._yshifts",),
     },
 }
+TABLES = frozenset({"Classes", "Objects", "Properties"})
+_IDS = (
+    "SELECT (SELECT min(id) FROM Objects), (SELECT max(id) FROM Objects),"
+    " EXISTS (SELECT 1 FROM Objects WHERE id IS NULL)"
+)
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
+_DISCARDED = (0, "0")
 _DECORATED = re.compile("[@:]")
 
 
@@ -77,9 +84,9 @@ class Page:
     shifts: Mapping[str, Shifts] = field(default_factory=dict)
 
 
-def has_tables(database: Database) -> bool:
-    """Return whether a set has its tables; Scipion makes the file first."""
-    return {"Classes", "Objects", "Properties"} <= database.tables()
+def tables_of(database: Database) -> frozenset[str]:
+    """Return which of the tables of a set are there; Scipion makes the file first."""
+    return TABLES & database.tables()
 
 
 class ItemSet:
@@ -93,7 +100,9 @@ class ItemSet:
         self.strange = ""
         """Where a number was expected and something else found: the first such value, in words."""
         rows = database.rows("SELECT label_property, column_name FROM Classes")
-        columns = {str(label): str(column) for label, column in rows}
+        columns = {text_of(label): text_of(column) for label, column in rows}
+        if len(columns) < len(rows):
+            raise database.malformed("its table Classes has a label twice")
         present = {row[1] for row in database.rows("PRAGMA table_info(Objects)")}
         self._places: dict[str, list[int]] = {}
         self._labels = ["id", "enabled", "creation"]
@@ -111,26 +120,38 @@ class ItemSet:
     def size(self) -> int | None:
         """Return the number of items that the set's writer says it has."""
         rows = self._database.rows(_SIZE)
-        try:
-            return int(float(rows[0][0])) if rows else None
-        except (TypeError, ValueError, OverflowError):
-            return None
+        return count_of(rows[0][0]) if rows else None
 
     def ids(self) -> list[int]:
         """Return all ids in order; reads the whole table."""
-        return [row[0] for row in self._database.rows("SELECT id FROM Objects ORDER BY id")]
+        return self._checked([row[0] for row in self._database.rows("SELECT id FROM Objects ORDER BY id")])
 
     def last(self) -> int:
-        """Return the highest id."""
-        return int(self._database.rows("SELECT max(id) FROM Objects")[0][0] or 0)
+        """Return the highest id, 0 of none; what cannot be read in their order is `SourceMalformed`."""
+        [(lowest, highest, without)] = self._database.rows(_IDS)
+        if without:
+            raise self._database.malformed("an item has no id")
+        if lowest is None:
+            return 0
+        self._checked([lowest])
+        return self._checked([highest])[0]
+
+    def _checked(self, ids: Sequence[Any]) -> list[int]:
+        """Return ids if they are whole numbers above zero, each once and in their order."""
+        before = 0
+        for number in ids:
+            if type(number) is not int or number <= before:
+                raise self._database.malformed(f"{str(number)[:40]!r} is no id, or is one twice or out of order")
+            before = number
+        return list(ids)
 
     def page(self, after: int) -> Page:
         """Return the next items above an id."""
         rows = self._database.rows(self._select, (after,))
         columns = list(zip(*rows, strict=True)) or [()] * len(self._labels)
         values: dict[str, Sequence[Any]] = {
-            "item": columns[0],
-            "enabled": [value != 0 for value in columns[1]],
+            "item": self._checked(columns[0]),
+            "enabled": [value not in _DISCARDED for value in columns[1]],
             "time": [self._times[value] for value in columns[2]],
         }
         for name, places in self._places.items():
@@ -143,7 +164,7 @@ class ItemSet:
         if self._kind is OutputKind.MOVIES:
             values.pop("micrograph_path", None)
             shifts = _shifts(values, values.pop("x_shifts", ()), values.pop("y_shifts", ()))
-        if "defocus_u" in values and "defocus_v" in values:
+        if self._kind is OutputKind.CTF:
             _drop_half_estimates(values)
         return Page(
             items=Items(values, run=self.run, output=self.output),
@@ -157,22 +178,23 @@ class ItemSet:
         convert = _CONVERSIONS[name]
         column = columns[place]
         types = set(map(type, column))
-        if convert is _path:
+        if convert is numbers_of:
             return self._paths(columns[0], column, place)
-        if types <= {str} and (convert is _text or (convert is bare_path and not _DECORATED.search("".join(column)))):
+        if types <= {str} and (convert is text_of or (convert is bare_path and not _DECORATED.search("".join(column)))):
             return column
         if types == {float} and isinstance(convert, _Between):
             return convert.of_floats(column)
         if name not in _TEXTS and not self.strange and not _NUMBERS.issuperset(types):
-            bad = [(item, v) for item, v in zip(columns[0], column, strict=True) if v is not None and not _is_number(v)]
+            known = zip(columns[0], column, strict=True)
+            bad = next(((item, v) for item, v in known if v is not None and number_of(v) is None), None)
             if bad:
-                item, value = bad[0]
+                item, value = bad
                 self.strange = f"item {item} has {str(value)[:40]!r} as {self._labels[place]}, which is no number"
         return [convert(value) for value in column]
 
     def _paths(self, items: Sequence[Any], column: Sequence[Any], place: int) -> list[tuple[float, ...] | None]:
         """Return comma lists of numbers, None for what is none."""
-        found = [_path(value) for value in column]
+        found = [numbers_of(value) for value in column]
         bad = next((i for i, path in enumerate(found) if path is None and column[i]), None)
         if bad is not None and not self.strange:
             label, text = self._labels[place], str(column[bad])[:40]
@@ -189,15 +211,17 @@ class _Times(dict[object, int]):
 
     def __missing__(self, text: object) -> int:
         try:
-            found = calendar.timegm(time.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S")) * 10**9
+            when = time.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S")
+            known = FIRST_YEAR <= when.tm_year <= LAST_YEAR
         except ValueError:
-            found = self._changed
-        self[text] = found
+            known = False
+        self[text] = found = calendar.timegm(when) * 10**9 if known else self._changed
         return found
 
 
 def _quoted(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+    """Return a column's name; between double quotes, one that is not there would be a text that says its name."""
+    return "`" + column.replace("`", "``") + "`"
 
 
 def _names(values: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -214,8 +238,10 @@ def _names(values: Mapping[str, Sequence[Any]]) -> list[str]:
 
 def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
     """Where one defocus is missing, there is no estimate: drop the other one and the angle as well."""
-    if None in values["defocus_u"] or None in values["defocus_v"]:
-        missing = [u is None or v is None for u, v in zip(values["defocus_u"], values["defocus_v"], strict=True)]
+    none = [None] * len(values["item"])
+    major, minor = (values.get(name, none) for name in ("defocus_u", "defocus_v"))
+    if None in major or None in minor:
+        missing = [u is None or v is None for u, v in zip(major, minor, strict=True)]
         for name in ("defocus_u", "defocus_v", "defocus_angle"):
             if name in values:
                 values[name] = [None if gone else x for x, gone in zip(values[name], missing, strict=True)]
@@ -238,7 +264,7 @@ def _shifts(
 
 def bare_path(text: object) -> str:
     """Return a path without Scipion's decorations, `file.mrc:mrc` and `1@file.mrc`; `3@stack.mrcs` keeps its number."""
-    path = "" if text is None else str(text)
+    path = text_of(text)
     if "@" not in path and ":" not in path:
         return path
     name, colon, kind = path.rpartition(":")
@@ -250,18 +276,6 @@ def bare_path(text: object) -> str:
     return rest if int(number) <= 1 else f"{int(number)}@{rest}"
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class _Between:
     """Numbers from `low` to `high`; whatever is none, or lies beyond, is None."""
@@ -270,25 +284,13 @@ class _Between:
     high: float
 
     def __call__(self, value: object) -> float | None:
-        try:
-            number = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            return None
-        return number if self.low <= number <= self.high else None
+        number = number_of(value)
+        return number if number is not None and self.low <= number <= self.high else None
 
     def of_floats(self, column: Sequence[float]) -> list[float | None]:
         """Return the same of many values that are floats all."""
         low, high = self.low, self.high
         return [value if low <= value <= high else None for value in column]
-
-
-def _path(value: object) -> tuple[float, ...] | None:
-    """Return the numbers of a comma list, as Scipion's CsvList has them; None of none, or where one is no number."""
-    try:
-        numbers = tuple(map(float, str(value or "").split(",")))
-    except ValueError:
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 _LARGEST = sys.float_info.max
@@ -299,7 +301,7 @@ _fit = _Between(math.nextafter(-1.0, 0.0), _LARGEST)
 """A cross-correlation: above -1; what programs write for "none" is -1 and less."""
 
 _CONVERSIONS: Mapping[str, Callable[[object], Any]] = {
-    "name": _text,
+    "name": text_of,
     "defocus_u": _positive,
     "defocus_v": _positive,
     "defocus_angle": _angle,
@@ -313,8 +315,8 @@ _CONVERSIONS: Mapping[str, Callable[[object], Any]] = {
     "micrograph_path": bare_path,
     "power_spectrum_path": bare_path,
     "shift_plot_path": bare_path,
-    "x_shifts": _path,
-    "y_shifts": _path,
+    "x_shifts": numbers_of,
+    "y_shifts": numbers_of,
 }
-_TEXTS = {name for name, convert in _CONVERSIONS.items() if convert in (_text, bare_path)}
+_TEXTS = {name for name, convert in _CONVERSIONS.items() if convert in (text_of, bare_path)}
 _NUMBERS = {float, int, type(None)}

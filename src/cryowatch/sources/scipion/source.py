@@ -30,7 +30,7 @@ from cryowatch.reading import Reading, Span, Trouble
 from cryowatch.sources.scipion.database import Stamp, reading, stamp
 from cryowatch.sources.scipion.gain import FILE, GainProgress, Seen, has_gains, read_gains
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
-from cryowatch.sources.scipion.sets import ItemSet, has_tables
+from cryowatch.sources.scipion.sets import TABLES, ItemSet, tables_of
 
 MOST_ITEMS = 2_000
 SWEEP_NS = 60 * 10**9
@@ -217,11 +217,12 @@ class ScipionSource:
                 return known, []
             known, look = replace(known), replace(look, ids=look.ids[:])
             with reading(path) as database:
-                if has_tables(database):
+                tables = tables_of(database)
+                if tables == TABLES:
                     items = ItemSet(database, output.kind, run=output.run, output=output.name, changed=seen.changed)
                     spans = _new_spans(items, known, look, seen, now, most=most, sweep=due)
                 else:
-                    spans = _without_tables(output, path, known, look, seen, now)
+                    spans = _without_tables(output, path, known, look, seen, now, begun=bool(tables))
         except SourceError as error:
             memory.troubles[key] = Trouble(where=output.path, state=error.state, text=_said(error))
             return before, []
@@ -307,14 +308,17 @@ def _pages(items: ItemSet, known: _Progress, look: _Look, most: int) -> list[Spa
     return spans
 
 
-def _without_tables(output: Output, path: Path, known: _Progress, look: _Look, seen: Stamp, now: int) -> list[Span]:
+def _without_tables(
+    output: Output, path: Path, known: _Progress, look: _Look, seen: Stamp, now: int, *, begun: bool
+) -> list[Span]:
     """Scipion makes a set's file before its tables: where a run is at work, or nothing was counted, it is empty.
 
-    Raises `SourceMalformed` where it ought to hold something.
+    Raises `SourceMalformed` where it ought to hold something, or where it lies still with a part of them (`begun`).
     """
-    lost = known.inode == seen.inode and known.count > 0
+    lost = (known.inode == seen.inode and known.count > 0) or (begun and seen.settled)
     if lost or (not output.stream_open and output.size):
-        raise SourceMalformed("holds no tables", where=path, remedy="Was it cut short? Check the disk and the copy")
+        what = "lacks a table" if begun else "holds no tables"
+        raise SourceMalformed(what, where=path, remedy="Was it cut short? Check the disk and the copy")
     if known.inode == seen.inode and known.ended:
         return []
     _begin(known, look, seen, now)

@@ -1,0 +1,79 @@
+"""Single values out of Scipion's databases, where any column of any row may hold anything.
+
+SQLite's columns have no fixed types, and files are damaged or edited by hand.  What is not plainly a number, a whole
+number or a time is none: a wrong value is worse than none.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+FIRST_YEAR, LAST_YEAR = 1970, 2261
+"""Times outside cannot be held as nanoseconds in 64 bits, or are none."""
+
+_STRANGE = re.compile(r"[^\x00-\x7f]|_")
+"""What Python takes for a part of a number and no other program does."""
+
+_MOST_ITEMS = 2**53
+
+
+def text_of(value: object) -> str:
+    """Return a value as text, empty for none; bytes are taken as UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)
+
+
+def number_of(value: object) -> float | None:
+    """Return a number, or the number that a text is, infinite ones included; None for everything else."""
+    if isinstance(value, str):
+        if _STRANGE.search(value):
+            return None
+    elif not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def numbers_of(value: object) -> tuple[float, ...] | None:
+    """Return the finite numbers of a comma list, as Scipion's CsvList has them; None where one of them is none."""
+    text = text_of(value)
+    if _STRANGE.search(text):
+        return None
+    try:
+        numbers = tuple(map(float, text.split(",")))
+    except ValueError:
+        return None
+    return numbers if all(-_INFINITE < number < _INFINITE for number in numbers) else None
+
+
+def positive(value: object) -> float | None:
+    """Return a finite number above zero, else None."""
+    number = number_of(value)
+    return number if number is not None and 0 < number < _INFINITE else None
+
+
+def count_of(value: object) -> int | None:
+    """Return how many of something there are, a whole number from zero; None for what is no such number."""
+    number = number_of(value)
+    return int(number) if number is not None and 0 <= number <= _MOST_ITEMS else None
+
+
+def local_time(text: str | None, zone: ZoneInfo | None) -> int | None:
+    """Return Scipion's local time ("2026-11-23 20:29:31.404693") as UTC nanoseconds; None for no time."""
+    try:
+        naive = datetime.fromisoformat((text or "").strip())
+        aware = naive if naive.tzinfo else naive.replace(tzinfo=zone) if zone else naive.astimezone()
+        whole = aware.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if not FIRST_YEAR <= whole.year <= LAST_YEAR:
+        return None
+    return int(whole.replace(microsecond=0).timestamp()) * 10**9 + whole.microsecond * 1_000
+
+
+_INFINITE = float("inf")
