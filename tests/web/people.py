@@ -10,6 +10,9 @@ import httpx2
 from argon2 import PasswordHasher
 
 from cryowatch.access.accounts import Accounts, Role
+from cryowatch.model import Severity
+from cryowatch.store import Change
+from cryowatch.store.ledger import Key, State
 from tests.web.serving import SECONDS, Served
 
 PASSWORD = "correct horse battery"
@@ -20,6 +23,12 @@ QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 def add_account(data: Path, name: str, role: Role) -> None:
     data.mkdir(parents=True, exist_ok=True)
     Accounts(data, hasher=QUICK).add(name, role, PASSWORD, now=time.time_ns() // 10**6)
+
+
+def add_everybody(data: Path) -> None:
+    """Make the accounts that most tests log in with: ada, who looks, and grace, who may act."""
+    add_account(data, "ada", Role.VIEWER)
+    add_account(data, "grace", Role.OPERATOR)
 
 
 class Person:
@@ -53,3 +62,27 @@ class Person:
 
     def close(self) -> None:
         self.client.close()
+
+
+def shared(served: Served, operator: Person, session: str = "demo") -> Person:
+    """Return somebody who has opened a link to a session."""
+    made = operator.post(f"/api/sessions/{session}/shares", {"days": 3})
+    assert made.status_code == 200, made.text
+    guest = Person(served)
+    answer = guest.get(made.json()["url"].removeprefix(served.address))
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == f"/s/{session}"
+    return guest
+
+
+def raised(served: Served, text: str, *, session: str | None, rule: str) -> int:
+    """Raise an alert, of a session or of the machine alone."""
+    row = None if session is None else served.store.reader().session(session)
+    key = Key(rule=rule, session=None if row is None else row["id"], host="gpu1")
+    now = time.time_ns()
+    return served.store.ledger().raise_(key, State(severity=Severity.WARNING, text=text), since=now, now=now)
+
+
+def publish(served: Served) -> None:
+    row = served.store.reader().session("demo")
+    served.hub.publish(Change(session=row["id"], key=row["key"], seq=row["seq"], generation=row["generation"]))

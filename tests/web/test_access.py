@@ -14,12 +14,10 @@ from cryowatch.access.accounts import Accounts, Role
 from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
 from cryowatch.exposure import Web
-from cryowatch.model import Severity
 from cryowatch.store import Change
-from cryowatch.store.ledger import Key, State
 from tests.projects import genuine
-from tests.web.people import PASSWORD, Person, add_account
-from tests.web.serving import Served, demo_project, serving
+from tests.web.people import PASSWORD, Person, add_account, add_everybody, publish, raised, shared
+from tests.web.serving import Served, demo_project, serving, until
 
 TOKEN = "f00dfacef00dfacef00dface"
 OTHERS = "other-session"
@@ -32,52 +30,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(data: Path) -> Iterator[Served]:
-    add_account(data, "ada", Role.VIEWER)
-    add_account(data, "grace", Role.OPERATOR)
+    add_everybody(data)
     (data / "token").write_text(TOKEN + "\n")
     paths = [demo_project(data.parent / name, 6) for name in ("demo", OTHERS)]
     with serving(paths, data, web=Web(metrics_token_file=data / "token", hosts=["krios.example.org"])) as found:
         yield found
-
-
-@pytest.fixture
-def viewer(served: Served) -> Iterator[Person]:
-    person = Person(served, "ada")
-    yield person
-    person.close()
-
-
-@pytest.fixture
-def operator(served: Served) -> Iterator[Person]:
-    person = Person(served, "grace")
-    yield person
-    person.close()
-
-
-@pytest.fixture
-def nobody(served: Served) -> Iterator[Person]:
-    person = Person(served)
-    yield person
-    person.close()
-
-
-def shared(served: Served, operator: Person, session: str = "demo") -> Person:
-    """Return somebody who has opened a link to a session."""
-    made = operator.post(f"/api/sessions/{session}/shares", {"days": 3})
-    assert made.status_code == 200, made.text
-    guest = Person(served)
-    answer = guest.get(made.json()["url"].removeprefix(served.address))
-    assert answer.status_code == 303
-    assert answer.headers["Location"] == f"/s/{session}"
-    return guest
-
-
-def raised(served: Served, text: str, *, session: str | None, rule: str) -> int:
-    """Raise an alert, of a session or of the machine alone."""
-    row = None if session is None else served.store.reader().session(session)
-    key = Key(rule=rule, session=None if row is None else row["id"], host="gpu1")
-    now = time.time_ns()
-    return served.store.ledger().raise_(key, State(severity=Severity.WARNING, text=text), since=now, now=now)
 
 
 PATHS = ("/", "/s/demo", "/s/demo/summary", "/api/sessions", "/api/fields", "/api/events", "/api/cores", "/metrics",
@@ -100,8 +57,19 @@ def test_without_a_login_there_is_a_page_to_log_in_and_a_sign_of_life(nobody: Pe
     page = nobody.get("/login")
     assert page.status_code == 200
     assert 'type="password"' in page.text
-    assert nobody.json("/healthz").keys() == {"status"}, "names of sessions are for who may see them"
     assert nobody.get("/static/base.css").status_code == 200
+
+
+def test_how_all_is_learns_who_may_see_all(data: Path, served: Served, nobody: Person, operator: Person) -> None:
+    guest = shared(served, operator)
+    (data.parent / OTHERS / "Runs/000135_CistemProtCTFFind/ctfs.sqlite").write_text("no database")
+    until(lambda: operator.json("/healthz")["status"] == "degraded")
+    assert operator.json("/healthz")["sessions"] == [OTHERS]
+    assert nobody.get("/healthz", Authorization=f"Bearer {TOKEN}").json()["status"] == "degraded"
+    for person in (nobody, guest):
+        assert person.json("/healthz") == {"status": "ok"}, "that it is there, and not what others have"
+    assert nobody.get("/healthz", Authorization=f"Bearer {TOKEN}x").json() == {"status": "ok"}
+    guest.close()
 
 
 def test_the_right_password_lets_in_and_leads_to_where_one_wanted(nobody: Person) -> None:
@@ -287,11 +255,6 @@ def test_a_stream_of_events_ends_with_the_login(served: Served, data: Path) -> N
     person.close()
 
 
-def publish(served: Served) -> None:
-    row = served.store.reader().session("demo")
-    served.hub.publish(Change(session=row["id"], key=row["key"], seq=row["seq"], generation=row["generation"]))
-
-
 def test_a_guest_hears_of_the_own_session_alone(served: Served, operator: Person) -> None:
     guest = shared(served, operator)
     with guest.client.stream("GET", "/api/events") as stream:
@@ -329,16 +292,18 @@ def test_metrics_open_to_their_token(nobody: Person, viewer: Person) -> None:
     assert nobody.get("/api/sessions", Authorization=f"Bearer {TOKEN}").status_code == 401
 
 
-def test_accounts_that_cannot_be_read_open_nothing(tmp_path: Path) -> None:
+def test_accounts_that_cannot_be_read_open_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = tmp_path / "data"
     add_account(data, "ada", Role.VIEWER)
     with serving([genuine(tmp_path)], data, web=Web()) as served:
         person = Person(served, "ada")
         (data / "accounts.json").write_text("{")
-        for path in ("/", "/api/sessions"):
+        for path in ("/", "/api/sessions", "/login", "/metrics"):
             answer = person.get(path)
             assert answer.status_code == 503
-            assert "accounts.json" in answer.text
+            assert "finds the reason in its log" in answer.text
+            assert str(data) not in answer.text, "where files lie is told to nobody who may be anybody"
+        assert caplog.text.count(f"{data}/accounts.json: cannot be read") == 1
         person.close()
 
 

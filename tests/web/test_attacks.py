@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from argon2 import PasswordHasher
+from starlette.routing import Route
 
 from cryowatch.access.accounts import Accounts, Role
 from cryowatch.exposure import Web
 from cryowatch.store import Change
+from cryowatch.web.border import HEADERS
 from cryowatch.web.connection import Connection
 from tests.projects import genuine
-from tests.web.people import PASSWORD, Person, add_account
+from tests.web.people import PASSWORD, Person, add_everybody, publish, shared
 from tests.web.serving import Served, demo_project, serving, until
-from tests.web.test_access import publish, shared
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("attacks")
-    add_account(folder / "data", "ada", Role.VIEWER)
-    add_account(folder / "data", "grace", Role.OPERATOR)
+    add_everybody(folder / "data")
     (folder / "second").mkdir()
     paths = [demo_project(folder / "demo", 3), genuine(folder / "second", "demo")]
     with serving(paths, folder / "data", web=Web(proxies=["127.0.0.1"])) as found:
         yield found
-
-
-@pytest.fixture
-def operator(served: Served) -> Iterator[Person]:
-    person = Person(served, "grace")
-    yield person
-    person.close()
-
-
-@pytest.fixture
-def nobody(served: Served) -> Iterator[Person]:
-    person = Person(served)
-    yield person
-    person.close()
 
 
 def port_of(served: Served) -> int:
@@ -100,6 +88,80 @@ def test_no_answer_but_files_of_ours_and_images_is_kept_by_anybody(operator: Per
     assert operator.get("/images/1/micrograph").headers["Cache-Control"] == "private, no-cache"
     with operator.client.stream("GET", "/api/events") as stream:
         assert stream.headers["Cache-Control"] == "no-store"
+
+
+def routes(served: Served) -> Iterator[tuple[str, str]]:
+    """Yield every method and address that is answered, with something in the place of its parameters."""
+    for route in served.app.routes:
+        if isinstance(route, Route):
+            for method in route.methods or ():
+                yield method, re.sub(r"\{[^}]+\}", "1", route.path)
+
+
+def test_whatever_changes_something_is_asked_from_our_own_pages_alone(served: Served, operator: Person) -> None:
+    unsafe = {path for method, path in routes(served) if method not in ("GET", "HEAD")}
+    assert len(unsafe) >= 6
+    assert {method for method, _ in routes(served)} == {"GET", "HEAD", "POST"}
+    for path in unsafe:
+        for headers in (
+            {}, {"Origin": "null"}, {"Origin": "https://evil.example.org"}, {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site", "Origin": served.address}, {"Sec-Fetch-Site": "none"},
+            {"Referer": served.address}, {"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example.org"},
+        ):  # fmt: skip
+            answer = operator.client.post(path, json={}, headers=headers)
+            assert answer.status_code == 403, (path, headers)
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "X"):
+        for path in unsafe | {"/", "/api/sessions"}:
+            assert operator.client.request(method, path, headers={"Origin": served.address}).status_code == 405
+    assert operator.get("/api/sessions").status_code == 200
+
+
+def test_every_route_but_those_for_everybody_needs_a_login(served: Served, nobody: Person) -> None:
+    public = {"/login", "/logo", "/healthz", "/share/1"}
+    for method, path in routes(served):
+        if path in public or path == "/logout":
+            continue
+        answer = nobody.client.request(method, path, headers={"Origin": served.address})
+        assert (answer.status_code, "login" in answer.headers.get("location", "")) in ((401, False), (303, True)), path
+        assert "demo" not in answer.text
+
+
+def test_every_answer_carries_the_headers_whatever_it_is(
+    served: Served, operator: Person, nobody: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: set[int] = set()
+
+    def check(answer: httpx2.Response) -> None:
+        for name, value in HEADERS.items():
+            assert answer.headers.get_list(name) == [value], (answer.request.url, answer.status_code, name)
+        assert answer.headers.get_list("cache-control"), answer.request.url
+        assert "server" not in answer.headers
+        statuses.add(answer.status_code)
+
+    further = (("GET", "/static/base.css"), ("GET", "/static/x"), ("PUT", "/"), ("GET", "/x"), ("POST", "/login"),
+               ("GET", "/images/1/micrograph?size=x"), ("GET", "/" + "x" * 3000))  # fmt: skip
+    for method, path in (*routes(served), *further):
+        for person in (operator, nobody):
+            if path in ("/api/events", "/logout"):
+                continue
+            check(person.client.request(method, path, headers={"Origin": served.address}))
+    check(operator.client.get("/", headers={"Host": "evil.example.org"}))
+    check(operator.post("/login", form={}, origin="https://evil.example.org"))
+    large = said_to(served, b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n").decode().lower()
+    assert large.startswith("http/1.1 413 ")
+    assert [name for name, value in HEADERS.items() if f"{name}: {value}\r\n".lower() not in large] == []
+    with operator.client.stream("GET", "/api/events") as stream:
+        check(stream)
+
+    def broken(self: object) -> None:
+        raise RuntimeError("a scripted fault of /somewhere/secret")
+
+    monkeypatch.setattr("cryowatch.store.reader.Reader.sessions", broken)
+    for path in ("/api/sessions", "/"):
+        answer = operator.get(path, Connection="close")  # which the server closes after it, also without being asked
+        check(answer)
+        assert "secret" not in answer.text
+    assert statuses >= {200, 303, 400, 401, 403, 404, 405, 414, 421, 500}
 
 
 def test_who_may_be_somebody_takes_as_long_as_who_is_not(tmp_path: Path) -> None:
@@ -260,6 +322,26 @@ def test_a_stream_is_no_idle_client(served: Served, monkeypatch: pytest.MonkeyPa
         publish(served)
         assert any(line.startswith("event: change") for line in lines)
     person.close()
+
+
+def test_who_takes_nothing_of_an_answer_is_not_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "stalled_seconds", 0.5)
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.connect(("127.0.0.1", port_of(served)))
+    line.sendall(b"GET /static/vendor/echarts.esm.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+    until(lambda: [one for one in list(served.server.server_state.connections) if one._taking], 20)  # type: ignore[union-attr]
+    until(lambda: not [one for one in list(served.server.server_state.connections) if one._taking], 20)  # type: ignore[union-attr]
+    line.settimeout(20)
+    taken = 0
+    while part := line.recv(1_000_000):
+        taken += len(part)
+    line.close()
+    assert taken < 10_000_000, "what lay in the system's buffers, and not twenty times a megabyte"
+    slow = Person(served)
+    with slow.client.stream("GET", "/static/vendor/echarts.esm.min.js") as answer:
+        assert sum(len(part) for part in answer.iter_bytes()) > 500_000, "and who takes it gets it whole"
+    slow.close()
 
 
 def test_more_connections_than_there_may_be_are_turned_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

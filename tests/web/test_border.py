@@ -17,6 +17,7 @@ from cryowatch.access.accounts import Role
 from cryowatch.errors import ConfigError
 from cryowatch.exposure import Web
 from cryowatch.web.border import HEADERS
+from cryowatch.web.connection import Connection, Loop
 from cryowatch.web.server import Identity
 from tests.projects import genuine
 from tests.web.people import Person, add_account
@@ -139,6 +140,38 @@ def test_over_tls_cookies_are_for_this_host_and_tls_alone(tmp_path: Path, identi
             stranger.get("/")
         stranger.close()
         person.close()
+
+
+def test_who_begins_tls_and_says_no_more_is_not_waited_for(
+    tmp_path: Path, identity: tuple[Path, Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, own = identity
+    monkeypatch.setattr(Loop, "handshake_seconds", 0.5)
+    monkeypatch.setattr(Loop, "farewell_seconds", 0.2)
+    monkeypatch.setattr(Connection, "request_seconds", 0.5)
+    context = ssl.create_default_context(cafile=authority)
+    hello = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()
+    begun = (b"", b"\x16", hello.read()[:-5], b"GET / HTTP/1.1\r\n")
+    web = Web(certificate=own.certificate, key=own.key)
+    with serving([genuine(tmp_path)], tmp_path / "data", web=web) as served:
+        place = ("127.0.0.1", int(served.address.rpartition(":")[2]))
+        lines = [socket.create_connection(place, 5) for _ in range(40)]
+        for number, line in enumerate(lines):
+            line.sendall(begun[number % len(begun)])
+        silent = context.wrap_socket(socket.create_connection(place, 5), server_hostname="localhost")
+        person = Person(served, verify=context)
+        assert person.get("/healthz").status_code == 200
+        for line in lines:
+            line.settimeout(20)
+            with contextlib.suppress(ConnectionResetError):
+                while line.recv(1000):
+                    pass
+            line.close()
+        person.close()
+        until(lambda: not served.server.server_state.connections, 20)
+        silent.close()
 
 
 def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:

@@ -27,9 +27,8 @@ from cryowatch.dashboards import STANDARD
 from cryowatch.exposure import Web
 from cryowatch.web.openapi import OPERATIONS, PATH, document, operations
 from tests.projects import genuine
-from tests.web.people import Person, add_account
-from tests.web.serving import Served, serving
-from tests.web.test_access import raised
+from tests.web.people import Person, add_account, raised
+from tests.web.serving import Served, demo_project, serving
 
 CHECKS = [
     not_a_server_error,
@@ -58,7 +57,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("openapi")
     add_account(folder / "data", "viewer", Role.VIEWER)
     add_account(folder / "data", "operator", Role.OPERATOR)
-    with serving([genuine(folder), genuine(folder, "other")], folder / "data", web=Web()) as found:
+    projects = [genuine(folder), genuine(folder, "other"), demo_project(folder / "pictured", 2)]
+    with serving(projects, folder / "data", web=Web()) as found:
         raised(found, "look at this", session="small", rule="one")
         raised(found, "and at that", session=None, rule="two")
         yield found
@@ -108,16 +108,17 @@ def test_the_stream_of_events_is_what_it_is_said_to_be(person: Callable[[str], P
         assert stream.headers["Content-Type"].startswith("text/event-stream")
 
 
-def known(described: dict[str, Any], guest: Person) -> dict[str, Any]:
+def known(described: dict[str, Any], guest: Person, viewer: Person) -> dict[str, Any]:
     """Return the description with values in it that are there, so that more than errors are met."""
     found = copy.deepcopy(described)
     own = guest.json("/api/sessions/small")
     micrographs = [one["id"] for one in guest.json("/api/sessions/small/micrographs")["micrographs"]]
+    pictured = [one["id"] for one in viewer.json("/api/sessions/pictured/micrographs")["micrographs"]]
     there = {
-        "session": ["small", "other", "nobody"],
+        "session": ["small", "other", "pictured", "nobody"],
         "dashboard": [dashboard.name for dashboard in STANDARD],
         "panel": [panel.id for dashboard in STANDARD for panel in dashboard.panels],
-        "micrograph": [1, 2, 8, *micrographs],
+        "micrograph": [1, 2, 8, *micrographs, *pictured],
         "output": [4, *(output["id"] for output in own["outputs"])],
         "after": [0, 3, own["head"]],
         "alert": [1, 2],
@@ -135,7 +136,7 @@ def test_whatever_is_asked_is_answered_as_described(
     served: Served, described: dict[str, Any], person: Callable[[str], Person], name: str, mode: GenerationMode
 ) -> None:
     right = mode is GenerationMode.POSITIVE
-    asked = known(described, person("guest")) if right else described
+    asked = known(described, person("guest"), person("viewer")) if right else described
     schema = schemathesis.openapi.from_dict(asked).exclude(path=ENDLESS)
     schema.config.base_url = served.address
     session = requests.Session()
@@ -156,4 +157,38 @@ def test_whatever_is_asked_is_answered_as_described(
     assert len(statuses) == len(OPERATIONS) - (1 if right else 2), "all but the stream, and where nothing can be wrong"
     if right and name == "operator":
         reached = {label for label, found in statuses.items() if 200 in found}
-        assert set(statuses) - reached == {"GET /images/{micrograph}/{kind}", "POST /api/shares/{share}/revoke"}
+        assert set(statuses) - reached == {"POST /api/shares/{share}/revoke"}
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("name", WHO)
+def test_whoever_listens_for_whatever_gets_a_stream_or_is_told_why_not(
+    served: Served, described: dict[str, Any], person: Callable[[str], Person], name: str, mode: GenerationMode
+) -> None:
+    asked = known(described, person("guest"), person("viewer")) if mode is GenerationMode.POSITIVE else described
+    schema = schemathesis.openapi.from_dict(asked).include(path=ENDLESS)
+    schema.config.base_url = served.address
+    session = requests.Session()
+    session.cookies.update(dict(person(name).client.cookies))
+    found: set[int] = set()
+
+    def ask(case: Any) -> None:
+        with session.request(**case.as_transport_kwargs(), stream=True, timeout=10) as response:
+            found.add(response.status_code)
+            if response.status_code == 200:
+                assert response.headers["Content-Type"].startswith("text/event-stream")
+                assert next(response.iter_lines(chunk_size=1)) == b"event: hello"
+            else:
+                assert set(response.json()) == {"error"}
+
+    [result] = schema.get_all_operations()
+    operation = result.ok()  # type: ignore[union-attr]
+    with contextlib.suppress(Unsatisfiable):  # there is nothing that would be wrong to ask
+        PATIENT(given(case=operation.as_strategy(generation_mode=mode))(ask))()
+    session.close()
+    if name == "nobody":
+        assert found <= {401}
+    elif mode is GenerationMode.POSITIVE:
+        assert {200} <= found <= {200, 404}
+    else:
+        assert found <= {200, 400, 401, 404}, "what is wrong may be the cookie"

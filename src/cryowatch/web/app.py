@@ -24,7 +24,7 @@ from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.api import API
-from cryowatch.web.border import Border, Names
+from cryowatch.web.border import HEADERS, NOT_KEPT, Border, Names
 from cryowatch.web.cores import Cores
 from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
@@ -32,7 +32,7 @@ from cryowatch.web.gate import Access, Gate
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.openapi import Description
 from cryowatch.web.pages import STATIC, Pages
-from cryowatch.web.replies import JSON, explain, headers_of, status_of
+from cryowatch.web.replies import JSON, Noted, explain, headers_of, status_of, text_of
 from cryowatch.web.sharing import Sharing
 from cryowatch.web.sight import Sights
 from cryowatch.web.summaries import Summaries
@@ -104,9 +104,12 @@ def create_app(
     def _wants_page(request: Request) -> bool:
         return not request.scope["path"].startswith(("/api/", "/images/", "/metrics", "/healthz"))
 
+    noted = Noted(clock)
+
     async def ours(request: Request, error: Exception) -> Response:
+        noted.note(error)
         if _wants_page(request) and isinstance(error, CryowatchError):
-            answer = pages.error(request, status_of(error), str(error))
+            answer = pages.error(request, status_of(error), text_of(error))
             answer.headers.update(headers_of(error))
             return answer
         return await explain(request, error)
@@ -119,13 +122,18 @@ def create_app(
             return pages.error(request, error.status_code, text)
         return JSON({"error": text}, error.status_code, dict(error.headers or {}))
 
+    async def unexpected(request: Request, error: Exception) -> Response:
+        """Answer what nobody foresaw, beyond all middleware; the server logs it with its trace."""
+        del request, error
+        return JSON({"error": "something went wrong here; the log says what"}, 500, dict((*HEADERS.items(), NOT_KEPT)))
+
     routes: list[BaseRoute] = [
         *pages.routes(),
         *entries,
         *api.routes(),
         *alerts.routes(),
         *Cores(host).routes(),
-        *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock).routes(),
+        *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock, access=access).routes(),
         Mount("/static", _Static(directory=STATIC), name="static"),
     ]
     return Starlette(
@@ -135,6 +143,6 @@ def create_app(
             Middleware(Gate, access=access, explain=ours),
             Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1),
         ],
-        exception_handlers={CryowatchError: ours, HTTPException: theirs},
+        exception_handlers={CryowatchError: ours, HTTPException: theirs, Exception: unexpected},
         lifespan=lifespan,
     )

@@ -1,8 +1,9 @@
 """A connection to a browser that is not waited for without end: idle and dawdling ones hold up nobody else.
 
-uvicorn waits for ever for the first request, for the rest of a request that has begun, and for a reader that reads
-no more.  Each such connection takes a file descriptor of the agent, which reads projects and the store with the same
-ones; so time ends them, and their number has a limit.
+uvicorn waits for ever for the first request, for the rest of a request that has begun, and for a reader that reads no
+more; asyncio waits a minute for a handshake of TLS, and half of one for its end.  Each such connection takes a file
+descriptor of the agent, which reads projects and the store with the same ones; so time ends them, and their number has
+a limit.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ REQUEST_SECONDS = 20.0
 STALLED_SECONDS = 60.0
 """For which a reader may take nothing of an answer that waits for it."""
 
+HANDSHAKE_SECONDS = 10.0
+"""For which the handshake of TLS may take."""
+
+FAREWELL_SECONDS = 3.0
+"""For which the other side may take to end TLS in order."""
+
 MOST_DESCRIPTORS = 16_384
 
 
@@ -36,6 +43,19 @@ def most() -> int:
     """Return how many connections there may be: half of all descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) // 2
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose servers have an end to their patience with TLS, which uvicorn cannot be told of."""
+
+    handshake_seconds = HANDSHAKE_SECONDS
+    farewell_seconds = FAREWELL_SECONDS
+
+    async def create_server(self, *args: Any, **more: Any) -> asyncio.Server:
+        """Return a listening server, as asyncio makes it."""
+        if more.get("ssl") is not None:
+            more |= {"ssl_handshake_timeout": self.handshake_seconds, "ssl_shutdown_timeout": self.farewell_seconds}
+        return await super().create_server(*args, **more)
 
 
 class Connection(H11Protocol):

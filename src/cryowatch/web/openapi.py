@@ -176,7 +176,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         summary="End a link.", answers=named("Share"), sends=_NOTHING, errors=(401, 403, 404)
     ),
     ("GET", "/healthz"): Operation(
-        summary="Whether all can be read and delivered; without a login that alone.",
+        summary="Whether all can be read and delivered; to who may not see all, that cryowatch is there.",
         answers=holding(
             "sessions",
             "deliveries",

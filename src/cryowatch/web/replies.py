@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -9,6 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cryowatch.errors import AccessError, CryowatchError, ImageAway, ImageIncomplete, NotFoundError, StoreError
+
+log = logging.getLogger(__name__)
+
+_MINUTE = 60 * 10**9
 
 
 class JSON(Response):
@@ -52,12 +58,37 @@ def status_of(error: CryowatchError) -> int:
             return 404
 
 
+class Noted:
+    """Logs what is wrong with cryowatch's own files, which answers do not tell: once a minute; `clock` is UTC ns."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._next = 0
+
+    def note(self, error: Exception) -> None:
+        """Log an error of that kind."""
+        if isinstance(error, AccessError | StoreError) and self._clock() >= self._next:
+            self._next = self._clock() + _MINUTE
+            log.error("%s", error)
+
+
+def text_of(error: CryowatchError) -> str:
+    """Return what is told of an error: of cryowatch's own files not where they lie, as nobody may have logged in."""
+    match error:
+        case AccessError():
+            return "who may come in cannot be looked up just now. Whoever runs cryowatch finds the reason in its log"
+        case StoreError():
+            return "what is stored cannot be read just now. Whoever runs cryowatch finds the reason in its log"
+        case _:
+            return str(error)
+
+
 async def explain(request: Request, error: Exception) -> Response:
     """Answer one of our errors as one line of JSON."""
     del request
     if not isinstance(error, CryowatchError):
         raise error
-    return JSON({"error": str(error)}, status_of(error), headers_of(error))
+    return JSON({"error": text_of(error)}, status_of(error), headers_of(error))
 
 
 def headers_of(error: CryowatchError) -> dict[str, str]:

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from cryowatch.errors import ConfigError
-from cryowatch.web.connection import Connection, widen
+from cryowatch.web.connection import Connection, Loop, widen
 from cryowatch.web.events import Hub
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http=Connection,
+            loop=f"{Loop.__module__}:{Loop.__name__}",
             ws="none",
             log_level="warning",
             access_log=False,
