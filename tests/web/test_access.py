@@ -273,9 +273,8 @@ def test_too_many_tries_have_to_wait(data: Path, served: Served) -> None:
     add_account(data, "target", Role.VIEWER)
     owner = Person(served, "target")
     stranger = Person(served)
-    statuses = [stranger.login("target", "guess").status_code for _ in range(12)]
-    assert statuses[0] == 401
-    assert statuses[-1] == 429
+    assert stranger.login("target", "guess").status_code == 401
+    assert 429 in (stranger.login("target", "guess").status_code for _ in range(40))
     last = stranger.login("target", PASSWORD)
     assert last.status_code == 429, "a right one has to wait as well"
     assert int(last.headers["Retry-After"]) > 0
