@@ -57,6 +57,7 @@ LAYERS = {
     "placeholders": GROUND,
     "addresses": GROUND,
     "secrets": GROUND,
+    "workflow_template": GROUND,
     "toml_table": GROUND,
     "tls": GROUND,
     "section": GROUND,
@@ -128,6 +129,12 @@ def test_only_images_and_the_demo_touch_pixels(module: Path) -> None:
     if part_of(module) in {"images", "demo"}:
         return
     assert not [name for name in imports(module) if name.split(".")[0] in PIXELS]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=NAMES)
+def test_nothing_here_needs_scipion(module: Path) -> None:
+    strangers = {"pyworkflow", "pwem", "scipion", "emfacilities", "emcryowatch"}
+    assert not [name for name in imports(module) if name.split(".")[0] in strangers]
 
 
 def test_help_loads_nothing_heavy() -> None:

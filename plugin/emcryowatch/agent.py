@@ -102,6 +102,6 @@ def secrets_problems(agent: Path, file: Path, environment: Mapping[str, str]) ->
     code, said = ask(agent, ["secrets", "check", str(file)], environment)
     if code == 0:
         return []
-    lines = [line.strip() for line in said.splitlines()]
+    lines = [" ".join(line.split()) for line in said.splitlines()]
     wrong = [line for line in lines if line and not re.search(r"(\s(ok|set|not set)$)|^note:", line)]
     return [f"{file}: {line}" if str(file) not in line else line for line in wrong] or [f"{file}: is not right"]

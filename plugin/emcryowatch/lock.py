@@ -105,16 +105,17 @@ def _owner(path: Path) -> dict[str, Any]:
 
 
 def _alive(owner: dict[str, Any]) -> bool:
-    """Return whether the process of a monitor is there; one on another machine counts as there."""
+    """Return whether the process of a monitor is at work; one on another machine counts as such.
+
+    One that was killed may stay a zombie for long: who launched it does not always ask for its end.
+    """
     if owner.get("host") != socket.gethostname():
         return bool(owner)
     try:
-        os.kill(int(owner.get("pid", 0)), 0)
-    except ProcessLookupError:
+        status = Path(f"/proc/{owner.get('pid')}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return False
-    except (OSError, ValueError, TypeError):
-        return True
-    return True
+    return status.rpartition(")")[2].split()[:1] != ["Z"]
 
 
 def _said(owner: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from emcryowatch.agent import AgentError, check_version, environment_of, find, s
 from emcryowatch.following import AgentFailed, follow
 from emcryowatch.lock import Hold, Watched, refuse
 from emcryowatch.plugin import Plugin
-from emcryowatch.settings import MEASURES, FormError, data_dir, published, tables
+from emcryowatch.settings import MEASURES, FormError, check_publish_command, data_dir, tables
 from emcryowatch.toml import written
 
 _PARAMETERS = (
@@ -137,7 +137,7 @@ class CryowatchMonitor(EMProtocol):
     def _settings(self, environment):
         report, publisher = self._extra(constants.REPORT_NAME), ()
         if (self._value("publishCmd") or "").strip():
-            published(self.publishCmd.get(), "")
+            check_publish_command(self.publishCmd.get())
             publisher = (sys.executable, publish.__file__, "{folder}", str(self._extra(constants.COMMAND_NAME)))
         return tables(
             self._kind,

@@ -1,0 +1,57 @@
+"""`cryowatch scipion`: what Scipion's users need besides its plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryowatch.errors import ConfigError
+
+app = typer.Typer(name="scipion", help="For those who use the plugin in Scipion.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `template` a command of its own."""
+
+
+@app.command()
+def template(
+    file: Annotated[Path, typer.Argument(help="Workflow template, JSON.", metavar="FILE", readable=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write to; else standard output.", metavar="FILE", readable=False, show_default=False
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Put cryowatch's monitors in the place of Scipion's in a workflow template, with all their values."""
+    from cryowatch import workflow_template  # noqa: PLC0415
+
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise ConfigError(f"cannot be read: {reason}", where=file) from None
+    done = workflow_template.changed(text, where=str(file))
+    if out is None:
+        typer.echo(done.text, nl=False)
+    else:
+        _write(out, done.text, force=force)
+    for line in done.changes or ("no monitor of Scipion is in it; nothing is changed",):
+        typer.echo(line, err=True)
+    for line in done.notes:
+        typer.secho(f"note: {line}", err=True, fg=typer.colors.YELLOW)
+
+
+def _write(out: Path, text: str, *, force: bool) -> None:
+    try:
+        with out.open("wb" if force else "xb") as file:
+            file.write(text.encode())
+    except FileExistsError:
+        raise ConfigError("is there already", where=out, remedy="Choose another name, or add --force") from None
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=out) from None
