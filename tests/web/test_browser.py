@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browsing import Visit
 from tests.projects import CTFS, MOVIES, append, change, execute, genuine
@@ -144,6 +144,22 @@ def test_only_what_is_new_is_fetched(visit: Visit) -> None:
         pass
     panels = found.value.json()["panels"]
     assert all(p["partial"] and len(p["id"]) < 20 for name, p in panels.items() if name.endswith("over-time"))
+
+
+def test_nothing_is_drawn_before_it_is_known_whether_the_session_is_at_work(visit: Visit) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    visit.page.route("**/api/sessions/*", hold)
+    visit.go(f"{SESSION}/ctf")
+    visit.page.wait_for_function("document.querySelectorAll('[data-panel]').length > 3")
+    visit.page.wait_for_timeout(300)
+    assert not [url for url in visit.requests if "/data/" in url]
+    assert held
+    visit.page.unroute("**/api/sessions/*")  # lets those go that were held
+    expect(visit.page.locator("body")).to_have_attribute("data-ready", "yes")
 
 
 def test_a_point_in_a_plot_opens_its_micrograph(visit: Visit) -> None:

@@ -74,14 +74,18 @@ export class Chart {
 // The tool that `takeGlobalCursor` needs, without its buttons.
 export const zoomTool = { itemSize: 0, showTitle: false, right: -20, top: -20, feature: { dataZoom: { yAxisIndex: false, brushStyle: { color: "rgba(23,135,184,0.16)" } } } };
 
+const HALF_A_MINUTE = 30_000;
+
 // From the first value or the window's beginning to its end; while a session runs, to now, so that a stall is seen.
+// Round a moment that stands alone lies a minute, where ECharts takes days.
 export function timeAxis(c, view, extent, first = null) {
   const { from, to } = view.range();
   const live = to === null && (view.ofHost || view.session?.status === "running");
+  const alone = first !== null && first !== undefined && extent === 0;
   return {
     type: "time",
-    min: from !== null && first !== null ? Math.max(from, first) : undefined,
-    max: to ?? (live ? now() : undefined),
+    min: from !== null && first !== null ? Math.max(from, first) : alone ? first - HALF_A_MINUTE : undefined,
+    max: to ?? (live ? now() : alone ? first + HALF_A_MINUTE : undefined),
     axisLine: { lineStyle: { color: c.line } },
     axisTick: { lineStyle: { color: c.line } },
     axisLabel: { color: c.muted, hideOverlap: true, showMaxLabel: false, showMinLabel: false, formatter: (time) => timeLabel(time, extent) },

@@ -21,6 +21,7 @@ let pending = null;
 let working = false;
 let rested = 0;
 let peeking = null;
+let opened = null;
 
 // After panels that are computed anew each time, a pause of so many times as long as they took.
 const REST = 8;
@@ -60,7 +61,8 @@ async function start() {
     near.observe(panel.node);
     sight.observe(panel.node);
   }
-  await showSession();
+  opened = showSession();
+  await opened;
   new Toolbar(view, byId("toolbar"));
   view.addEventListener("change", reload);
   listen(session, { changed, renewed: reload });
@@ -125,6 +127,8 @@ function next() {
 
 async function update() {
   working = true;
+  // Whether the session is at work decides how far time axes reach.
+  await opened?.catch(() => {});
   try {
     for (let wanted = next(); wanted.length; wanted = next()) {
       const partial = generation !== null && wanted.every((p) => p.incremental && p.head !== null && !p.node.hidden);

@@ -66,7 +66,8 @@ function cell(value, column) {
     return el("td", {}, value ? el("span", { class: `pill ${kind}`, text: word }) : "");
   }
   const text = written(value, column);
-  return el("td", { class: `${right ? "number" : ""} ${judged(value, column)}`.trim(), text, title: column.format === "age" ? moment(value) : text });
+  const kind = right ? "number" : column.format === "time" ? "time" : "";
+  return el("td", { class: `${kind} ${judged(value, column)}`.trim(), text, title: column.format === "age" ? moment(value) : text });
 }
 
 // Outside its limits a number is bad; where a second limit is named, only a warning up to that: above the upper limit,
