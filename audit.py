@@ -68,32 +68,36 @@ def python(versions: dict[str, str], *service: str) -> int:
         )
     skipped = [one["name"] for one in answers if "skip_reason" in one]
     if skipped:
-        listed = ", ".join(sorted(skipped)) if known or len(skipped) < len(answers) else "all"
-        print(f"Python: not audited, the service cannot be asked, or says nothing of them: {listed}")
+        listed = ", ".join(sorted(skipped)) if len(skipped) < len(answers) else "all"
+        reason = next(one["skip_reason"] for one in answers if "skip_reason" in one)
+        print(f"Python: not audited: {listed}. The service says, for one: {' '.join(reason.split())[:200]}")
     print(f"Python: {len(answers) - len(skipped)} of {len(versions)} audited, {len(known)} known vulnerabilities")
     return SOMETHING if known else UNKNOWN if skipped else NOTHING
 
 
-def echarts(version: str) -> int:
-    """Ask npm about Apache ECharts and what it needs, and print what is known."""
+def echarts(version: str, *options: str) -> int:
+    """Ask npm, with some options, about Apache ECharts and what it needs, and print what is known."""
     if shutil.which("npm") is None:
         print("ECharts: not audited, there is no npm")
         return UNKNOWN
     with tempfile.TemporaryDirectory() as folder:
         package = {"name": "audited", "version": "1.0.0", "private": True, "dependencies": {"echarts": version}}
         (Path(folder) / "package.json").write_text(json.dumps(package))
-        answer = ""
+        answer, said = "", ""
         for asked in (("install", "--package-lock-only", "--ignore-scripts", "--no-audit"), ("audit", "--json")):
-            command = ["npm", *asked]
+            command = ["npm", *asked, *options]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
-            answer = done.stdout
+            answer, said = done.stdout, said or next((line for line in done.stderr.splitlines() if line.strip()), "")
     try:
-        counts = json.loads(answer)["metadata"]["vulnerabilities"]
+        found = json.loads(answer)["vulnerabilities"]
     except (ValueError, KeyError):
-        print(f"ECharts {version}: not audited, npm's service for vulnerabilities cannot be asked")
+        print(f"ECharts {version}: not audited, npm's service for vulnerabilities cannot be asked: {said[:200]}")
         return UNKNOWN
-    print(f"ECharts {version}: {counts['total']} known vulnerabilities")
-    return SOMETHING if counts["total"] else NOTHING
+    known = {(name, one["title"], one["url"]) for name, two in found.items() for one in two["via"] if "title" in one}
+    for name, title, url in sorted(known):
+        print(f"ECharts: {name}: {title}, see {url}")
+    print(f"ECharts {version}: {len(found)} of it and what it needs have known vulnerabilities")
+    return SOMETHING if found else NOTHING
 
 
 def main() -> int:
