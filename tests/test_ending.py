@@ -16,6 +16,7 @@ import pytest
 
 from cryowatch.store.reader import Reader
 from cryowatch.store.writer import FILE_NAME
+from tests.notices.smtp import MailServer
 from tests.projects import execute, genuine
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -122,6 +123,39 @@ def test_a_signal_while_it_waits_for_a_server_ends_it(tmp_path: Path, start: Sta
     state(tmp_path, until=lambda said: said["phase"] == "finishing")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+def test_an_alarm_at_the_end_is_told_before_it_ends(tmp_path: Path, start: Start) -> None:
+    server = MailServer()
+    try:
+        config = tmp_path / "some.toml"
+        config.write_text(
+            f'[mail]\nhost = "localhost"\nport = {server.port}\nsecurity = "none"\n'
+            'sender = "a@example.org"\nto = ["b@example.org"]\n'
+        )
+        project = finished(tmp_path)
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        say(project, "failed", 67)
+        execute(
+            project / "project.sqlite",
+            f"UPDATE Objects SET value = '{now}' WHERE name IN ('CreationTime', '67.endTime')",
+        )
+        process = start(project, "--until-ended", "--no-web", "--config", config)
+        assert process.wait(40) == 0
+        assert "has failed" in server.answers.taken[0].as_string()
+    finally:
+        server.stop()
+
+
+def test_the_report_of_named_runs_is_handed_over_though_they_ended_before(tmp_path: Path, start: Start) -> None:
+    config = tmp_path / "some.toml"
+    config.write_text(
+        f'[scipion]\nruns = [2, 67, 135]\n[report]\nminutes = 5\nfolder = "{tmp_path / "reports"}"\n'
+        f'command = ["cp", "{{file}}", "{tmp_path / "published.html"}"]\n'
+    )
+    process = start(finished(tmp_path), "--until-ended", "--no-web", "--config", config)
+    assert process.wait(50) == 0
+    assert "small" in (tmp_path / "published.html").read_text()
 
 
 def test_only_the_runs_that_are_named_are_watched(tmp_path: Path, start: Start) -> None:

@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+from emcryowatch.constants import DATA_DIR
 from emcryowatch.state import alerts, read
 
 LOOK_SECONDS = 1.0
 MOST_STARTS = 5
 STEADY_SECONDS = 600
 _PROBLEM, _USAGE = 1, 2
+_ON_NETWORK = f". In Scipion: set {DATA_DIR} to a folder on a local disk, in which each run gets its own"
 
 
 class AgentFailed(Exception):
@@ -48,7 +50,7 @@ def follow(
             return state
         last = _last_line(log)
         if code == _USAGE:
-            raise AgentFailed(last)
+            raise AgentFailed(f"{last}{_ON_NETWORK if 'network file system' in last else ''}")
         if time.monotonic() - began > STEADY_SECONDS:
             starts = 1
         if starts >= MOST_STARTS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
@@ -162,8 +163,12 @@ def check_publish_command(command: str) -> None:
         raise FormError(f"Publish command: only {_FOLDER} can be filled in; write %% for a %: {command}")
 
 
-def data_dir(extra: Path, project: str, run: int, environment: str) -> Path:
-    """Return the folder of a run's store: in its own `extra`, or below the facility's folder for them."""
+def data_dir(extra: Path, project: Path, run: int, environment: str) -> Path:
+    """Return the folder of a run's store: in its own `extra`, or below the facility's folder for them.
+
+    Two projects of one name in two places have two folders.
+    """
     if not environment:
         return extra / "cryowatch"
-    return Path(environment).expanduser().absolute() / f"{re.sub(r'[^A-Za-z0-9._-]', '_', project)}-{run}"
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", project.name)
+    return Path(environment).expanduser().absolute() / f"{plain}-{zlib.crc32(str(project).encode()):08x}-{run}"

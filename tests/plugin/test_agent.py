@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emcryowatch import agent, bundle
+from emcryowatch.following import AgentFailed, follow
 from emcryowatch.lock import Hold, Watched, refuse
+from emcryowatch.settings import data_dir
 
 PLUGIN = Path(__file__).parent.parent.parent / "plugin"
 
@@ -120,3 +123,57 @@ def test_the_installer_takes_the_clone_the_plugin_lies_in_or_what_it_is_told(tmp
     assert bundle.source({"CRYOWATCH_PACKAGE": "cryowatch==0.1"}) == "cryowatch==0.1"
     assert bundle.python({"CRYOWATCH_PYTHON": sys.executable}) == sys.executable
     assert bundle.python({"PATH": str(tmp_path)}) == ""
+
+
+def test_each_run_has_data_of_its_own(tmp_path: Path) -> None:
+    extra = tmp_path / "Runs" / "7" / "extra"
+    assert data_dir(extra, Path("/a/p"), 7, "") == extra / "cryowatch"
+    folders = {data_dir(extra, Path(project), run, "/d") for project in ("/a/p", "/b/p") for run in (7, 8)}
+    assert {folder.parent for folder in folders} == {Path("/d")}
+    assert len(folders) == 4
+    assert all(folder.name.startswith("p-") for folder in folders)
+
+
+def follow_script(folder: Path, text: str, **options: Any) -> tuple[dict[str, Any], list[str]]:
+    """Follow a program in the agent's place; returns its last state and what was said."""
+    said: list[str] = []
+    script = program(folder, text)
+    state = follow(
+        [str(script)], environment=dict(os.environ), log=folder / "log", state_file=folder / "state.json",
+        say=said.append, pause=lambda _: 0.0, **options,
+    )  # fmt: skip
+    return state, said
+
+
+ENDED = """echo '{"phase": "ended", "reason": "over", "left": [], "sessions": []}' > """
+
+
+def test_an_agent_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    text = (
+        f"if [ -e {tmp_path}/once ]; then {ENDED}{tmp_path}/state.json; exit 0; fi; touch {tmp_path}/once; kill -9 $$"
+    )
+    state, said = follow_script(tmp_path, text)
+    assert state["reason"] == "over"
+    assert said == ["The agent ended by itself with -9; it is started again, and goes on where it was."]
+
+
+def test_a_mistake_in_the_settings_ends_it_with_the_agents_own_line(tmp_path: Path) -> None:
+    with pytest.raises(AgentFailed, match=r"^cryowatch: some\.toml: mail\.to: is missing$"):
+        follow_script(tmp_path, "echo starting >&2; echo 'cryowatch: some.toml: mail.to: is missing' >&2; exit 2")
+
+
+def test_data_on_a_network_file_system_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(AgentFailed, match="set CRYOWATCH_DATA_DIR to a folder on a local disk"):
+        follow_script(tmp_path, "echo 'cryowatch: /x: lies on a network file system (nfs)' >&2; exit 2")
+
+
+def test_an_agent_that_always_dies_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(AgentFailed, match="ended 5 times by itself, last with 7: no memory"):
+        follow_script(tmp_path, "echo no memory; exit 7")
+
+
+def test_an_agent_that_somebody_stopped_is_started_again(tmp_path: Path) -> None:
+    stopped = ENDED.replace('"over"', '""')
+    text = f"if [ -e {tmp_path}/once ]; then {ENDED}{tmp_path}/state.json; exit 0; fi; touch {tmp_path}/once; "
+    state, said = follow_script(tmp_path, f"{text}{stopped}{tmp_path}/state.json; exit 0")
+    assert (state["reason"], len(said)) == ("over", 1)

@@ -175,7 +175,7 @@ class CryowatchMonitor(EMProtocol):
         config.write_text(written(self._settings(environment)) + "\n", encoding="utf-8")
         if (self._value("publishCmd") or "").strip():
             self._extra(constants.COMMAND_NAME).write_text(self.publishCmd.get(), encoding="utf-8")
-        data = data_dir(extra, project.name, self.getObjId(), environment.get(constants.DATA_DIR, ""))
+        data = data_dir(extra, project, self.getObjId(), environment.get(constants.DATA_DIR, ""))
         command = [agent, "watch", project, "--config", config, "--data-dir", data, "--leashed", "--until-ended"]
         command += ["--for", self.monitorTime.get(), "--patience", self.patience.get()]
         command += ["--state-file", self._extra(constants.STATE_NAME)]

@@ -2,7 +2,7 @@
 
 Each session has a folder of its own, named by its key, with the report as `index.html`.  The position up to which a
 session was reported and handed over is kept in the store, so a report that is due is not forgotten by a restart.  A
-session that had ended before cryowatch first saw it gets none.
+session that had ended before cryowatch first saw it gets none, unless `ended_too` says so.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Reports:
         minutes: float,
         size_mb: float,
         command: Command,
+        ended_too: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store = store
@@ -64,6 +65,7 @@ class Reports:
         self._pace = round(minutes * 60 * _SECOND)
         self._size_mb = size_mb
         self._command = command
+        self._ended_too = ended_too
         self._clock = clock
         self._sessions: dict[str, _Known] = {}
         self._stopped = threading.Event()
@@ -131,7 +133,7 @@ class Reports:
         running = row["status"] == "running"
         just_ended = known.live and not running and not known.state.problem
         known.live = known.live or running
-        if row["seq"] <= known.seq or not (running or known.live or known.seq):
+        if row["seq"] <= known.seq or not (running or known.live or known.seq or self._ended_too):
             return False
         return at_once or just_ended or self._clock() >= known.next
 

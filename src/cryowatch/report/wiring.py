@@ -42,12 +42,23 @@ def make(
 
 
 def reports(chosen: Settings, store: Store, images: ImageServer) -> Reports:
-    """Return what writes reports of live sessions; raises `ConfigError`."""
+    """Return what writes reports of live sessions, and of runs that are named even if they ended before.
+
+    Raises `ConfigError`.
+    """
     said = chosen.report
     command = Command(arguments=said.command, timeout=said.timeout, environment=os.environ)
     folder = (said.folder or chosen.data_dir / "reports").absolute()
     maker = _maker(chosen, store.reader(), images)
-    return Reports(store, maker, folder=folder, minutes=said.minutes, size_mb=said.size_mb, command=command)
+    return Reports(
+        store,
+        maker,
+        folder=folder,
+        minutes=said.minutes,
+        size_mb=said.size_mb,
+        command=command,
+        ended_too=chosen.scipion.runs is not None,
+    )
 
 
 def _maker(chosen: Settings, reader: Reader, images: ImageServer) -> Maker:
