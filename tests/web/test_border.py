@@ -135,6 +135,17 @@ def test_over_tls_cookies_are_for_this_host_and_tls_alone(tmp_path: Path, identi
         assert cookies[0].startswith("__Host-")
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=lax"} <= set(cookies[0].split("; "))
         assert person.json("/api/sessions")["sessions"][0]["id"] == "small"
+        add_account(tmp_path / "data", "grace", Role.OPERATOR)
+        person.login("grace", "correct horse battery")
+        link = person.post("/api/sessions/small/shares", {"days": 1}).json()["url"]
+        answers = [answer, person.get(link.removeprefix(served.address)), person.post("/logout", form={})]
+        said = [one.split("; ") for one in (a for got in answers for a in got.headers.get_list("set-cookie"))]
+        names = {parts[0].partition("=")[0].rpartition("-")[2] for parts in said}
+        assert names == {"login", "known", "share"}
+        for parts in said:
+            assert parts[0].startswith("__Host-cryowatch-")
+            assert {"Secure", "HttpOnly", "Path=/", "SameSite=lax"} <= set(parts)
+            assert not [part for part in parts if part.startswith("Domain")], "else other machines would get it"
         stranger = Person(served)
         with pytest.raises(httpx2.ConnectError):
             stranger.get("/")
