@@ -364,8 +364,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
             agent.stop()
             found.add(f"log {agent.name}", agent.log.read_bytes())
             found.add(f"standard error {agent.name}", agent.error.read_bytes())
-            for file in (*agent.data.glob("*.db*"), agent.data / "accounts.json", agent.data / "shares.json"):
-                if file.exists():
+            assert (agent.data / "cryowatch.sqlite").exists()
+            for file in agent.data.rglob("*"):
+                if file.is_file():
                     found.add(f"file {agent.name} {file.name}", file.read_bytes())
         for file in folder.glob("*.env"):
             found.add(f"environment of {file.name}", file.read_bytes())
