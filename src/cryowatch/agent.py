@@ -237,7 +237,7 @@ class Agent:
         self.followers = tuple(followers)
         self.host = host or socket.gethostname()
         self.paths = tuple(Path(p).expanduser().absolute() for p in paths)
-        self._finders = {path: Finder(path) for path in self.paths}
+        self.finders = {path: Finder(path, clock=clock) for path in self.paths}
         self.watches: dict[Path, Watch] = {}
         self.problems: dict[str, str] = {}
         self.looked = False
@@ -270,7 +270,7 @@ class Agent:
         new = []
         for path in self.paths:
             try:
-                found = self._finders[path].find()
+                found = self.finders[path].find()
             except SourceError as error:
                 problems[str(path)] = str(error)
                 continue

@@ -227,6 +227,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
             tell=agent.tell,
             incoming=Incoming().newest,
             unread=agent.unread,
+            shut=lambda: [shut for finder in agent.finders.values() for shut in finder.shut],
             repeat=chosen.alerts.repeat_minutes,
             sampled=chosen.host.interval,
         )

@@ -37,11 +37,11 @@ class Facility:
         self._cursor = 0
         self.use(STANDARD)
 
-    def use(self, rules: Sequence[Rule], **settings: float) -> None:
+    def use(self, rules: Sequence[Rule], *, repeat: float = 0, sampled: float = 10) -> None:
         """Begin anew, as after a restart."""
         self.alarms = Alarms(
-            self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, **settings,
-            incoming=self.incoming.get, unread=lambda _: self.unread, clock=lambda: self.now,
+            self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, repeat=repeat,
+            sampled=sampled, incoming=self.incoming.get, unread=lambda _: self.unread, clock=lambda: self.now,
         )  # fmt: skip
 
     def commit(self, **values: Any) -> None:

@@ -33,15 +33,19 @@ def told_of(store: Store, folder: Path) -> list[tuple[str, str]]:
     agent = Agent(store, [folder], host="gpu1", clock=lambda: now[0])
     watches = agent.discover()
     alarms = Alarms(
-        store, STANDARD, host="gpu1", read_at=agent.read_at, unread=agent.unread, clock=lambda: now[0]
+        store, STANDARD, host="gpu1", read_at=agent.read_at, unread=agent.unread, clock=lambda: now[0],
+        shut=lambda: [shut for finder in agent.finders.values() for shut in finder.shut],
     )  # fmt: skip
     for _ in range(4):
+        agent.discover()
         for watch in watches:
             while (reading := watch.step()[0]) is not None and not reading.finished:
                 pass
         alarms.step()
         now[0] += 10 * MINUTE
-    _, rows = store.reader().table("SELECT name, rule FROM alert JOIN session ON session.id = session_id")
+    _, rows = store.reader().table(
+        "SELECT coalesce(name, subject), rule FROM alert LEFT JOIN session ON session.id = session_id"
+    )
     return [(name, rule) for name, rule in rows]
 
 
@@ -87,3 +91,20 @@ def test_a_project_of_today_that_cannot_be_read_is_told(tmp_path: Path, store: S
     damaged(old)
     os.utime(old / "project.sqlite", (time.time() - 2 * DAY, time.time() - 2 * DAY))
     assert told_of(store, tmp_path / "projects") == [("new", "unreadable")]
+
+
+def test_a_folder_of_today_that_cannot_be_looked_into_is_told(tmp_path: Path, store: Store) -> None:
+    projects = tmp_path / "projects"
+    projects.mkdir()
+    for name, days in ((b"new\xff", 0), (b"old\xff", 2)):
+        place = os.fsdecode(os.fsencode(projects) + b"/" + name)
+        shutil.move(genuine(tmp_path, "made"), place)
+        written = time.time() - days * DAY
+        os.utime(place, (written, written))
+    assert told_of(store, projects) == [(f"{projects}/new\\xff", "unreadable")]
+    ((text, until),) = store.reader().table("SELECT text, until FROM alert")[1]
+    assert text == f"Cannot be read: {projects}/new\\xff: its name is not UTF-8. Rename the folder"
+    assert until is None
+    shutil.move(os.fsdecode(os.fsencode(projects) + b"/new\xff"), projects / "new")
+    told_of(store, projects)
+    assert store.reader().value("SELECT count(*) FROM alert WHERE until IS NULL") == 0

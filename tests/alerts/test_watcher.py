@@ -410,6 +410,19 @@ def test_a_disk_that_fills_up_is_one_story_and_the_worse_replaces_the_lesser(fac
     assert facility.notices() == [*story, ("raised", "disk"), ("over", "disk-full"), ("over", "disk")]
 
 
+def test_a_disk_whose_values_flap_for_an_hour_is_one_story(facility: Facility) -> None:
+    for minute in range(60):
+        used, full_in = (94.5, 3.9 * 3600) if minute % 3 else (96.0, None)
+        for _ in range(6):
+            sample(facility, devices=disk(used=used, free=1e9, full_in=full_in))
+            told = facility.look(10 / 60)
+    assert told == [("raised", "disk-full")]
+    for _ in range(60):
+        sample(facility, devices=disk(used=40.0, free=1e9))
+        told = facility.look(10 / 60)
+    assert told == [("raised", "disk-full"), ("over", "disk-full")]
+
+
 def test_a_disk_that_is_full_at_the_first_look_is_told_of_once(facility: Facility) -> None:
     for _ in range(12):
         sample(facility, devices=disk(used=99.0, free=1e9, full_in=60.0))

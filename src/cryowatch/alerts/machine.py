@@ -6,7 +6,8 @@ source or sink is in trouble when it has been for some minutes, since its writer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, said
 from cryowatch.alerts.rules import About, Rule, bounds
@@ -34,6 +35,19 @@ _FILE_SYSTEMS = """
 SELECT device, {field}, {fewest} * ({field} IS NOT NULL), used IS NULL, max(time), full_in
 FROM host_sample JOIN device_sample ON sample_id = host_sample.id
 WHERE host = ? AND time > ? AND time <= ? AND kind = 'filesystem' GROUP BY device ORDER BY device"""
+
+
+class ShutOut(Protocol):
+    """A folder that cannot be looked into although somebody works there: where, why, and since when (UTC ns)."""
+
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def since(self) -> int: ...
 
 
 def host_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int, *, lately: int) -> Iterator[Finding]:
@@ -109,6 +123,22 @@ def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int, *,
             broken=not well and now - since >= rule.minutes * MINUTE,
             kept=well,
         )
+
+
+def shut_findings(shut: Iterable[ShutOut], rules: Sequence[Rule], host: str, now: int) -> Iterator[Finding]:
+    """Yield what the rules find about folders that cannot be looked into, of which nobody knows whether it is over."""
+    for folder in shut:
+        name = folder.where.rpartition("/")[2]
+        for rule in rules:
+            if rule.concerns(name):
+                yield Finding(
+                    key=Key(rule=rule.name, host=host, subject=folder.where),
+                    rule=rule,
+                    state=State(severity=rule.severity, text=f"Cannot be read: {folder.where}: {folder.text}"),
+                    since=folder.since,
+                    broken=now - folder.since >= rule.minutes * MINUTE,
+                    kept=False,
+                )
 
 
 def _fares(row: Row) -> str:

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cryowatch.alerts.finding import HOUR, MINUTE, Finding
-from cryowatch.alerts.machine import FEWEST_SAMPLES, host_findings, sink_findings, source_findings
+from cryowatch.alerts.machine import (
+    FEWEST_SAMPLES,
+    ShutOut,
+    host_findings,
+    shut_findings,
+    sink_findings,
+    source_findings,
+)
 from cryowatch.alerts.quality import Quality
 from cryowatch.alerts.rules import WINDOWED, About, Rule
 from cryowatch.alerts.stages import Stages
@@ -30,6 +37,7 @@ _STILL_BAD = 30 * 10**9
 _RECENT = 24 * HOUR
 _ENDED = "The session has ended"
 _GONE = "No longer watched"
+_OPEN_AGAIN = "Can be looked into, or nobody works there any more"
 _MACHINE = frozenset({About.HOST, About.FILESYSTEM, About.GPU})
 _OWN = frozenset({About.SOURCE, About.SINK})
 """Of these the store says after a start that all is well, until they have been tried again."""
@@ -51,7 +59,8 @@ class Alarms:
 
     `read_at` says as of when a session (by its row id) is known whole, in UTC ns, None where it is still being read.
     `tell` is told of sessions whose alerts changed; `incoming` is asked when something last came where an import looks,
-    and `unread` since when a session that lives could not be read even once (None where that is not so).
+    `unread` since when a session that lives could not be read even once (None where that is not so), and `shut` which
+    folders cannot be looked into.
     `repeat` is after how many minutes a lasting alert is told of again, 0 for never; `sampled` is how many seconds lie
     between two samples of the host.
     """
@@ -66,6 +75,7 @@ class Alarms:
         tell: Callable[[Change], object] = lambda _: None,
         incoming: Callable[[str], int | None] = lambda _: None,
         unread: Callable[[int], int | None] = lambda _: None,
+        shut: Callable[[], Iterable[ShutOut]] = tuple,
         repeat: float = 0,
         sampled: float = 10.0,
         clock: Callable[[], int] = time.time_ns,
@@ -76,6 +86,7 @@ class Alarms:
         self._host = host
         self._read_at = read_at
         self._unread = unread
+        self._shut = shut
         self._tell = tell
         self._repeat = round(repeat * MINUTE)
         self._lately = round(max(MINUTE, 6 * sampled * 10**9))
@@ -152,6 +163,7 @@ class Alarms:
             yield from self._stages.findings(session, _about(rules, stages), self._host, as_of)
             if working:
                 yield from self._quality.findings(session, _about(rules, WINDOWED), self._host, as_of)
+        yield from shut_findings(self._shut(), _about(self._rules, {About.SOURCE}), self._host, now)
         machine = _about(self._rules, _MACHINE)
         yield from host_findings(self._reader, machine, self._host, now, lately=self._lately)
         yield from sink_findings(self._reader, _about(self._rules, {About.SINK}), self._host, now)
@@ -172,7 +184,7 @@ class Alarms:
             return "The rule is no longer in use"
         if key.session is None:
             known = now - self._began >= 2 * self._lately and not (rule.about in _MACHINE and self._silent(now))
-            return _GONE if known else ""
+            return (_OPEN_AGAIN if rule.about is About.SOURCE else _GONE) if known else ""
         return self._over_in_session(rule, key.session, now)
 
     def _over_in_session(self, rule: Rule, key: int, now: int) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Container
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalformed
@@ -21,16 +22,32 @@ from cryowatch.sources.scipion.project import MARK
 
 LOOK_SECONDS = 3.0
 MOST_SILENT = 8
+LIVES_NS = 86_400 * 10**9
+"""For how long after a change of its folder a project that cannot be looked into is somebody's matter."""
+
 SILENT = "does not answer"
 SILENT_REMEDY = "Is its disk or its server reachable?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discovery:
-    """The projects found below a path, and the folders that could not be looked into."""
+    """The projects found below a path, and the folders that could not be looked into.
+
+    `touched` says of those in `troubles` when they were changed last (UTC ns), as far as that can be told.
+    """
 
     projects: tuple[Path, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    touched: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shut:
+    """A folder that cannot be looked into although it was changed lately: where, why, and since when (UTC ns)."""
+
+    where: str
+    text: str
+    since: int
 
 
 class Finder:
@@ -40,9 +57,12 @@ class Finder:
     folder is left out until the thread comes back.
     """
 
-    def __init__(self, path: Path, *, seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, path: Path, *, seconds: float = LOOK_SECONDS, clock: Callable[[], int] = time.time_ns) -> None:
+        self.shut: tuple[Shut, ...] = ()
+        """What could not be looked into at the last look, though it was changed within the last day."""
         self._path = path
         self._seconds = seconds
+        self._clock = clock
         self._silent: dict[Path, threading.Thread] = {}
 
     def find(self) -> Discovery:
@@ -58,10 +78,20 @@ class Finder:
                 thread.join(self._seconds)
             if not thread.is_alive():
                 found = look.result()
+                self._take_note(found)
                 silent = (_silence(folder) for folder in sorted(self._silent))
                 return Discovery(projects=found.projects, troubles=(*found.troubles, *silent))
             self._silent[look.place] = thread
         raise SourceGone(SILENT, where=self._path, remedy=SILENT_REMEDY)
+
+    def _take_note(self, found: Discovery) -> None:
+        known = {shut.where: shut.since for shut in self.shut}
+        now = self._clock()
+        self.shut = tuple(
+            Shut(where=trouble.where, text=trouble.text, since=known.get(trouble.where, now))
+            for trouble in found.troubles
+            if now - found.touched.get(trouble.where, 0) < LIVES_NS
+        )
 
 
 class _Look:
@@ -145,6 +175,7 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
 def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
     projects: list[Path] = []
     troubles: list[Trouble] = []
+    touched: dict[str, int] = {}
     seen: set[tuple[int, int]] = set()
     for folder in folders:
         at(folder)
@@ -155,15 +186,24 @@ def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
             denied = denied_or_gone(folder, error)
             text = f"{denied.what}. {denied.remedy}"
             troubles.append(Trouble(where=readable(folder), state=SourceDenied.state, text=text))
+            touched.update(_touched(folder))
             continue
         except OSError:
             continue
         except UnicodeEncodeError:
             text = "its name is not UTF-8. Rename the folder"
             troubles.append(Trouble(where=readable(folder), state=SourceMalformed.state, text=text))
+            touched.update(_touched(folder))
             continue
         place = (mark.st_dev, mark.st_ino)
         if place not in seen:
             seen.add(place)
             projects.append(folder)
-    return Discovery(projects=tuple(projects), troubles=tuple(troubles))
+    return Discovery(projects=tuple(projects), troubles=tuple(troubles), touched=touched)
+
+
+def _touched(folder: Path) -> dict[str, int]:
+    try:
+        return {readable(folder): folder.stat().st_mtime_ns}
+    except OSError:
+        return {}
