@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -146,7 +147,13 @@ def test_version_is_the_same_everywhere() -> None:
 def test_modules_stay_short() -> None:
     long = {
         str(module.relative_to(ROOT))
-        for module in (ROOT / "src").rglob("*.py")
+        for folder in ("src", "plugin")
+        for module in (ROOT / folder).rglob("*.py")
         if len(module.read_text(encoding="utf-8").splitlines()) > 400
     }
     assert long <= LONG
+
+
+def test_the_plugin_is_written_for_the_python_of_scipions_environments() -> None:
+    for module in (ROOT / "plugin").rglob("*.py"):
+        ast.parse(module.read_text(encoding="utf-8"), filename=str(module), feature_version=(3, 8))

@@ -36,7 +36,8 @@ _RULES = {
 }  # fmt: skip
 """The agent's rules by who watches for them; those that are not here are for all."""
 
-MAIL_SECURITY = ("none", "starttls", "tls")
+MAIL_SECURITY = ("default", "none", "starttls", "tls")
+"""How the line to the mail server is protected; `default` is what a facility's settings say, and none without them."""
 LONGEST_INTERVAL = 3600
 REPORT_MINUTES = 5
 _A_IN_UM = 10_000
@@ -78,7 +79,7 @@ def tables(
     if not values.get("doInflux"):
         found["influx"] = {"url": ""}
         found["images"] = {"publish": ""}
-    found["mail"] = _mail(values)
+    found["mail"] = _mail(values, has_base=bool(base))
     if publisher:
         found["report"] = {"minutes": REPORT_MINUTES, "folder": report_folder, "command": list(publisher)}
     return found
@@ -139,7 +140,7 @@ def _number(values: Values, name: str) -> float:
     return float(value)
 
 
-def _mail(values: Values) -> dict[str, Any]:
+def _mail(values: Values, *, has_base: bool) -> dict[str, Any]:
     if not values["doMail"]:
         return {"host": ""}
     host, _, port = (values["smtp"] or "").strip().partition(":")
@@ -150,7 +151,10 @@ def _mail(values: Values) -> dict[str, Any]:
     for label, addresses in (("From", [sender]), ("To", to)):
         if not addresses or not all(re.fullmatch(r"[^@\s]+@[^@\s]+", address) for address in addresses):
             raise FormError(f"{label}: must be a mail address like someone@example.org")
-    found = {"host": host, "security": MAIL_SECURITY[values.get("mailSecurity") or 0], "sender": sender, "to": to}
+    found: dict[str, Any] = {"host": host, "sender": sender, "to": to}
+    security = values.get("mailSecurity") or 0
+    if security or not has_base:
+        found["security"] = MAIL_SECURITY[security or 1]
     return {**found, "port": int(port)} if port else found
 
 

@@ -98,10 +98,11 @@ def test_mail_goes_as_the_form_says(tmp_path: Path) -> None:
 def test_a_facilitys_settings_count_where_the_form_says_nothing(tmp_path: Path) -> None:
     base = tmp_path / "facility.toml"
     base.write_text(
-        '[facility]\nname = "Krios"\n[influx]\nurl = "https://x.example.org:8086"\n[mail]\nusername = "u"\n'
+        '[facility]\nname = "Krios"\n[influx]\nurl = "https://x.example.org:8086"\n[mail]\nsecurity = "tls"\n'
     )
     found = loaded(tmp_path, base=str(base), doMail=True)
-    assert (found.facility.name, found.mail.username, found.influx.url) == ("Krios", "u", "")
+    assert (found.facility.name, found.mail.security, found.influx.url) == ("Krios", "tls", "")
+    assert loaded(tmp_path, base=str(base), doMail=True, mailSecurity=2).mail.security == "starttls"
     assert loaded(tmp_path, base=str(base), doInflux=True).influx.url == "https://x.example.org:8086"
 
 

@@ -97,7 +97,8 @@ def mail(form):
     group.addParam(
         "mailSecurity", params.EnumParam, choices=list(MAIL_SECURITY), default=0, condition="doMail",
         label="Encryption", expertLevel=params.LEVEL_ADVANCED,
-        help="How the line to the mail server is protected. Account and password stand in the settings file.",
+        help="How the line to the mail server is protected; default: as the settings file says, which also holds "
+        "account and password, and not at all without such a file.",
     )  # fmt: skip
 
 

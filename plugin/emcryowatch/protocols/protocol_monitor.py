@@ -95,7 +95,7 @@ class CryowatchMonitor(EMProtocol):
 
     def _summary(self):
         said = state.read(self._extra(constants.STATE_NAME))
-        return state.summary(said, active=self.isActive(), now=time.time())
+        return state.summary(said, active=self.isActive(), now=time.time()) if said or self.isActive() else []
 
     def getPagesUrl(self):
         """Return the address of the pages while the agent serves them; empty otherwise."""
