@@ -13,6 +13,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
+from cryowatch.durations import duration
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -41,6 +43,17 @@ class Quantity:
     def shown(self, value: float) -> float:
         """Return a stored value in the shown unit."""
         return value if self.scale == 1.0 else value / self.per_shown
+
+    def said(self, value: float) -> str:
+        """Return a value in the shown unit with that unit, as pages write it; a length of time in words."""
+        if self.unit == "s":
+            return duration(value * self.per_shown)
+        return f"{value:,.{self.decimals or 0}f}{spaced(self.shown_unit)}"
+
+
+def spaced(unit: str) -> str:
+    """Return a unit as it stands behind a number."""
+    return unit if unit in ("", "°") else f" {unit}"
 
 
 def _field(

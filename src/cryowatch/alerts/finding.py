@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryowatch.alerts.rules import Rule
-from cryowatch.durations import duration
-from cryowatch.model import Quantity
 from cryowatch.store.ledger import Key, State
 
 MINUTE = 60 * 10**9
@@ -35,14 +33,6 @@ def median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def said(value: float, quantity: Quantity) -> str:
-    """Return a shown value with its unit, as pages write it."""
-    if quantity.unit == "s":
-        return duration(value * quantity.per_shown)
-    unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
-    return f"{value:.{quantity.decimals or 0}f}{unit}"
 
 
 def inside(value: float, low: float | None, high: float | None) -> bool:

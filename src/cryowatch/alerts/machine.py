@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, said
+from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside
 from cryowatch.alerts.rules import About, Rule, bounds
 from cryowatch.durations import duration
 from cryowatch.errors import one_line
@@ -96,7 +96,7 @@ def _judged(rule: Rule, host: str, device: str, value: float, since: int, full_i
         rule=rule,
         state=State(
             severity=rule.severity,
-            text=f"{name}: {measured}{said(value, quantity)}, should be {limits}{more}",
+            text=f"{name}: {measured}{quantity.said(value)}, should be {limits}{more}",
             value=value,
             limit=broken_limit(value, rule.low, rule.high),
             field=rule.field,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, median, said
+from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, median
 from cryowatch.alerts.rules import About, Rule, bounds
 from cryowatch.model import OutputKind
 from cryowatch.store.ledger import Key, State
@@ -89,7 +89,7 @@ def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor
     middle = median(known) if known else None
     quantity = rule.quantity
     noun = "micrographs" if rule.about is About.MICROGRAPH else "movies"
-    value = "no fit" if middle is None else f"median {said(middle, quantity)}"
+    value = "no fit" if middle is None else f"median {quantity.said(middle)}"
     good = _counted(len(values) - len(outside), only=share < rule.calm_share)
     text = f"{rule.title}: {good} of the last {len(values)} {noun} {bounds(low, high, quantity)} ({value})"
     return Finding(

@@ -16,7 +16,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from cryowatch.durations import duration
 from cryowatch.errors import ConfigError
 from cryowatch.model import RECORDS, Quantity, Severity, quantities
 from cryowatch.toml_table import TomlTable, nearest, one_of
@@ -249,15 +248,10 @@ def _check(rule: Rule, where: str) -> None:
 
 def bounds(low: float | None, high: float | None, quantity: Quantity) -> str:
     """Return limits as people say them, such as `within 0.10-4.00 µm` or `below 100.0 nm`."""
-    decimals = quantity.decimals or 0
-    unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
-
-    def one(value: float) -> str:
-        return duration(value * quantity.per_shown) if quantity.unit == "s" else f"{value:.{decimals}f}{unit}"
-
     if low is not None and high is not None:
-        return f"within {one(low)} to {one(high)}" if quantity.unit == "s" else f"within {low:.{decimals}f}-{one(high)}"
-    return f"below {one(high)}" if high is not None else f"above {one(low or 0.0)}"
+        first = f"{quantity.said(low)} to " if quantity.unit == "s" else f"{low:.{quantity.decimals or 0}f}-"
+        return f"within {first}{quantity.said(high)}"
+    return f"below {quantity.said(high)}" if high is not None else f"above {quantity.said(low or 0.0)}"
 
 
 _WORDS: Mapping[About, str] = {

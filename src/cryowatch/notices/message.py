@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from cryowatch.durations import duration
 from cryowatch.errors import one_line
-from cryowatch.model import RECORDS, Severity, quantities
+from cryowatch.model import RECORDS, Severity, quantities, spaced
 from cryowatch.notices.pace import WEIGHT
 from cryowatch.store.ledger import Event
 from cryowatch.store.reader import Row
@@ -305,13 +305,9 @@ def trial(context: Context, *, channel: str, now: int) -> Message:
 def amount(value: float, field: str, unit: str) -> str:
     """Return a shown value with its unit, with as many decimals as the pages give its field, else no needless ones."""
     known = next((q for q in (quantities(RECORDS[record]).get(field) for record in _MEASURED) if q is not None), None)
-    if known is not None and known.unit == "s":
-        return duration(value * known.per_shown)
     if known is not None and known.decimals is not None:
-        text = f"{value:,.{known.decimals}f}"
-    else:
-        text = f"{value:,.3f}".rstrip("0").rstrip(".")
-    return f"{text} {unit}" if unit else text
+        return known.said(value)
+    return f"{value:,.3f}".rstrip("0").rstrip(".") + spaced(unit)
 
 
 def cut(text: str, most: int) -> str:
