@@ -16,6 +16,7 @@ TOOLS := ../shared/tools
 SCIPION := .venv-scipion
 SCIPION_PACKAGES := scipion-app==3.8.3 scipion-em==3.11.1 scipion-pyworkflow==3.11.7 \
 	scipion-em-facilities==3.3.1 scipion-em-motioncorr==4.0.1 scipion-em-cistem==3.10.1
+PLUGINS := ./plugin ./tests/plugin/streaming
 export SCIPION_HOME := $(CURDIR)/.scipion/home
 export SCIPION_USER_DATA := $(CURDIR)/.scipion/data
 export SCIPION_VERSION := 3.11
@@ -45,7 +46,7 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test-scipion: $(VENV)/.dev $(SCIPION)/.installed  ## tests on projects that the genuine Scipion framework writes
+test-scipion: $(VENV)/.dev $(SCIPION)/.plugins  ## tests on projects that the genuine Scipion framework writes
 	$(PYTEST) -m scipion
 
 bench: packages $(VENV)/.dev  ## measure, or SUBJECTS="backlog idle" alone, and write docs/benchmarks.md
@@ -90,6 +91,12 @@ $(SCIPION)/.installed: Makefile | $(SCIPION)/bin/python
 	$(SCIPION)/bin/python -m pip --disable-pip-version-check --quiet install $(SCIPION_PACKAGES)
 	mkdir -p $(SCIPION_HOME)/config $(SCIPION_USER_DATA)/projects
 	printf '[localhost]\nPARALLEL_COMMAND = mpirun -np %%_(JOB_NODES)d %%_(COMMAND)s\n' > $(SCIPION_HOME)/config/hosts.conf
+	touch $@
+
+# Installed as a user does it, and again when something in them has changed.
+$(SCIPION)/.plugins: $(SCIPION)/.installed $(shell find $(PLUGINS) -name '*.py' -o -name '*.toml')
+	$(SCIPION)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade --force-reinstall --no-deps $(PLUGINS)
+	$(SCIPION)/bin/python -m pip --disable-pip-version-check check >/dev/null
 	touch $@
 
 again:
