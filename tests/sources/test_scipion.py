@@ -437,6 +437,59 @@ def test_a_run_at_work_is_read_from_its_own_database(project: Path, watching: Wa
     assert (run["status"], run["error"]) == ("failed", "no GPU")
 
 
+@pytest.mark.parametrize("way", ["{elsewhere}", "../elsewhere", "Runs/../../elsewhere", "file", "folder"])
+def test_a_set_of_another_project_is_not_shown(tmp_path: Path, project: Path, watching: Watching, way: str) -> None:
+    elsewhere = genuine(tmp_path, "elsewhere")
+    change(elsewhere / CTFS, 1, **{"micObj._micName": "a secret of others"})
+    if way == "file":
+        (project / CTFS).unlink()
+        (project / CTFS).symlink_to(elsewhere / CTFS)
+    elif way == "folder":  # as where the runs lie on another disk, which is nobody's fault
+        shutil.rmtree(project / "Runs")
+        (project / "Runs").symlink_to(elsewhere / "Runs")
+    else:
+        named = f"{way.format(elsewhere=elsewhere)}/{CTFS}, "
+        for file in ("project.sqlite", "Runs/000135_CistemProtCTFFind/logs/run.db"):
+            execute(project / file, f"UPDATE Objects SET value = '{named}' WHERE value LIKE '{CTFS}%'")
+    watched = watching(project)
+    watched.look()
+    names = [item["name"] for item in watched.items().values()]
+    if way == "folder":
+        assert "a secret of others" in names
+    else:
+        assert names == []
+        assert [trouble["text"] for trouble in watched.troubles()] == ["lies outside the project and is not read"]
+
+
+def test_a_set_that_is_named_by_its_whole_path_is_read(project: Path, watching: Watching) -> None:
+    for file in ("project.sqlite", "Runs/000135_CistemProtCTFFind/logs/run.db"):
+        execute(project / file, f"UPDATE Objects SET value = '{project}/{CTFS}, ' WHERE value LIKE '{CTFS}%'")
+    watched = watching(project)
+    watched.look()
+    assert len(watched.items()) == 8
+
+
+@pytest.mark.parametrize("way", ["../elsewhere/{folder}", "{tmp}/elsewhere/{folder}", "link"])
+def test_a_run_of_another_project_is_not_shown(tmp_path: Path, project: Path, watching: Watching, way: str) -> None:
+    elsewhere = genuine(tmp_path, "elsewhere")
+    folder = "Runs/000135_CistemProtCTFFind"
+    execute(elsewhere / folder / "logs/run.db", "UPDATE Objects SET label = 'a secret' WHERE parent_id IS NULL",
+            "UPDATE Objects SET value = 'failed' WHERE name = '135.status'",
+            "UPDATE Objects SET value = 'a secret' WHERE name = '135._error'")  # fmt: skip
+    if way == "link":
+        (project / folder / "logs/run.db").unlink()
+        (project / folder / "logs/run.db").symlink_to(elsewhere / folder / "logs/run.db")
+    else:
+        named = way.format(folder=folder, tmp=tmp_path)
+        execute(project / "project.sqlite", f"UPDATE Objects SET value = '{named}' WHERE name = '135.workingDir'")
+    execute(project / "project.sqlite", "UPDATE Objects SET value = 'running' WHERE name = '135.status'")
+    watched = watching(project)
+    watched.look()
+    [run] = [run for run in watched.store.reader().runs(watched.watch.session) if run["run"] == "135"]
+    assert (run["status"], run["error"] or "") == ("running", "")
+    assert "lies outside the project and is not read" in [trouble["text"] for trouble in watched.troubles()]
+
+
 def test_a_run_that_the_project_calls_ended_is_ended(project: Path, watching: Watching) -> None:
     execute(project / "project.sqlite", "UPDATE Objects SET value = 'aborted' WHERE name = '135.status'")
     watched = watching(project)

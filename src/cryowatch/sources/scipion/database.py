@@ -54,6 +54,7 @@ _MAGIC = b"SQLite format 3\0"
 _WAL = 2
 _LOOK = "SELECT count(*) FROM sqlite_master"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE %'"
+OUTSIDE = "lies outside the project and is not read"
 _CHECK = "What was read before is kept; check the disk and the copy"
 
 
@@ -145,9 +146,37 @@ class Database:
         return {row[0] for row in self.rows(_TABLES)}
 
 
+def inside(project: Path, relative: str) -> Path:
+    """Return the file or folder that a project's database names; raises `SourceMalformed` where it cannot lie in there.
+
+    Whoever may write a project may name anything in it, and must not be shown by it what only cryowatch may read.
+    """
+    elsewhere = relative.startswith("/") and not relative.startswith(f"{project}/")
+    if "\0" in relative or ".." in relative.split("/") or elsewhere:
+        raise SourceMalformed(OUTSIDE, where=relative)
+    return project / relative
+
+
+def _refuse_link_out(path: Path, project: Path) -> None:
+    """Raise a `SourceError` for a file that is a link out of its project; folders may be links, as to other disks."""
+    try:
+        if not path.is_symlink():
+            return
+        target = path.resolve(strict=True)
+        if any(target.is_relative_to(place.resolve()) for place in (project, path.parent)):
+            return
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    except RuntimeError:  # a link that leads to itself
+        pass
+    raise SourceMalformed(OUTSIDE, where=path)
+
+
 @contextmanager
-def reading(path: Path) -> Iterator[Database]:
-    """Open a database to read; raises a `SourceError`, also for what happens inside."""
+def reading(path: Path, *, within: Path | None = None) -> Iterator[Database]:
+    """Open a database to read; raises a `SourceError`, also for what happens inside, and for a link out of `within`."""
+    if within is not None:
+        _refuse_link_out(path, within)
     if _is_abandoned_wal(path):
         with _copied(path) as database:
             yield database

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from cryowatch.errors import SourceGone, SourceMalformed
 from cryowatch.model import GainResidual, Run
-from cryowatch.sources.scipion.database import SETTLED_NS, denied_or_gone
+from cryowatch.sources.scipion.database import OUTSIDE, SETTLED_NS, denied_or_gone, inside
 
 PROTOCOL = "XmippProtMovieGain"
 FILE = "summaryForMonitor.txt"
@@ -35,7 +35,6 @@ _NUMBER = rb"([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|nan|inf))"
 _LINE = re.compile(rb"\s*([^\s:\0-\x1f][^:\0-\x1f]{0,199}):\s+" + rb"\s+".join([_NUMBER] * 4) + rb"\s*")
 _PLAIN = re.compile(r"[\w-][\w.-]*", re.ASCII)
 _SUFFIX = "_residual"
-_OUTSIDE = "lies outside the project and is not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def has_gains(run: Run) -> bool:
 
 def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, now: int) -> GainNews:
     """Return what is new in a run's file; raises a `SourceError`.  A file that was never there is no error."""
-    folder = project / _inside(project, run.working_dir)
+    folder = inside(project, run.working_dir)
     path = folder / FILE
     try:
         found = path.lstat()
@@ -104,18 +103,10 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
     )
 
 
-def _inside(project: Path, working_dir: str) -> str:
-    """Return a run's working folder, which its database names, if that can lie in the project."""
-    parts = Path(working_dir).parts
-    if "\0" in working_dir or ".." in parts or Path(working_dir).is_absolute():
-        raise SourceMalformed(_OUTSIDE, where=project / FILE)
-    return working_dir
-
-
 @contextmanager
 def _opened(project: Path, path: Path) -> Iterator[int]:
     """Open a regular file that lies in the project, links followed; yields its descriptor."""
-    outside = SourceMalformed(_OUTSIDE, where=path)
+    outside = SourceMalformed(OUTSIDE, where=path)
     try:
         if not path.parent.resolve(strict=True).is_relative_to(project.resolve()) or path.is_symlink():
             raise outside

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from cryowatch.errors import SourceBusy, SourceError, SourceGone, SourceMalformed
 from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
 from cryowatch.reading import Trouble
-from cryowatch.sources.scipion.database import Database, Stamp, reading, stamp
+from cryowatch.sources.scipion.database import Database, Stamp, inside, reading, stamp
 from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
 
 _ACQUISITION = {
@@ -120,13 +120,13 @@ def read_project(
         working_dir = values.get("workingDir") or ""
         versions = [(tree, root)]
         if status_of(values["status"]) in _LIVE and working_dir:
-            file = folder / working_dir / "logs" / "run.db"
             try:
-                versions = [*_newer(file, root, values, zone, known, stamps, now), *versions]
+                file = inside(folder, working_dir) / "logs" / "run.db"
+                versions = [*_newer(folder, file, root, values, zone, known, stamps, now), *versions]
             except SourceBusy:
                 raise
             except SourceError as error:
-                troubles.append(Trouble(where=_below(folder, file), state=error.state, text=error.what))
+                troubles.append(Trouble(where=f"{working_dir}/logs/run.db", state=error.state, text=error.what))
         run = _run(root, versions[0][0].values(root.id), working_dir, zone)
         runs.append(run)
         outputs.extend(_outputs(run, versions))
@@ -172,6 +172,7 @@ def _tree(database: Database, path: Path, found: Stamp) -> Tree:
 
 
 def _newer(
+    folder: Path,
     file: Path,
     root: Node,
     values: Mapping[str, str | None],
@@ -192,7 +193,7 @@ def _newer(
     kept = known.get(file)
     if kept is None or kept[0] != found or not found.settled:
         try:
-            with reading(file) as database:
+            with reading(file, within=folder) as database:
                 kept = known[file] = (found, _tree(database, file, found))
         except SourceError:
             stamps[file] = replace(found, settled=False)
@@ -321,10 +322,6 @@ def status_of(text: str | None) -> RunStatus:
         return RunStatus(text or "")
     except ValueError:
         return RunStatus.SAVED
-
-
-def _below(folder: Path, file: Path) -> str:
-    return str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
 
 
 def with_sizes(outputs: Iterable[Output], counts: Mapping[tuple[str, str], int]) -> tuple[Output, ...]:

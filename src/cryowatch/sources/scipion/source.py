@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 from cryowatch.errors import SourceError, SourceMalformed
 from cryowatch.model import GainResidual, Output, OutputKind, Run
 from cryowatch.reading import Reading, Span, Trouble
-from cryowatch.sources.scipion.database import Stamp, reading, stamp
+from cryowatch.sources.scipion.database import Stamp, inside, reading, stamp
 from cryowatch.sources.scipion.gain import FILE, GainProgress, Seen, has_gains, read_gains
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
 from cryowatch.sources.scipion.sets import TABLES, ItemSet, tables_of
@@ -206,9 +206,9 @@ class ScipionSource:
     ) -> tuple[_Progress, list[Span]]:
         """Return how far a set has been read, and the spans that are new in it."""
         key = (output.run, output.name)
-        path = self._path / output.path
         before, look = known, memory.looks.get(key, _Look())
         try:
+            path = inside(self._path, output.path)
             seen = stamp(path, now)
             closed_and_still = seen.settled and not output.stream_open
             waited = now - look.swept_at > SWEEP_NS
@@ -216,7 +216,7 @@ class ScipionSource:
             if known.ended and not due and look.seen == seen:
                 return known, []
             known, look = replace(known), replace(look, ids=look.ids[:])
-            with reading(path) as database:
+            with reading(path, within=self._path) as database:
                 tables = tables_of(database)
                 if tables == TABLES:
                     items = ItemSet(database, output.kind, run=output.run, output=output.name, changed=seen.changed)
