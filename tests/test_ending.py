@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from cryowatch.agent import Agent
+from cryowatch.ending import Ending, Until
+from cryowatch.store import Store
 from cryowatch.store.reader import Reader
 from cryowatch.store.writer import FILE_NAME
 from tests.notices.smtp import MailServer
@@ -123,6 +127,7 @@ def test_a_signal_while_it_waits_for_a_server_ends_it(tmp_path: Path, start: Sta
     state(tmp_path, until=lambda said: said["phase"] == "finishing")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+    assert state(tmp_path, until=lambda said: said["phase"] == "ended")["reason"] == ""
 
 
 def test_an_alarm_at_the_end_is_told_before_it_ends(tmp_path: Path, start: Start) -> None:
@@ -156,6 +161,12 @@ def test_the_report_of_named_runs_is_handed_over_though_they_ended_before(tmp_pa
     process = start(finished(tmp_path), "--until-ended", "--no-web", "--config", config)
     assert process.wait(50) == 0
     assert "small" in (tmp_path / "published.html").read_text()
+
+
+def test_what_hangs_at_the_end_is_said_and_waited_for_no_longer(tmp_path: Path) -> None:
+    with contextlib.closing(Store(tmp_path / "data")) as store:
+        ending = Ending(Until(ended=True), Agent(store, []), store)
+        assert "does not answer" in ending.finish(lambda *_: None, alone=False)[0]
 
 
 def test_only_the_runs_that_are_named_are_watched(tmp_path: Path, start: Start) -> None:

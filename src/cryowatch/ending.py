@@ -106,11 +106,13 @@ class Ending:
         """Return whether any run was ever launched: a workflow whose boxes are all saved is yet to come."""
         return any(run["status"] not in _NEVER_BEGUN for run in self._reader.runs(session))
 
-    def finish(self, told: Callable[[list[str], str], object]) -> list[str]:
+    def finish(self, told: Callable[[list[str], str], object], *, alone: bool) -> list[str]:
         """Read and deliver what is left, as long as patience lasts; returns what is still left, a line each.
 
-        `told` is told of that meanwhile, and in which phase this is.
+        `told` is told of that meanwhile, and in which phase this is; `alone` says that no thread is at work any more.
         """
+        if not alone:
+            return ["a disk or a server does not answer, so what is left is read and delivered after the next start"]
         deadline = self._mono() + self._until.patience * 60
         told([], "finishing")
         self._wait(SETTLE_SECONDS)

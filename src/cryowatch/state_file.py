@@ -5,7 +5,7 @@ It is replaced as a whole, when something in it has changed and at least twice a
     version, pid     of the agent
     time             when it was written, UTC ms
     phase            watching, finishing or ended
-    reason           why it ends by itself; empty where it does not
+    reason           why it has ended by itself; empty where it has not
     address          of the pages; null without
     sessions         as in `cryowatch status --json`, and `gains` and `alerts`: those that last
     deliveries       as in `cryowatch status --json`, as they are at this moment

@@ -329,10 +329,10 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
         left: list[str] = []
         stopped = agent.stop()
         with contextlib.suppress(KeyboardInterrupt):
-            if ending.reason and stopped and not store.damaged:
+            if ending.reason and not store.damaged:
+                left = ending.finish(said, alone=stopped)
                 if state is not None:
                     state.reason = ending.reason
-                left = ending.finish(said)
         said(left, "ended")
         return None if store.damaged else left
 
