@@ -31,7 +31,7 @@ MOST_BYTES = 1 << 18
 """How much of one file is read at a time."""
 
 _TAIL = 80
-_NUMBER = rb"([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|nan|inf))"
+_NUMBER = rb"([+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|nan|inf))"  # no digit can be part of it in two ways
 _LINE = re.compile(rb"\s*([^\s:\0-\x1f][^:\0-\x1f]{0,199}):\s+" + rb"\s+".join([_NUMBER] * 4) + rb"\s*")
 _PLAIN = re.compile(r"[\w-][\w.-]*", re.ASCII)
 _SUFFIX = "_residual"
