@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -304,3 +305,28 @@ def test_a_base_that_is_not_there_is_named(file: Path) -> None:
     file.write_text('base = "facility.toml"\n')
     with pytest.raises(ConfigError, match=r"facility\.toml: there is no such file"):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('_env_file = "x"', "_env_file: is not a setting"),
+        ("_cli_parse_args = true", "_cli_parse_args: is not a setting"),
+        ("x = " + "1" * 5_000, "is not TOML"),
+        ("x = " + "[" * 5_000, "is nested too deeply"),
+        ("[host]\nkeep_mb = inf", "host.keep_mb: input should be a finite number"),
+        ("[images]\ncache_mb = 1" + "0" * 400, "images.cache_mb: input should be less than or equal to"),
+        ("[host]\ninterval = [" + "1," * 5_000 + "]", "host.interval: input should be a valid number"),
+    ],
+)
+def test_what_no_setting_can_be_is_one_line_that_is_not_long(file: Path, content: str, line: str) -> None:
+    file.write_text(content)
+    said = mistake(file)
+    assert line in said
+    assert len(said) < 800
+
+
+@pytest.mark.parametrize("value", ["[", "[" * 20_000])
+def test_a_variable_that_is_no_json_is_a_line(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CRYOWATCH_MAIL__TO", value)
+    assert re.match(r"CRYOWATCH_(MAIL|\*, in the environment): cannot be understood", mistake())

@@ -243,3 +243,17 @@ def test_file_given_wins_over_the_variable(tmp_path: Path) -> None:
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1).filter(str.isprintable))
 def test_what_is_encoded_is_read_back(value: str) -> None:
     assert secrets._encoded(secrets.encode(value)) == value
+
+
+@pytest.mark.parametrize("twice", [f"[{PASSWORD}]\nx=1\n[{PASSWORD}]\n", f"{PASSWORD.replace('=', ':')}\n" * 2])
+def test_a_line_that_is_there_twice_is_not_shown_where_it_may_be_a_password(tmp_path: Path, twice: str) -> None:
+    path = tmp_path / "secrets.cfg"
+    path.write_text(INFLUX + twice)
+    with pytest.raises(ConfigError, match="once more") as raised:
+        secrets.load(path)
+    assert "pass word" not in str(raised.value)
+
+
+def test_a_home_that_is_none_is_said() -> None:
+    with pytest.raises(ConfigError, match="there is no such home folder"):
+        secrets.find(Path("~nobody-at-all/secrets.cfg"), {})

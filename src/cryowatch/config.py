@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from email.utils import parseaddr
 from pathlib import Path
@@ -33,7 +32,7 @@ from cryowatch.errors import ConfigError
 from cryowatch.exposure import Web
 from cryowatch.model import Severity
 from cryowatch.placeholders import checked
-from cryowatch.section import Directory, Section, at_home, contents, merged, shown
+from cryowatch.section import Directory, Section, at_home, contents, merged, parsed, shorten, shown
 
 _NO_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}HOME")
 """The file of the settings, and where Scipion's plugin finds this program."""
@@ -86,7 +85,7 @@ class Host(Section):
 class Images(Section):
     """Rendering thumbnails, and publishing them."""
 
-    cache_mb: int = Field(default=2000, ge=10, description="Megabytes on disk for rendered images.")
+    cache_mb: int = Field(default=2000, ge=10, le=10**9, description="Megabytes on disk for rendered images.")
     workers: int = Field(default=1, ge=1, le=16, description="Processes that render, at low priority.")
     ahead: bool = Field(default=True, description="Whether new micrographs are rendered before anybody asks.")
     publish: Annotated[str, AfterValidator(target)] = Field(
@@ -232,7 +231,12 @@ class Settings(BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+        allow_inf_nan=False,
     )
 
     base: Directory | None = Field(default=None, description="Further settings, which count where these say nothing.")
@@ -300,14 +304,18 @@ def load(file: Path | None = None, *, environment: Mapping[str, str] | None = No
 
 
 def _settings(values: dict[str, Any], path: Path, environment: Mapping[str, str]) -> Settings:
+    for key in values:
+        if key not in Settings.model_fields:  # pydantic takes some for arguments of its own
+            raise ConfigError("is not a setting", where=f"{path}: {key}", remedy=_nearest(key, _keys(Settings)))
     try:
         return Settings(**values)
     except ValidationError as error:
         raise _explained(error, path, values, environment) from None
-    except SettingsError as error:
-        raise ConfigError(
-            f"the environment cannot be understood: {error}", remedy=f"Write one {PREFIX}SECTION__KEY for each key"
-        ) from None
+    except (SettingsError, RecursionError) as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        where = f"{PREFIX}{named[1].upper()}" if named else f"{PREFIX}*, in the environment"
+        remedy = f"Write one {PREFIX}SECTION__KEY for each key"
+        raise ConfigError("cannot be understood", where=where, remedy=remedy) from None
 
 
 def _on_base(values: dict[str, Any], path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -325,19 +333,13 @@ def _on_base(values: dict[str, Any], path: Path, environment: Mapping[str, str])
 
 def _read(path: Path, *, optional: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parsed(path)
     except (FileNotFoundError, NotADirectoryError):
         if optional:
             return {}
         raise ConfigError("there is no such file", where=path, remedy="Check --config and CRYOWATCH_CONFIG") from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        twice = re.fullmatch(r"Cannot declare \((.+?),?\) twice \((.+)\)", str(error))
-        if twice:
-            key = ".".join(part.strip("'\"") for part in twice[1].split(", "))
-            raise ConfigError(f"there are two such tables ({twice[2]})", where=f"{path}: {key}") from None
-        raise ConfigError(f"is not TOML: {error}", where=path, remedy="Texts need quotes") from None
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
@@ -390,5 +392,5 @@ def _explained(
         return ConfigError("is not a setting", where=where, remedy=_nearest(place[-1], known))
     text = first["msg"].removeprefix("Value error, ")
     secret = {*place} & {*_SECRETS, "webhooks"} or (len(place) == 1 and place[0] in _SECRET_SECTIONS)
-    shown = "" if secret else f" (it is {first['input']!r})"
+    shown = "" if secret else f" (it is {shorten(repr(first['input']))})"
     return ConfigError(f"{text[0].lower()}{text[1:]}{shown}", where=where)

@@ -44,6 +44,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import SecretStr
 
 from cryowatch.errors import ConfigError
+from cryowatch.section import at_home
 
 FILE_NAME = "secrets.cfg"
 HOME_VARIABLE = "EMFACILITIES_HOME"
@@ -122,12 +123,12 @@ def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
     Raises `ConfigError` where the file given does not exist.
     """
     if path is not None:
-        path = path.expanduser()
+        path = at_home(path)
         if not path.is_file():
             raise ConfigError("there is no such file", where=path, remedy="Check --secrets")
         return path
     home = environment.get(HOME_VARIABLE)
-    found = Path(home).expanduser() / FILE_NAME if home else None
+    found = at_home(Path(home)) / FILE_NAME if home else None
     return found if found is not None and found.is_file() else None
 
 
@@ -236,15 +237,22 @@ def _not_parsed(path: Path, error: Error) -> ConfigError:
                 f"line {error.lineno} stands before the first section", where=path, remedy="Add [influx]"
             )
         case DuplicateOptionError():
-            what = f"line {error.lineno} gives {error.option} of [{error.section}] once more"
+            what = f"line {error.lineno} gives {_known(error.option)} of {_known(error.section)} once more"
             return ConfigError(what, where=path, remedy="Keep one of the two")
         case DuplicateSectionError():
-            what = f"line {error.lineno} starts [{error.section}] once more"
+            what = f"line {error.lineno} starts {_known(error.section)} once more"
             return ConfigError(what, where=path, remedy="Put its keys together")
         case ParsingError():
             return ConfigError(f"line {error.errors[0][0]} is not of the form key=value", where=path)
         case _:
             return ConfigError("cannot be understood", where=path)
+
+
+def _known(name: str) -> str:
+    """Return the name of a section or a key that the file should have; any other may be a part of a password."""
+    if name.strip().lower() in {"influx", "paramiko"}:
+        return f"[{name}]"
+    return name if name.lower() in {key.name.lower() for key in (*_INFLUX, *_TRANSFER)} else "(no known name)"
 
 
 class _Wrong(ValueError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +34,7 @@ Directory = Annotated[Path, AfterValidator(_home)]
 class Section(BaseModel):
     """A section: a key that it does not know is an error, and nothing changes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def shown(secret: SecretStr | None) -> str:
@@ -57,3 +59,22 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(below[key], Mapping) and isinstance(above[key], Mapping)
     }
     return {**below, **above, **tables}
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says; raises `ConfigError` where it is none, `OSError` where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ConfigError("is nested too deeply", where=path) from None
+    except ValueError as error:  # TOML's own, and what Python says of bytes and of numbers with thousands of digits
+        twice = re.fullmatch(r"Cannot declare \((.+?),?\) twice \((.+)\)", str(error))
+        if twice:
+            key = ".".join(part.strip("'\"") for part in twice[1].split(", "))
+            raise ConfigError(f"there are two such tables ({twice[2]})", where=f"{path}: {key}") from None
+        raise ConfigError(f"is not TOML: {error}", where=path, remedy="Texts need quotes") from None
+
+
+def shorten(text: str) -> str:
+    """Return a text, its middle left out where it is long."""
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-20:]}"

@@ -24,7 +24,8 @@ NUMBER = re.compile(rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|nan|inf)")
 
 def read_all(folder: Path, *, most: int = 500) -> tuple[list[GainResidual], str]:
     """Read to the end, as the agent does: what is new each time, and what is said in the end."""
-    known, found = GainProgress(), []
+    known = GainProgress()
+    found: list[GainResidual] = []
     for _ in range(most):
         news = read_gains(folder, RUN, known, None, time.time_ns() + 10**12)
         known = news.progress
