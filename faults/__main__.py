@@ -31,8 +31,9 @@ ATTACKS: Mapping[Attack, Callable[[], Verdicts]] = {
     Attack(
         "damaged",
         "The store's file is damaged",
-        "parts of the file are overwritten at random places: in its head, in its middle, and under the working agent.",
-    ): lambda: storage.damaged(21),
+        "parts of the file are overwritten at random places: in its head, in its middle, under the working agent, and"
+        " one byte alone.",
+    ): lambda: storage.damaged(24),
     Attack(
         "upgrades",
         "Upgrades from every earlier version of the store",

@@ -142,7 +142,7 @@ def damaged(places: int, *, quiet: bool = False) -> Verdicts:
     found = Verdicts("The store's file is damaged", quiet=quiet)
     chance = random.Random(5)
     with workplace() as folder:
-        ends = [_one_damaged(folder / str(number), chance, number % 3) for number in range(places)]
+        ends = [_one_damaged(folder / str(number), chance, number % 4) for number in range(places)]
     aside, clean = sum(end.aside for end in ends), sum(not end.aside and end.said for end in ends)
     lost, gone, silent = (sum(not getattr(end, what) for end in ends) for what in ("whole", "kept", "said"))
     found.figure(f"{places} stores overwritten at random places: {aside} were moved aside, {clean} did not matter")
@@ -163,13 +163,15 @@ class _Damaged:
 
 
 def _one_damaged(place: Path, chance: random.Random, way: int) -> _Damaged:
-    """Damage a store, in its head (`way` 0), in its middle (1), or there and under the working agent (2)."""
+    """Damage a store: its head (`way` 0), its middle (1), there under the working agent (2), or one byte of it (3)."""
     place.mkdir()
     site = Site(place, more="[alerts]\nenabled = false")
     project = Project(site.projects / "alpha", images=False)
     project.grow(300)
     site.finish()
-    if way < 2:
+    if way == 3:
+        _change_a_byte(site.data / FILE_NAME, chance)
+    elif way < 2:
         _overwrite(site.data / FILE_NAME, chance, head=way == 0)
     site.start()
     if way == 2:
@@ -197,6 +199,18 @@ def _overwrite(file: Path, chance: random.Random, *, head: bool) -> None:
         for _ in range(20):
             out.seek(chance.randrange(16384, size - 4096) if size > 32768 else 100)
             out.write(os.urandom(2048))
+
+
+def _change_a_byte(file: Path, chance: random.Random) -> None:
+    """Change one byte as a disk does that gives back something else than was written: no time of a change tells."""
+    before = file.stat()
+    place = chance.randrange(100, before.st_size)
+    with file.open("r+b") as out:
+        out.seek(place)
+        (byte,) = out.read(1)
+        out.seek(place)
+        out.write(bytes([byte ^ chance.randrange(1, 256)]))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def upgrades(*, quiet: bool = False) -> Verdicts:

@@ -27,7 +27,7 @@ def test_an_agent_outlives_a_full_disk_and_refuses_a_read_only_one() -> None:
 
 
 def test_a_damaged_store_is_kept_aside_and_everything_is_read_anew() -> None:
-    kept(storage.damaged(3, quiet=True))
+    kept(storage.damaged(4, quiet=True))
 
 
 def test_stores_of_every_earlier_version_are_upgraded_without_loss() -> None:

@@ -258,6 +258,37 @@ def test_after_a_crash_a_page_that_was_lost_is_found_before_anybody_reads_it(tmp
     assert len(set_aside_before(tmp_path / "c")) == 1
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+def test_a_single_byte_that_a_disk_gives_back_wrong_is_found_at_the_next_start(tmp_path: Path, share: float) -> None:
+    store = Store(tmp_path)
+    store.commit(store.register(session()).session, reading(span([micrograph(n) for n in range(1, 900)])), now=1)
+    store.close()
+    before = store.path.stat()
+    changed = bytearray(store.path.read_bytes())
+    changed[int(len(changed) * share)] ^= 4
+    store.path.write_bytes(changed)
+    os.utime(store.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    Store(tmp_path).close()
+    [place] = set_aside_before(tmp_path)
+    assert place.read_bytes() == changed
+    assert "does not hold what it held when it was closed" in place.with_name(f"{place.name}.txt").read_text()
+
+
+def test_a_copy_that_was_put_back_needs_no_seal(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    known = store.register(session())
+    store.close()
+    copy = store.path.read_bytes()
+    store = Store(tmp_path)
+    store.commit(known.session, reading(span([micrograph(1)])), now=1)
+    store.close()
+    store.path.write_bytes(copy)
+    store = Store(tmp_path)
+    assert [row["id"] for row in store.reader().sessions()] == [known.session]
+    store.close()
+    assert set_aside_before(tmp_path) == []
+
+
 def test_an_interrupted_upgrade_is_none(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)
     migrate(connection, where="x")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cryowatch.errors import StoreFailed
 from cryowatch.store.failures import failure
+from cryowatch.store.seal import MOST_BYTES
 
 _BESIDE = ("-wal", "-shm")
 
@@ -26,10 +27,18 @@ def was_left_open(path: Path) -> bool:
         return False
 
 
+def is_small(path: Path) -> bool:
+    """Return whether a store is so small that it is looked through where it has no seal: that takes some 5 s a GB."""
+    try:
+        return path.stat().st_size <= MOST_BYTES
+    except OSError:
+        return False
+
+
 def found(connection: sqlite3.Connection, path: Path) -> str:
     """Look through a whole store; returns what is wrong with it, empty where nothing is.  Raises `StoreFailed`."""
     try:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         raise failure(error, path) from error
     return "" if said == "ok" else f"is damaged: {' '.join(said.split())}"

@@ -26,7 +26,7 @@ from typing import Any
 from cryowatch.errors import StoreDamaged
 from cryowatch.model import DeviceSample, GainResidual, HostSample, Output, OutputKind, Run, Session, quantities
 from cryowatch.reading import Reading, Span, Trouble, columns_of
-from cryowatch.store import damage, samples
+from cryowatch.store import damage, samples, seal
 from cryowatch.store.failures import failure
 from cryowatch.store.keys import marked, plain
 from cryowatch.store.ledger import Ledger
@@ -161,17 +161,21 @@ class Store:
             raise
 
     def _open(self) -> sqlite3.Connection:
-        """Open the file, or a new one where it is damaged; after a crash all of it is looked through."""
+        """Open the file, or a new one where it is damaged; one without a seal is looked through."""
         why = "is damaged"
         if not damage.is_marked(self.path):
-            crashed = damage.was_left_open(self.path)
-            try:
-                connection = self._connected()
-                if not crashed or (why := damage.found(connection, self.path)) == "":
-                    return connection
-                connection.close()
-            except StoreDamaged as error:
-                why = error.what
+            unsealed = damage.was_left_open(self.path) or damage.is_small(self.path)
+            sealed = seal.opened(self.path)
+            if sealed is False:
+                why = "is damaged: it does not hold what it held when it was closed"
+            else:
+                try:
+                    connection = self._connected()
+                    if sealed or not unsealed or (why := damage.found(connection, self.path)) == "":
+                        return connection
+                    connection.close()
+                except StoreDamaged as error:
+                    why = error.what
         place = damage.set_aside(self.path, why)
         log.error("%s: %s. It lies at %s now; everything is read anew", self.path, why, place)
         return self._connected()
@@ -195,6 +199,8 @@ class Store:
             with suppress(sqlite3.Error):  # on a full or dead disk the next who opens it does this
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
+            if not damage.was_left_open(self.path) and not self.damaged:
+                seal.seal(self.path)
             self._lock.release()
 
     def reader(self) -> Reader:
