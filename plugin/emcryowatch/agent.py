@@ -12,8 +12,9 @@ from typing import Mapping, Sequence
 from emcryowatch.constants import CONFIG, DATA_DIR, HOME, LEAST_AGENT, PACKAGE, PYTHON, SECRETS_HOME
 
 SECONDS = 60
-_OWN = {HOME, PACKAGE, PYTHON, CONFIG, DATA_DIR, SECRETS_HOME, "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"}
+_OWN = {HOME, PACKAGE, PYTHON, CONFIG, DATA_DIR, "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"}
 """What the agent must not see: it would take them for its own settings or import Scipion's packages."""
+_INFLUX = (SECRETS_HOME, "CRYOWATCH_INFLUX__", "CRYOWATCH_IMAGES__PUBLISH")
 
 
 class AgentError(Exception):
@@ -52,7 +53,7 @@ def environment_of(environment: Mapping[str, str], *, influx: bool) -> dict[str,
     return {
         name: value
         for name, value in environment.items()
-        if name not in _OWN and (influx or not name.startswith(("CRYOWATCH_INFLUX__", "CRYOWATCH_IMAGES__PUBLISH")))
+        if name not in _OWN and (influx or not name.startswith(_INFLUX))
     }
 
 

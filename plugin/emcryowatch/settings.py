@@ -167,6 +167,17 @@ def check_publish_command(command: str) -> None:
         raise FormError(f"Publish command: only {_FOLDER} can be filled in; write %% for a %: {command}")
 
 
+def names_influx(base: str, environment: Mapping[str, str]) -> bool:
+    """Return whether a facility's settings or the environment say where InfluxDB is: then secrets.cfg is not read."""
+    if environment.get("CRYOWATCH_INFLUX__URL"):
+        return True
+    try:
+        text = Path(base).read_text(encoding="utf-8", errors="replace") if base else ""
+    except OSError:
+        return False
+    return re.search(r"^\s*(\[\s*influx\s*\]|influx\s*[.=])", text, re.MULTILINE) is not None
+
+
 def data_dir(extra: Path, project: Path, run: int, environment: str) -> Path:
     """Return the folder of a run's store: in its own `extra`, or below the facility's folder for them.
 

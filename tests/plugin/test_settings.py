@@ -146,3 +146,20 @@ def test_a_publish_command_is_read_by_a_shell_with_the_folder_in_it(tmp_path: Pa
 def test_a_publish_command_that_cannot_be_filled_in_is_refused(command: str) -> None:
     with pytest.raises(settings.FormError, match="only %"):
         settings.check_publish_command(command)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "named"),
+    [
+        ('[influx]\nurl = "x"\n', {}, True),
+        ('influx.url = "x"\n', {}, True),
+        ('# [influx]\n[mail]\nhost = "[influx]"\n', {}, False),
+        ("", {"CRYOWATCH_INFLUX__URL": "x"}, True),
+    ],
+)
+def test_whether_a_facility_says_where_influxdb_is(
+    tmp_path: Path, text: str, environment: dict[str, str], named: object
+) -> None:
+    (tmp_path / "facility.toml").write_text(text)
+    assert settings.names_influx(str(tmp_path / "facility.toml"), environment) is named
+    assert not settings.names_influx(str(tmp_path / "none.toml"), {})

@@ -15,7 +15,7 @@ from emcryowatch.agent import AgentError, check_version, environment_of, find, s
 from emcryowatch.following import AgentFailed, follow
 from emcryowatch.lock import Hold, Watched, refuse
 from emcryowatch.plugin import Plugin
-from emcryowatch.settings import MEASURES, FormError, check_publish_command, data_dir, tables
+from emcryowatch.settings import MEASURES, FormError, check_publish_command, data_dir, names_influx, tables
 from emcryowatch.toml import written
 
 _PARAMETERS = (
@@ -80,7 +80,7 @@ class CryowatchMonitor(EMProtocol):
             secrets = self._secrets(environment)
             if secrets is not None:
                 problems += secrets_problems(agent, secrets, cleaned)
-            elif self._influx() and not base:
+            elif self._influx() and not names_influx(base, environment):
                 problems.append(
                     "use grafana/influx: there are no accounts for InfluxDB. Set EMFACILITIES_HOME to the folder that "
                     "holds secrets.cfg, or name a settings file with a section [influx]."
@@ -129,10 +129,9 @@ class CryowatchMonitor(EMProtocol):
     def _secrets(self, environment):
         """Return the file with the accounts for InfluxDB, where it is wanted and its folder is set."""
         home = environment.get(constants.SECRETS_HOME, "")
-        if not self._influx() or not home:
+        if not self._influx() or not home or names_influx(self._base(environment), environment):
             return None
-        file = Path(home).expanduser().absolute() / "secrets.cfg"
-        return None if self._base(environment) and not file.exists() else file
+        return Path(home).expanduser().absolute() / "secrets.cfg"
 
     def _settings(self, environment):
         report, publisher = self._extra(constants.REPORT_NAME), ()
