@@ -41,8 +41,8 @@ class Driver:
         return str(self._project.path)
 
     def runs(self) -> list[list[Any]]:
-        """Return the project's runs, as id and class."""
-        return [[run.getObjId(), run.getClassName()] for run in self._project.getRuns()]
+        """Return the project's runs, as id, class and status as far as it is known."""
+        return [[run.getObjId(), run.getClassName(), run.getStatus()] for run in self._project.getRuns()]
 
     def new(self, kind: str, label: str, params: dict[str, Any], inputs: dict[str, list[Any]]) -> int:
         """Make a run that is saved, and return its id.

@@ -14,7 +14,7 @@ import pytest
 
 from tests.influx.server import ADMIN, InfluxServer
 from tests.notices.smtp import MailServer
-from tests.plugin.window import Run, Window, agent_of, there
+from tests.plugin.window import Run, Window, agent_of, there, wait
 from tests.scipion.framework import api_values
 
 pytestmark = [pytest.mark.scipion, pytest.mark.timeout(240)]
@@ -101,18 +101,12 @@ def test_a_session_with_secrets_cfg_is_delivered_whole_through_a_stop_and_tells_
     agent = agent_of(monitor)
     monitor.stop()
     assert monitor.look()["status"] == "aborted"
-    end = time.monotonic() + 30
-    while there(agent):
-        assert time.monotonic() < end, "the agent outlives its monitor"
-        time.sleep(0.1)
+    wait(lambda: not there(agent), "an agent that ends with its monitor")
     window.goal(40)
     watched[1].until(lambda said: len(estimates(window.path)) == 40)
     monitor.launch(resume=True)
     delivered(influx, query, 40)
-    end = time.monotonic() + 60
-    while not mail.answers.taken:
-        assert time.monotonic() < end, "no mail has come"
-        time.sleep(0.1)
+    wait(lambda: mail.answers.taken, "a mail")
     assert "grid-7" in str(mail.answers.taken[0]["Subject"])
     assert "astigmatism" in mail.answers.taken[0].as_string().lower()
     assert monitor.look()["status"] == "running"
@@ -144,10 +138,7 @@ def test_the_layout_of_a_settings_file_and_a_monitor_that_is_killed(
     delivered(influx, query, 6)
     agent = agent_of(monitor)
     os.kill(monitor.look()["pid"], signal.SIGKILL)
-    end = time.monotonic() + 30
-    while there(agent):
-        assert time.monotonic() < end, "the agent outlives its monitor"
-        time.sleep(0.1)
+    wait(lambda: not there(agent), "an agent that ends with its monitor")
     window.goal(11, ends=True)
     for run in watched:
         run.until(lambda said: said["status"] == "finished")

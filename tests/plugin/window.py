@@ -39,6 +39,14 @@ def settings(**more: str) -> dict[str, str]:
     }
 
 
+def wait(wanted: Callable[[], object], what: str, *, seconds: float = SECONDS) -> None:
+    """Wait until something is so; raises AssertionError, naming it, where that takes too long."""
+    end = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < end, f"there is not: {what}"
+        time.sleep(0.1)
+
+
 class Run:
     """One run of the project that is open."""
 
@@ -99,6 +107,7 @@ class Window:
             text=True,
             start_new_session=True,
         )
+        self.folder = folder
         self.path = Path()
 
     def order(self, what: str, **more: Any) -> Any:
@@ -119,6 +128,10 @@ class Window:
         self.goal(0)
         return self.path
 
+    def open(self, project: Path) -> None:
+        """Work in a project that is there."""
+        self.path = Path(self.order("open", path=str(project)))
+
     def goal(self, count: int, *, ends: bool = False) -> None:
         """Let what streams go on to a count, and end there if so."""
         beside = self.path / "goal.new"
@@ -128,6 +141,10 @@ class Window:
     def new(self, kind: str, label: str, inputs: dict[str, list[Any]] | None = None, **params: Any) -> Run:
         return Run(self, self.order("new", kind=kind, label=label, params=params, inputs=inputs or {}))
 
+    def run(self, number: int) -> Run:
+        """Return a run of the project by its id."""
+        return Run(self, number)
+
     def environment(self, **values: str | None) -> None:
         """Set variables as somebody who starts Scipion anew has set them; None takes one away."""
         self.order("environment", values=values)
@@ -135,8 +152,8 @@ class Window:
     def end_runs(self) -> None:
         """End the runs of the project that is open; an agent ends with its monitor."""
         if self.path.parts:
-            for number, _ in self.order("runs"):
-                if self.order("look", run=number)["status"] in ACTIVE:
+            for number, _, status in self.order("runs"):
+                if status in ACTIVE and self.order("look", run=number)["status"] in ACTIVE:
                     self.order("stop", run=number)
 
     def close(self) -> None:
