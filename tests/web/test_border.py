@@ -109,6 +109,14 @@ def test_what_is_too_large_is_refused(served: Served) -> None:
         assert raw(served, request).split(b" ", 2)[1] in (b"400", b"413")
 
 
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"])
+def test_what_is_no_http_is_answered_with_the_security_headers(served: Served, sent: bytes) -> None:
+    answer = raw(served, sent).decode().lower()
+    assert answer.startswith("http/1.1 400 ")
+    for name in HEADERS:
+        assert f"\r\n{name.lower()}: " in answer
+
+
 def test_headers_without_an_end_are_cut_off(served: Served) -> None:
     endless = b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: " + b"a" * 200_000
     said = raw(served, endless)
