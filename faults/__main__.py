@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from faults import away, hung, killed, results, soak, storage
+from faults import away, hung, killed, relayed, results, soak, storage
 from faults.results import Attack
 from faults.verdicts import Verdicts
 
@@ -56,6 +56,11 @@ ATTACKS: Mapping[Attack, Callable[[], Verdicts]] = {
         "the hours pass in 80 s, by a clock of the agent's that runs faster; micrographs come at the rate of a fast"
         " microscope, the machine is sampled every 10 s, and samples may take half a megabyte",
     ): lambda: away.away(8, seconds=80, keep_mb=0.5),
+    Attack(
+        "relayed",
+        "Lines to servers are slow, stall, break or swallow everything",
+        "InfluxDB and the host of published images are reached through a relay, while a project grows.",
+    ): lambda: relayed.relayed(seconds=20),
     Attack(
         "soak",
         "Half an hour of everything at once",

@@ -132,6 +132,7 @@ class Site:
         *,
         influx: str = "",
         publish: str = "",
+        images: Sequence[str] = (),
         more: str = "",
         program: Sequence[str] = ("-m", "cryowatch"),
     ) -> None:
@@ -152,7 +153,7 @@ class Site:
                 f'password_file = "{folder}/password"',
             ]
         if publish:
-            lines += ["[images]", f'publish = "{publish}"']
+            lines += ["[images]", f'publish = "{publish}"', *images]
         self.config.write_text("\n".join([*lines, "[host]", "interval = 1", more]) + "\n")
         self.agent: subprocess.Popen[bytes] | None = None
 

@@ -109,6 +109,9 @@ class Relay:
         """Bytes that went to the server."""
         self.cut_after: int | None = None
         self.silent = False
+        """Whether what comes is thrown away."""
+        self.stalled = False
+        """Whether what comes waits."""
         self._target = port
         self.delay = delay
         self._writers: set[asyncio.StreamWriter] = set()
@@ -146,6 +149,8 @@ class Relay:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                while self.stalled:
+                    await asyncio.sleep(0.02)
                 if self.silent:
                     continue
                 if counted:
@@ -155,6 +160,10 @@ class Relay:
                         return
                 self._loop.call_later(self.delay, _write, writer, data)
             self._loop.call_later(self.delay, writer.close)
+
+    def reset(self) -> None:
+        """Cut every connection, from another thread."""
+        self._loop.call_soon_threadsafe(self.cut)
 
     def cut(self) -> None:
         """Cut every connection, as a pulled cable does that is noticed."""
