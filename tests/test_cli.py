@@ -160,24 +160,6 @@ finally:
     assert ended.stderr == "heavy: []\n"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["wach", "p"],
-        ["watch", "p", "--onec"],
-        ["export", "alpha"],
-        ["export", "alpha", "--format", "xml"],
-    ],
-)
-def test_a_mistyped_command_ends_with_its_usage(shell: Shell, arguments: list[str]) -> None:
-    ended = shell.run(*arguments)
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    assert "Usage: " in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not shell.data.exists()
-
-
 def test_a_path_that_gives_nothing_is_one_line_with_what_to_do(shell: Shell) -> None:
     (shell.folder / "file").touch()
     (shell.folder / "empty").mkdir()

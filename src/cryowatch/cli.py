@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -28,8 +28,11 @@ from cryowatch.commands import (
     tls,
     watch,
 )
-from cryowatch.commands.ends import USAGE
-from cryowatch.errors import CryowatchError
+from cryowatch.commands.ends import PROBLEM, USAGE
+from cryowatch.errors import CryowatchError, one_line
+
+MISTYPED = cast("type[Exception]", typer.BadParameter.__mro__[1])
+"""What is raised for unknown commands and options too; Typer's releases keep its class in different places."""
 
 app = typer.Typer(
     name="cryowatch",
@@ -79,7 +82,31 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     try:
-        app()
-    except CryowatchError as error:
-        typer.secho(f"cryowatch: {error}", err=True, fg=typer.colors.RED)
+        code = app(prog_name="cryowatch", standalone_mode=False)
+    except MISTYPED as error:
+        text = _mistyped(error)
+        if text:
+            _complain(text)
         sys.exit(USAGE)
+    except typer.Abort:
+        _complain("cryowatch: given up")
+        sys.exit(PROBLEM)
+    except CryowatchError as error:
+        _complain(f"cryowatch: {error}")
+        sys.exit(USAGE)
+    sys.exit(code or 0)
+
+
+def _mistyped(error: Exception) -> str:
+    """Return what is wrong with the words of a command, and where help is; empty where the help was printed."""
+    said: str = getattr(error, "format_message", error.__str__)()
+    if not said.strip():
+        return ""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "cryowatch"
+    text = " ".join(said.replace("Value error, ", "").split()).rstrip(".")
+    return one_line(f"{command}: {text[:1].lower()}{text[1:]}. `{command} --help` tells more")
+
+
+def _complain(text: str) -> None:
+    typer.secho(text, err=True, fg=typer.colors.RED)

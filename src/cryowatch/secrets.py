@@ -125,7 +125,8 @@ def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
     if path is not None:
         path = at_home(path)
         if not path.is_file():
-            raise ConfigError("there is no such file", where=path, remedy="Check --secrets")
+            what = "is a folder" if path.is_dir() else "there is no such file"
+            raise ConfigError(what, where=path, remedy="Check --secrets")
         return path
     home = environment.get(HOME_VARIABLE)
     found = at_home(Path(home)) / FILE_NAME if home else None

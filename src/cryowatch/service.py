@@ -11,6 +11,7 @@ the limits that work without.
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
 import sys
@@ -92,6 +93,16 @@ def checked(service: Service) -> Service:
         data_dir=_whole(service.data_dir) if service.data_dir else None,
         listen=service.listen,
     )
+
+
+def refuse_stranger(service: Service) -> None:
+    """Raise `ConfigError` where the machine has no such account, under which systemd could start nothing."""
+    try:
+        if service.account:
+            pwd.getpwnam(service.account)
+    except KeyError:
+        what, remedy = "there is no such account on this machine", "Check --run-as"
+        raise ConfigError(what, where=service.account, remedy=remedy) from None
 
 
 def _whole(path: Path) -> Path:

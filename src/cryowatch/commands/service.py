@@ -78,6 +78,7 @@ def install(
     if only_print:
         typer.echo(text, nl=False)
         return
+    services.refuse_stranger(service)
     typer.echo(f"{services.write(service, text):<8}{service.unit_file}\n")
     for step in services.next_steps(service, services.data_dir(service, settings)):
         typer.echo(f"  {step}")
