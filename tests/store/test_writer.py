@@ -274,6 +274,20 @@ def test_a_single_byte_that_a_disk_gives_back_wrong_is_found_at_the_next_start(t
     assert "does not hold what it held when it was closed" in place.with_name(f"{place.name}.txt").read_text()
 
 
+def test_damage_that_nobody_saw_while_at_work_is_found_when_the_store_is_closed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    many = [micrograph(item, name="x" * 500 + str(item)) for item in range(1, 2_000)]
+    store.commit(store.register(session()).session, reading(span(many)), now=1)
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with store.path.open("r+b") as file:
+        file.seek(-50 * 16_384, 2)
+        file.write(b"\xff" * 16_384)
+    store.close()
+    Store(tmp_path).close()
+    assert len(set_aside_before(tmp_path)) == 1
+
+
 def test_a_copy_that_was_put_back_needs_no_seal(tmp_path: Path) -> None:
     store = Store(tmp_path)
     known = store.register(session())

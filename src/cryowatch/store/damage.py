@@ -10,9 +10,11 @@ import contextlib
 import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
-from cryowatch.errors import StoreFailed
+from cryowatch.errors import StoreDamaged, StoreFailed
 from cryowatch.store.failures import failure
 from cryowatch.store.seal import MOST_BYTES
 
@@ -41,6 +43,20 @@ def found(connection: sqlite3.Connection, path: Path) -> str:
         (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         raise failure(error, path) from error
+    return "" if said == "ok" else f"is damaged: {' '.join(said.split())}"
+
+
+def beneath(path: Path) -> str:
+    """Look through a store that is closed, but for its indexes; returns what is wrong with it, empty where nothing is.
+
+    What the disk did to pages that nobody read meanwhile, nobody has seen yet.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+            (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        failed = failure(error, path)
+        return failed.what if isinstance(failed, StoreDamaged) else ""
     return "" if said == "ok" else f"is damaged: {' '.join(said.split())}"
 
 

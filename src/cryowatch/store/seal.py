@@ -13,8 +13,8 @@ import json
 import zlib
 from pathlib import Path
 
-MOST_BYTES = 1_000_000_000
-"""Of a file that is sealed: a disk may take ten seconds to read that, and the agent has no longer to end."""
+MOST_BYTES = 500_000_000
+"""Of a file that is sealed: a disk may take seconds to read that, and the agent has ten to end."""
 
 _AT_ONCE = 1_000_000
 

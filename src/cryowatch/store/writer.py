@@ -199,8 +199,11 @@ class Store:
             with suppress(sqlite3.Error):  # on a full or dead disk the next who opens it does this
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
-            if not damage.was_left_open(self.path) and not self.damaged:
-                seal.seal(self.path)
+            if not (self.damaged or damage.was_left_open(self.path)) and damage.is_small(self.path):
+                if why := damage.beneath(self.path):
+                    damage.mark(self.path, why)
+                else:
+                    seal.seal(self.path)
             self._lock.release()
 
     def reader(self) -> Reader:
