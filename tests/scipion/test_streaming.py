@@ -35,6 +35,11 @@ def stored(reader: Reader, output: str) -> dict[int, dict[str, Any]]:
     return {row["item"]: row for row in reader.micrographs_after(place, 0, limit=100_000)}
 
 
+def has(reader: Reader, output: str) -> bool:
+    """Return whether the one session has an output of this name by now."""
+    return output in [o["name"] for o in reader.outputs(reader.sessions()[0]["id"])]
+
+
 @pytest.fixture
 def watch(tmp_path: Path) -> Iterator[tuple[Path, Reader]]:
     """A folder that is watched, empty at first, and a reader of the store."""
@@ -44,7 +49,7 @@ def watch(tmp_path: Path) -> Iterator[tuple[Path, Reader]]:
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, stderr=log)
     end = time.monotonic() + 20
-    while not (data / FILE_NAME).exists():
+    while "Ctrl+C" not in (tmp_path / "log").read_text():
         assert time.monotonic() < end
         time.sleep(0.05)
     reader = Reader(data / FILE_NAME)
@@ -96,10 +101,9 @@ def test_items_that_scipion_disables_and_a_project_written_at_once(watch: tuple[
         database.execute("UPDATE Objects SET enabled = 0 WHERE id = 7")
     end = time.monotonic() + 30
     while time.monotonic() < end:
-        if reader.sessions() and len(stored(reader, "outputCTF")) == COUNT:
-            known = stored(reader, "outputCTF")
-            if not known[7]["enabled"]:
-                break
+        known = stored(reader, "outputCTF") if reader.sessions() and has(reader, "outputCTF") else {}
+        if len(known) == COUNT and not known[7]["enabled"]:
+            break
         time.sleep(0.1)
     [values] = [items for name, items in api_values(projects / "at-once").items() if name.endswith("ctfs.sqlite")]
     assert {i["item"]: i["enabled"] for i in values} == {n: bool(row["enabled"]) for n, row in known.items()}

@@ -461,6 +461,17 @@ def test_a_set_of_another_project_is_not_shown(tmp_path: Path, project: Path, wa
         assert [trouble["text"] for trouble in watched.troubles()] == ["lies outside the project and is not read"]
 
 
+def test_a_project_whose_database_is_a_link_to_that_of_another_is_not_shown(
+    tmp_path: Path, project: Path, watching: Watching
+) -> None:
+    (project / "project.sqlite").unlink()
+    (project / "project.sqlite").symlink_to(genuine(tmp_path, "elsewhere") / "project.sqlite")
+    watched = watching(project)
+    watched.look()
+    state, text = watched.state()
+    assert (state, "lies outside the project and is not read" in text) == ("malformed", True)
+
+
 def test_a_set_that_is_named_by_its_whole_path_is_read(project: Path, watching: Watching) -> None:
     for file in ("project.sqlite", "Runs/000135_CistemProtCTFFind/logs/run.db"):
         execute(project / file, f"UPDATE Objects SET value = '{project}/{CTFS}, ' WHERE value LIKE '{CTFS}%'")

@@ -104,7 +104,7 @@ def read_project(
     """
     path = folder / MARK
     stamps: dict[Path, Stamp | None] = {path: (found := stamp(path, now))}
-    with reading(path) as database:
+    with reading(path, within=folder) as database:
         tree = _tree(database, path, found)
     created = None
     runs: list[Run] = []
