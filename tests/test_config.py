@@ -330,3 +330,9 @@ def test_what_no_setting_can_be_is_one_line_that_is_not_long(file: Path, content
 def test_a_variable_that_is_no_json_is_a_line(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("CRYOWATCH_MAIL__TO", value)
     assert re.match(r"CRYOWATCH_(MAIL|\*, in the environment): cannot be understood", mistake())
+
+
+@pytest.mark.parametrize("name", ["HOME", "PACKAGE", "PYTHON"])
+def test_variables_of_scipions_plugin_are_no_settings(file: Path, name: str) -> None:
+    file.write_text("")
+    assert load(file, environment={f"CRYOWATCH_{name}": "/opt/cryowatch"}) == load(file, environment={})

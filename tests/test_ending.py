@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +100,30 @@ def test_a_workflow_that_nobody_launched_yet_has_not_ended(tmp_path: Path, start
     assert "the time is over" in process.communicate()[1]
 
 
+class Refusing(BaseHTTPRequestHandler):
+    """An InfluxDB that knows nobody."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_error(401, "unauthorized")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 def test_what_cannot_be_delivered_is_named_when_patience_is_over(tmp_path: Path, start: Start) -> None:
-    config = tmp_path / "some.toml"
-    config.write_text('[influx]\nurl = "http://127.0.0.1:9"\n')
-    process = start(finished(tmp_path), "--until-ended", "--patience", "0", "--no-web", "--config", config)
-    assert process.wait(50) == 1
-    assert "not delivered: http://127.0.0.1:9" in process.communicate()[1]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        config = tmp_path / "some.toml"
+        config.write_text(f'[influx]\nurl = "{url}"\n')
+        process = start(finished(tmp_path), "--until-ended", "--patience", "0", "--no-web", "--config", config)
+        assert process.wait(50) == 1
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert f"not delivered: {url}" in process.communicate()[1]
     left = state(tmp_path, until=lambda said: said["phase"] == "ended")["left"]
     assert len(left) == 1
     assert "changes are not delivered" in left[0]

@@ -34,8 +34,8 @@ from cryowatch.model import Severity
 from cryowatch.placeholders import checked
 from cryowatch.section import Directory, Section, at_home, contents, merged, parsed, shorten, shown
 
-_NO_SETTINGS = (f"{PREFIX}CONFIG", f"{PREFIX}HOME")
-"""The file of the settings, and where Scipion's plugin finds this program."""
+_NO_SETTINGS = tuple(f"{PREFIX}{name}" for name in ("CONFIG", "HOME", "PACKAGE", "PYTHON"))
+"""The file of the settings, and what Scipion's plugin finds this program by, or makes its environment of."""
 
 DEFAULT_FILE = Path("~/.config/cryowatch/cryowatch.toml")
 DEFAULT_DATA_DIR = Path("~/.local/share/cryowatch")
