@@ -424,7 +424,7 @@ def test_the_troubles_were_there(evidence: Evidence) -> None:
     for words in (
         "InfluxDB               https", "does not let us in with", "refuses the account: 535", "answers 404",
         "cannot be verified", "host key is not known", "Connection refused", "Connection lost", "a scripted fault",
-        "is not TOML", "nonsense: is not an address", "there is no TLS", "No such command", "set\n", "ends it.",
+        "is not TOML", "nonsense: is not an address", "there is no TLS", "wacth", "set\n", "ends it.",
         "refuses the password of admin", "such an account already", "does not hold one password", "answers 501",
     ):  # fmt: skip
         assert words in said("command") + said("standard error"), words
