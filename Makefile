@@ -25,7 +25,7 @@ DEBIAN := bindfs chromium fish fonts-dejavu-core fonts-noto-color-emoji influxdb
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: help demo test lint test-scipion audit bench docs faults fuzz clean packages again
+.PHONY: help demo test lint test-scipion audit bench docs screenshots faults fuzz clean packages again
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -60,6 +60,9 @@ fuzz: packages $(VENV)/.dev  ## feed it what nobody should write, TIMES=50 as mu
 
 audit: $(VENV)/.dev  ## look for known vulnerabilities in what cryowatch needs; asks PyPI and npm
 	$(BIN)/python audit.py
+
+screenshots: packages $(VENV)/.dev  ## the pictures of the pages in the documentation, anew, in docs/images
+	$(BIN)/python -m screenshots
 
 docs: $(VENV)/.dev  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
