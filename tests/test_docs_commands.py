@@ -6,6 +6,7 @@ and TLS, an sshd, and what of Grafana's API is used.  A command that is neither 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -41,6 +42,7 @@ NOT_RUN = {
     r"sudo ln -s /opt/|(sudo )?ln -s \S+ /usr/share/grafana/": "writes to the machine's own folders",
     r"(sudo )?systemctl |loginctl |journalctl ": "there is no systemd at work where tests run",
     r"sudo useradd |sudo -u scipionbox |ssh-copy-id ": "makes an account on another machine",
+    r"(CRYOWATCH_PACKAGE=\S+ )?scipion3 |export CRYOWATCH_HOME=": "tests/plugin works inside genuine Scipion",
 }
 """Beginnings of commands that no test here can run, and why."""
 
@@ -218,7 +220,11 @@ def follow(facility: Facility, page: str, command: str, where: Path) -> None:
             assert "ED25519" in facility.run(f"{typed} --yes", where).upper()
         case ["cryowatch", "secrets", "check"]:
             secrets(facility, where)
-            assert " is not " not in facility.run(typed, where)
+            assert " is not " not in facility.run(typed.replace("$EMFACILITIES_HOME", "."), where)
+        case ["cryowatch", "scipion", "template"]:
+            (where / "session.json").write_text(json.dumps([{"object.className": "ProtMonitorSummary"}]))
+            facility.run(typed, where)
+            assert "CryowatchMonitorSummary" in (where / typed.split()[-1]).read_text()
         case ["cryowatch", "--version"]:
             assert re.fullmatch(r"cryowatch \d+\.\d+\S*\n", facility.run(typed, where))
         case ["ssh-keygen", *_]:
