@@ -73,7 +73,7 @@ def test_any_text_survives(store: Store, names: list[str]) -> None:
     items = [micrograph(number, name=name) for number, name in enumerate(names, 1)]
     store.commit(known.session, reading(span(items)), now=START)
     assert [row["name"] for row in json.loads(written(store, as_json=True))] == names
-    formulas = ("=", "+", "-", "@", "\t", "\r")
+    formulas = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
     assert [row["name"] for row in table(store)] == [f"'{n}" if n.startswith(formulas) else n for n in names]
 
 

@@ -76,7 +76,9 @@ def test_both_distributions_hold_what_they_need_and_no_more(built: Path) -> None
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
-    static = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if file.suffix not in (".pyc",)}
+    static = {
+        str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").rglob("*") if "__pycache__" not in file.parts
+    }
     assert {name for name in static if (ROOT / "src" / name).is_file()} <= held
     assert not [name for name in held if name.startswith(("tests/", "docs/"))]
 

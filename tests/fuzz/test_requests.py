@@ -48,7 +48,7 @@ def sent(served: Served, data: bytes, *, ends: bool = False) -> bytes:
         found = b""
         while piece := line.recv(65_536):
             found += piece
-            if b"text/event-stream" in found:
+            if b"text/event-stream" in found.partition(b"\r\n\r\n")[0]:
                 break
     return found
 
