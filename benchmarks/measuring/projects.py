@@ -19,6 +19,7 @@ from cryowatch.demo.project import Run, SetFile, local, write_objects
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
 SCIPION = ROOT / ".venv-scipion" / "bin" / "python"
+LINKS = Path(__file__).with_name("links.py")
 BATCH = 2_000
 MOST_WRITTEN = 20_000
 
@@ -49,7 +50,7 @@ def write(
     """
     if not is_genuine():
         return _imitate(folder / name, micrographs, running=running)
-    command = [str(SCIPION), str(TOOLS / "make_scipion_project.py"), str(folder), name]
+    command = [str(SCIPION), str(LINKS), str(TOOLS / "make_scipion_project.py"), str(folder), name]
     command += ["--micrographs", str(micrographs), "--batch", str(BATCH), "--size", *map(str, size)]
     environment = scipion_environment(folder / ".scipion")
     done = subprocess.run(
