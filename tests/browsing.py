@@ -34,5 +34,5 @@ class Visit:
         """Close the page; it must not have asked anybody else, nor, unless `tolerant`, have had any error."""
         self.context.close()
         strangers = [u for u in self.requests if not u.startswith((f"{self.address}/", "data:", "blob:"))]
-        assert strangers == []
-        assert tolerant or self.errors == []
+        assert strangers == [], strangers
+        assert tolerant or self.errors == [], self.errors
