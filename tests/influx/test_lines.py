@@ -103,3 +103,15 @@ def test_none_and_what_is_not_finite_is_left_out() -> None:
 
 def test_tags_are_sorted_and_empty_ones_left_out() -> None:
     assert series("m", {"run": "135", "host": "", "project": "a b"}) == r"m,project=a\ b,run=135"
+
+
+def test_many_points_are_written_as_each_would_be_alone() -> None:
+    kinds = (Kind.FLOAT, Kind.INTEGER, Kind.TEXT, Kind.FLAG, Kind.FLOAT)
+    fields = Fields([(f"f{number}", kind) for number, kind in enumerate(kinds)])
+    usual = [(1.5, 1, "plain", 1, None), (0.1, 2**40, "näme", 0, None)]
+    strange = [(None, 3, 'a"b\\', True, math.nan), (7, None, "\ud800\0", None, 3), (math.inf, True, "", False, 2.5)]
+    nothing = [(None,) * 5, (math.inf, None, None, None, math.nan)]
+    for points in (usual, strange, nothing, [*usual, *strange, *nothing], strange[:1]):
+        assert fields.of_many(points) == [fields.written(point) for point in points]
+    assert fields.of_many(nothing) == ["", ""]
+    assert fields.of_many(usual)[1] == 'f0=0.1,f1=1099511627776i,f2="näme",f3=false'

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryowatch.store.changes import Changes
+from cryowatch.store.changes import Changes, Item
 from cryowatch.store.reader import Row
 
 MOST_ITEMS = 2_000
@@ -24,8 +24,8 @@ class Slice:
 
     after: int
     upto: int
-    micrographs: list[Row]
-    published: list[Row]
+    micrographs: list[Item]
+    published: list[Item]
     sessions: list[Row]
     runs: list[Row]
     sizes: list[Row]
@@ -68,14 +68,14 @@ def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_
     micrographs = changes.micrographs(after, head, limit=most)
     published = changes.published(after, head, limit=most)
     upto = min(
-        micrographs[-1]["seq"] if len(micrographs) == most else head,
-        published[-1]["published_seq"] if len(published) == most else head,
+        micrographs[-1].seq if len(micrographs) == most else head,
+        (published[-1].published_seq or 0) if len(published) == most else head,
     )
     found = Slice(
         after=after,
         upto=upto,
-        micrographs=[row for row in micrographs if row["seq"] <= upto],
-        published=[row for row in published if row["published_seq"] <= upto],
+        micrographs=[item for item in micrographs if item.seq <= upto],
+        published=[item for item in published if (item.published_seq or 0) <= upto],
         sessions=changes.sessions(after, upto),
         runs=changes.runs(after, upto),
         sizes=changes.sizes(after, upto),

@@ -17,18 +17,19 @@ So is an alert's, which has a point where it began, saying what holds while it l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from itertools import repeat
+from operator import attrgetter
 
 from cryowatch.model import ImageKind
 from cryowatch.sinks.batches import Slice
 from cryowatch.sinks.lines import Fields, Kind, line, point, series
-from cryowatch.store.changes import Changes
+from cryowatch.store.changes import Changes, Item
 from cryowatch.store.reader import Row
 
 _SECOND = 10**9
 
 MICROGRAPH_FIELDS = (
-    ("ctfID", "ctf_id", Kind.INTEGER),
+    ("ctfID", "item", Kind.INTEGER),
     ("name", "name", Kind.TEXT),
     ("defocusU", "defocus_u", Kind.FLOAT),
     ("defocusV", "defocus_v", Kind.FLOAT),
@@ -54,8 +55,12 @@ SESSION_FIELDS = (
     ("pixelSize", "pixel_size"),
     ("dosePerFrame", "dose_per_frame"),
 )
-_values = itemgetter(*(column for _, column, _ in MICROGRAPH_FIELDS))
+_values = attrgetter(*(column for _, column, _ in MICROGRAPH_FIELDS))
 _fields = Fields([(name, kind) for name, _, kind in MICROGRAPH_FIELDS])
+_other_values = attrgetter(*(column for _, column, _ in MICROGRAPH_FIELDS[1:]))
+_other_fields = Fields([(name, kind) for name, _, kind in MICROGRAPH_FIELDS[1:]])
+"""Those of a micrograph whose CTF this output does not tell: it has no id of one."""
+
 _links = Fields([(name, Kind.TEXT) for name in ("micUrl", "psdUrl", "shiftUrl")])
 
 
@@ -81,54 +86,56 @@ class CryowatchLayout:
         ):
             yield from (written for written in lines if written is not None)
 
-    def _micrographs(self, rows: list[Row], changes: Changes) -> Iterator[str]:
+    def _micrographs(self, items: list[Item], changes: Changes) -> Iterator[str]:
         """Items of CTF outputs, and of each run's first output of micrographs; movies count in `run` alone."""
-        beginnings: dict[int, str | None] = {}
-        for row in rows:
-            output = row["output_id"]
-            if output not in beginnings:
-                beginnings[output] = self._beginning(row, changes)
-            beginning = beginnings[output]
-            if beginning is not None:
-                row["ctf_id"] = row["item"] if row["kind"] == "ctf" else None
-                written = line(beginning, _fields.written(_values(row)), item_time(row))
-                if written is not None:
-                    yield written
+        outputs: dict[int, list[Item]] = {}
+        for item in items:
+            outputs.setdefault(item.output_id, []).append(item)
+        for of_one in outputs.values():
+            first = of_one[0]
+            if first.kind in ("ctf", "micrographs") and _counts(first, changes):
+                beginning = series("micrograph", _tags(first))
+                yield from filter(None, map(line, repeat(beginning), _written(of_one), map(item_time, of_one)))
 
-    def _images(self, rows: Iterable[Row], changes: Changes) -> Iterator[str]:
+    def _images(self, items: Iterable[Item], changes: Changes) -> Iterator[str]:
         """Items of CTF outputs of which at least one image is published."""
-        for row in rows:
-            urls = published_urls(row, self._prefix)
-            if row["kind"] != "ctf" or not urls or not self._counts(row, changes):
+        for item in items:
+            urls = published_urls(item, self._prefix)
+            if item.kind != "ctf" or not urls or not _counts(item, changes):
                 continue
-            row["ctf_id"] = row["item"]
-            tags = {"project": row["project"], "host": row["host"], "run": row["run"]}
             links = _links.written(tuple(urls.get(kind) for kind in ImageKind))
-            written = line(series("image", tags), f"{_fields.written(_values(row))},{links}", item_time(row))
+            written = line(series("image", _tags(item)), f"{_written([item])[0]},{links}", item_time(item))
             if written is not None:
                 yield written
 
-    def _beginning(self, row: Row, changes: Changes) -> str | None:
-        if row["kind"] not in ("ctf", "micrographs") or not self._counts(row, changes):
-            return None
-        return series("micrograph", {"project": row["project"], "host": row["host"], "run": row["run"]})
 
-    @staticmethod
-    def _counts(row: Row, changes: Changes) -> bool:
-        return bool(changes.first_output(row["session_id"], row["run"], row["kind"]) == row["output_id"])
+def _counts(item: Item, changes: Changes) -> bool:
+    """Return whether its output is the first of its kind of a run; a dose-weighted copy would count double."""
+    return changes.first_output(item.session_id, item.run, item.kind) == item.output_id
 
 
-def published_urls(row: Row, prefix: str) -> dict[ImageKind, str]:
+def _tags(item: Item) -> dict[str, str]:
+    return {"project": item.project, "host": item.host, "run": item.run}
+
+
+def _written(items: list[Item]) -> list[str]:
+    """Return the fields of items of one output; those of micrographs have no id of a CTF."""
+    if items[0].kind == "ctf":
+        return _fields.of_many(list(map(_values, items)))
+    return _other_fields.of_many(list(map(_other_values, items)))
+
+
+def published_urls(item: Item, prefix: str) -> dict[ImageKind, str]:
     """Return the addresses of the published images of a micrograph."""
-    if row["published_seq"] is None:
+    if item.published_seq is None:
         return {}
-    names = {kind: row[f"published_{kind.name.lower()}"] for kind in ImageKind}
+    names = {kind: getattr(item, f"published_{kind.name.lower()}") for kind in ImageKind}
     return {kind: f"{prefix}/{name}" for kind, name in names.items() if name}
 
 
-def item_time(row: Row) -> int:
+def item_time(item: Item) -> int:
     """Return the second of an item plus its id in nanoseconds."""
-    return _unique(int(row["time"]), int(row["item"]))
+    return unique(item.time, item.item)
 
 
 def _session(row: Row) -> str | None:
@@ -150,7 +157,7 @@ def _size(row: Row) -> str | None:
 def _gain(row: Row) -> str | None:
     tags = {"project": row["project"], "host": row["host"], "run": row["run"]}
     values = {"movie": row["movie"], **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
-    return point("gain", tags, _known(values), item_time(row))
+    return point("gain", tags, _known(values), unique(row["time"], row["item"]))
 
 
 def _sample(row: Row) -> str | None:
@@ -197,13 +204,13 @@ def _alert(row: Row) -> Iterator[str | None]:
     """The point where it began, also where that is over before it was ever sent, and the one where it was over."""
     tags = {"project": row["project"], "host": row["host"], "rule": row["rule"], "severity": row["severity"]}
     values = _known({"text": row["text"], "value": row["value"], "limit": row["limit"], "subject": row["subject"]})
-    yield point("alert", tags, {**values, "active": True}, _unique(row["since"], row["id"]))
+    yield point("alert", tags, {**values, "active": True}, unique(row["since"], row["id"]))
     if row["until"] is not None:
         later = max(row["until"], row["since"] + _SECOND)
-        yield point("alert", tags, {**values, "active": False}, _unique(later, row["id"]))
+        yield point("alert", tags, {**values, "active": False}, unique(later, row["id"]))
 
 
-def _unique(time: int, number: int) -> int:
+def unique(time: int, number: int) -> int:
     """Return the second of a time plus a number in nanoseconds, so that what began together stays apart."""
     return time // _SECOND * _SECOND + number % _SECOND
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from operator import itemgetter
+from operator import attrgetter
 
 from cryowatch.model import ImageKind
 from cryowatch.sinks.batches import Slice
-from cryowatch.sinks.layout_cryowatch import item_time, published_urls, system_values
+from cryowatch.sinks.layout_cryowatch import item_time, published_urls, system_values, unique
 from cryowatch.sinks.lines import Fields, Kind, line, point, series
-from cryowatch.store.changes import Changes
+from cryowatch.store.changes import Changes, Item
 from cryowatch.store.reader import Row
 
 _SECOND = 10**9
@@ -47,7 +47,7 @@ _ACQUISITION = (
     ("Pixel Size (Å/px)", "pixel_size"),
     ("Dose per frame (e/Å²)", "dose_per_frame"),
 )
-_values = itemgetter(*(column for _, column, _ in CTF_FIELDS))
+_values = attrgetter(*(column for _, column, _ in CTF_FIELDS))
 _fields = Fields([(name, kind) for name, _, kind in CTF_FIELDS])
 _links = Fields([(name, Kind.TEXT) for name in ("micPath", "psdPath", "shiftPlotPath")])
 
@@ -75,7 +75,7 @@ class ScipionLayout:
         yield from self._estimates((*found.micrographs, *found.published), changes)
         for row in found.gains:
             values = {"idx": float(row["item"]), **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
-            yield from self._point(row["project"], "gain", values, item_time(row))
+            yield from self._point(row["project"], "gain", values, unique(row["time"], row["item"]))
         for row in found.samples:
             for session in changes.live(row["host"], row["time"]):
                 yield from self._point(session["project"], "system", dict(system_values(row)), row["time"])
@@ -89,34 +89,32 @@ class ScipionLayout:
         if written is not None:
             yield written
 
-    def _estimates(self, rows: Iterable[Row], changes: Changes) -> Iterator[str]:
+    def _estimates(self, items: Iterable[Item], changes: Changes) -> Iterator[str]:
         """Items of the session's first CTF estimate, as the reference follows one; a second would count double.
 
         One whose images come to be there is written again, with `transferImage` and the links.
         """
-        chosen: dict[int, int | None] = {}
-        beginnings: dict[int, str] = {}
-        for row in rows:
-            session = row["session_id"]
-            if session not in chosen:
-                chosen[session] = changes.first_estimate(session)
-                beginnings[session] = series(project_measurement(row["project"]), {"section": "ctf"})
-            if row["output_id"] != chosen[session]:
-                continue
-            fields = f"{_fields.written(_values(row))},{self._images(row)}"
-            written = line(beginnings[session], fields, self._time(row))
-            if written is not None:
-                yield written
+        sessions: dict[int, list[Item]] = {}
+        for item in items:
+            sessions.setdefault(item.session_id, []).append(item)
+        for session, of_one in sessions.items():
+            beginning = series(project_measurement(of_one[0].project), {"section": "ctf"})
+            chosen = changes.first_estimate(session)
+            estimates = [item for item in of_one if item.output_id == chosen]
+            if estimates:
+                fields = _fields.of_many(list(map(_values, estimates)))
+                for item, written in zip(estimates, fields, strict=True):
+                    yield from filter(None, [line(beginning, f"{written},{self._images(item)}", self._time(item))])
 
-    def _images(self, row: Row) -> str:
-        urls = published_urls(row, self._prefix)
+    def _images(self, item: Item) -> str:
+        urls = published_urls(item, self._prefix)
         if not urls:
             return "transferImage=false"
         links = (_thumbnail(urls[kind]) if kind in urls else None for kind in ImageKind)
         return f"{_links.written(tuple(links))},transferImage=true"
 
-    def _time(self, row: Row) -> int:
-        return item_time(row) + self._shift
+    def _time(self, item: Item) -> int:
+        return item_time(item) + self._shift
 
     def _tables(self, session: Row, changes: Changes) -> Iterator[str]:
         base = (session["created"] or 0) // _SECOND * _SECOND

@@ -15,11 +15,13 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from types import NoneType
 from typing import Any
 
 _SPECIAL = re.compile(r"([,= ])")
 _SPECIAL_IN_NAME = re.compile(r"([, ])")
 _LOST = re.compile(r"\\(?=[,= \"\\]|$)")
+_QUOTED = re.compile(r'["\\\x00\ud800-\udfff]')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_NANOSECONDS = 2**63 - 1
 
@@ -86,17 +88,41 @@ class Fields:
     """Names and kinds of the fields of many points, prepared once."""
 
     def __init__(self, fields: Sequence[tuple[str, Kind]]) -> None:
-        self._writers = [(f"{_escaped(name)}=", _WRITERS[kind]) for name, kind in fields]
+        self._fields = [(f"{_escaped(name)}=", kind) for name, kind in fields]
 
     def written(self, values: Sequence[Any]) -> str:
-        """Return the fields that have values, in the order of their names; empty where none has."""
-        parts = []
-        for (name, write), value in zip(self._writers, values, strict=True):
-            if value is not None:
-                text = write(value)
-                if text is not None:
-                    parts.append(name + text)
-        return ",".join(parts)
+        """Return the fields of a point that have values, in the order of their names; empty where none has."""
+        return self.of_many([values])[0]
+
+    def of_many(self, points: Sequence[Sequence[Any]]) -> list[str]:
+        """Return the same of many points, at least one; field by field takes half the time of one by one."""
+        columns = zip(*points, strict=True)
+        written = [_column(name, kind, values) for (name, kind), values in zip(self._fields, columns, strict=True)]
+        written = [texts for texts in written if any(texts)]
+        if not written:
+            return [""] * len(points)
+        if all(map(all, written)):
+            return list(map(",".join, zip(*written, strict=True)))
+        return [",".join(filter(None, texts)) for texts in zip(*written, strict=True)]
+
+
+def _column(name: str, kind: Kind, values: Sequence[Any]) -> list[str]:
+    """Return one field of many points, empty where it has no value.
+
+    Nearly all columns hold nothing but what the field expects, and need no look at each value.
+    """
+    types = set(map(type, values))
+    if types == {NoneType}:
+        return []
+    if kind is Kind.FLOAT and types == {float} and all(map(math.isfinite, values)):
+        return [f"{name}{value!r}" for value in values]
+    if kind is Kind.INTEGER and types == {int}:
+        return [f"{name}{value}i" for value in values]
+    if kind is Kind.TEXT and types == {str} and not _QUOTED.search("".join(values)):
+        return [f'{name}"{value}"' for value in values]
+    write = _WRITERS[kind]
+    texts = [None if value is None else write(value) for value in values]
+    return ["" if text is None else name + text for text in texts]
 
 
 def series(name: str, tags: Mapping[str, str]) -> str:
