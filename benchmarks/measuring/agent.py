@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,27 @@ def once(paths: Path, data: Path) -> tuple[float, float]:
         command(paths, "--once", "--data-dir", data), env=environment(data.parent), stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    took = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(said)
-    return took, usage.ru_maxrss / 1e3
+    with ThreadPoolExecutor(1) as pool:
+        peak = pool.submit(_peak, process.pid)
+        said = process.stderr.read()
+        process.wait()
+        took = time.perf_counter() - began
+        if process.returncode:
+            raise SystemExit(said)
+        return took, peak.result()
+
+
+def _peak(process: int) -> float:
+    """Return the most resident memory that a process has had, in MB, when it has ended.
+
+    What `wait4` says of a process begins with the memory of the one that started it.
+    """
+    peak = 0.0
+    with suppress(OSError, IndexError):
+        while said := re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text()):
+            peak = float(said[1]) * 1.024e-3
+            time.sleep(0.01)
+    return peak
 
 
 def until(found: Callable[[], Any], *, every: float = 0.05, seconds: float = SECONDS) -> Any:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from cryowatch import __version__
-from cryowatch.access.accounts import Accounts
 from cryowatch.agent import Agent
 from cryowatch.config import Settings
 from cryowatch.exposure import exposure_of, host_of
@@ -19,6 +18,8 @@ from cryowatch.store.lock import prepare
 
 def refuse_unprotected(chosen: Settings) -> None:
     """Raise `ConfigError` where others would reach the pages without accounts or TLS, and nobody said that they may."""
+    from cryowatch.access.accounts import Accounts  # noqa: PLC0415
+
     refuse(chosen.web, exposure_of(chosen.web), accounts=Accounts(prepare(chosen.data_dir)).any())
 
 

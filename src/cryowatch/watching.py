@@ -30,7 +30,7 @@ from cryowatch.delivery import Delivery
 from cryowatch.ending import Ending, Until
 from cryowatch.errors import ConfigError, SourceError, one_line
 from cryowatch.exposure import Web
-from cryowatch.memory import share_heaps
+from cryowatch.memory import share_heaps, spare_the_old
 from cryowatch.progress import Bars
 from cryowatch.section import at_home
 from cryowatch.sources.discovery import Finder
@@ -240,6 +240,7 @@ def once(chosen: Settings, paths: Sequence[Path]) -> int:
     _log(chosen, shown=logging.ERROR)
     with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
         agent = _agent(chosen, store, images, [at_home(path) for path in paths])
+        spare_the_old()
         started = time.monotonic()
         with Bars(console) as bars:
             problems = agent.once(bars.show)
@@ -290,6 +291,7 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
     """Watch until interrupted or it is time; returns what is left then, None where the store was found damaged."""
     with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
         agent = _agent(chosen, store, images, paths, pages=web)
+        spare_the_old()
         ending = Ending(until, agent, store)
         state = None if until.state_file is None else StateFile(at_home(until.state_file), agent, store)
         said = state.write if state is not None else lambda *_: None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import calendar
 import math
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +67,6 @@ _IDS = (
 )
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
 _DISCARDED = (0, "0")
-_DECORATED = re.compile("[@:]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +178,7 @@ class ItemSet:
         types = set(map(type, column))
         if convert is numbers_of:
             return self._paths(columns[0], column, place)
-        if types <= {str} and (convert is text_of or (convert is bare_path and not _DECORATED.search("".join(column)))):
+        if types <= {str} and (convert is text_of or (convert is bare_path and _is_bare("".join(column)))):
             return column
         if types == {float} and isinstance(convert, _Between):
             return convert.of_floats(column)
@@ -265,7 +263,7 @@ def _shifts(
 def bare_path(text: object) -> str:
     """Return a path without Scipion's decorations, `file.mrc:mrc` and `1@file.mrc`; `3@stack.mrcs` keeps its number."""
     path = text_of(text)
-    if "@" not in path and ":" not in path:
+    if _is_bare(path):
         return path
     name, colon, kind = path.rpartition(":")
     if colon and kind.isalnum() and len(kind) <= 5:
@@ -274,6 +272,10 @@ def bare_path(text: object) -> str:
     if not (at and number.strip().isdecimal() and len(number) <= 9):
         return path
     return rest if int(number) <= 1 else f"{int(number)}@{rest}"
+
+
+def _is_bare(path: str) -> bool:
+    return "@" not in path and ":" not in path
 
 
 @dataclass(frozen=True, slots=True)
