@@ -237,9 +237,9 @@ def commands(refused: Agent, untrusting: Agent, lonely: Agent) -> Iterator[tuple
     crash = folder / "crash"
     crash.mkdir()
     (crash / "sitecustomize.py").write_text(
-        "import smtplib, gzip\n"
+        "import smtplib, httpx2\n"
         "def broken(*args, **more):\n    raise RuntimeError('a scripted fault')\n"
-        "gzip.compress = smtplib.SMTP.login = broken\n"
+        "httpx2.Client.post = smtplib.SMTP.login = broken\n"
     )
     bad = at.file("bad.toml", f"[influx]\npassword = {secret('unquoted')}")
     wrong = at.file("wrong.password", secret("wrong"))

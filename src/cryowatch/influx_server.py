@@ -5,7 +5,6 @@ Statements go in the body of a POST, never in an address, where logs would keep 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import ssl
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx2
 from pydantic import SecretStr
 
 from cryowatch.errors import ConfigError, ServerError
+from cryowatch.exposure import is_loopback
 
 _TIMEOUT = httpx2.Timeout(30, connect=10)
 _NAME_MISMATCH = {62, 64}
@@ -68,10 +68,7 @@ class Server:
     @property
     def local(self) -> bool:
         """Whether it is on this machine."""
-        try:
-            return ipaddress.ip_address(self._url.host).is_loopback
-        except ValueError:
-            return self._url.host == "localhost"
+        return is_loopback(self._url.host)
 
     def refuse_other_than_1(self) -> None:
         """Raise `ServerError` unless this is InfluxDB 1.x, or says of itself that it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import os
 import random
@@ -16,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from cryowatch.delivery import Delivery, rejected_file
@@ -316,6 +316,29 @@ def test_a_night_without_the_server_loses_nothing(tmp_path: Path, store: Store) 
         server.stop()
 
 
+@pytest.mark.parametrize(("host", "encoding"), [("localhost", None), ("0.0.0.0", "gzip")])
+def test_what_leaves_the_machine_is_compressed(
+    database: InfluxServer, store: Store, monkeypatch: pytest.MonkeyPatch, host: str, encoding: str | None
+) -> None:
+    """0.0.0.0 reaches the same server, but is no address of loopback."""
+    encodings: list[str | None] = []
+    post = httpx2.Client.post
+
+    def followed(client: httpx2.Client, *args: Any, **more: Any) -> httpx2.Response:
+        if args == ("/write",):
+            encodings.append(more["headers"].get("Content-Encoding"))
+        return post(client, *args, **more)
+
+    monkeypatch.setattr(httpx2.Client, "post", followed)
+    filled(store, 20)
+    url = database.url.replace("localhost", host)
+    sink = Influx(Access(url=url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
+    assert Delivery(store, sink, CryowatchLayout()).finish()
+    sink.close()
+    assert counts(database) == 20
+    assert set(encodings) == {encoding}
+
+
 class Scripted(BaseHTTPRequestHandler):
     """Answers as told: (status, headers, body), the last one for ever."""
 
@@ -323,7 +346,7 @@ class Scripted(BaseHTTPRequestHandler):
     bodies: list[str]
 
     def do_POST(self) -> None:
-        body = gzip.decompress(self.rfile.read(int(self.headers["content-length"]))).decode()
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
         status, headers, text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if status == 413 and len(body) < 1_000:
             status, text = 204, ""
