@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cryowatch.addresses import listening
 from cryowatch.config import Settings, load
 from cryowatch.errors import ConfigError
 
@@ -336,3 +337,11 @@ def test_a_variable_that_is_no_json_is_a_line(monkeypatch: pytest.MonkeyPatch, v
 def test_variables_of_scipions_plugin_are_no_settings(file: Path, name: str) -> None:
     file.write_text("")
     assert load(file, environment={f"CRYOWATCH_{name}": "/opt/cryowatch"}) == load(file, environment={})
+
+
+@pytest.mark.parametrize("port", ["", "no", "65536", "٨٤٢٠", "8" * 5_000, "x" * 20_000])
+def test_a_port_that_is_none_is_refused_in_a_short_line(port: str) -> None:
+    with pytest.raises(ValueError, match="is not an address and port") as refused:
+        listening(f"127.0.0.1:{port}")
+    assert len(str(refused.value)) < 300
+    assert listening("[::1]:8420") == "[::1]:8420"
