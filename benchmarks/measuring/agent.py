@@ -54,7 +54,7 @@ def _peak(process: int) -> float:
     What `wait4` says of a process begins with the memory of the one that started it.
     """
     peak = 0.0
-    with suppress(OSError, IndexError):
+    with suppress(OSError):
         while said := re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text()):
             peak = float(said[1]) * 1.024e-3
             time.sleep(0.01)

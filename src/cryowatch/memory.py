@@ -24,8 +24,8 @@ def share_heaps() -> None:
 def spare_the_old() -> None:
     """Let the garbage collector look no more at what has been imported, and not at every page of rows.
 
-    To be called when everything is imported: those are some hundred thousand objects, which all stay.  Rows come by the
-    thousand and go again without it.
+    To be called when nearly everything is imported: that is most of what there is, and all of it stays.  Rows come by
+    the thousand and go again without it.
     """
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])

@@ -114,4 +114,9 @@ def test_many_points_are_written_as_each_would_be_alone() -> None:
     for points in (usual, strange, nothing, [*usual, *strange, *nothing], strange[:1]):
         assert fields.of_many(points) == [fields.written(point) for point in points]
     assert fields.of_many(nothing) == ["", ""]
+    assert fields.of_many(strange) == [
+        'f1=3i,f2="a\\"b\\\\",f3=true',
+        'f0=7.0,f2="?\u2400",f4=3.0',
+        'f1=1i,f2="",f3=false,f4=2.5',
+    ]
     assert fields.of_many(usual)[1] == 'f0=0.1,f1=1099511627776i,f2="näme",f3=false'

@@ -398,5 +398,7 @@ def test_a_store_of_the_first_version_is_upgraded_with_its_history(tmp_path: Pat
     assert store.reader().position("someone") == 2
     known = store.register(session("/projects/alpha"))
     store.commit(known.session, reading(span([micrograph(1)])), now=START)
-    assert [item.item for item in changes.micrographs(0, changes.head(), limit=10)] == [1]
+    [item] = changes.micrographs(0, changes.head(), limit=10)
+    assert item.item == 1
+    assert [item._asdict()] == changes.items([item.id])
     store.close()

@@ -95,7 +95,7 @@ class Fields:
         return self.of_many([values])[0]
 
     def of_many(self, points: Sequence[Sequence[Any]]) -> list[str]:
-        """Return the same of many points, at least one; field by field takes half the time of one by one."""
+        """Return the same of many points, at least one: field by field, which is quicker than one by one."""
         columns = zip(*points, strict=True)
         written = [_column(name, kind, values) for (name, kind), values in zip(self._fields, columns, strict=True)]
         written = [texts for texts in written if any(texts)]

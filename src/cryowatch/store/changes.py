@@ -110,7 +110,8 @@ SELECT name AS project, key FROM session WHERE host = ? AND id IN (
 class Item(NamedTuple):
     """An item of an output with its session and run, in the units of the store, and what is published of it.
 
-    There are many of them, and a tuple with names is made in a tenth of the time of a dictionary.
+    The names stand in the order of the columns of `_ITEM`.  There are many items, and tuples are made sooner than
+    dictionaries.
     """
 
     seq: int
