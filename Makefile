@@ -50,7 +50,7 @@ test-scipion: $(VENV)/.dev $(SCIPION)/.plugins  ## tests on projects that the ge
 	$(PYTEST) -m scipion
 
 bench: packages $(VENV)/.dev  ## measure, or SUBJECTS="backlog idle" alone, and write docs/benchmarks.md
-	$(BIN)/python benchmarks/run.py $(SUBJECTS)
+	$(BIN)/python -m benchmarks $(SUBJECTS)
 
 faults: packages $(VENV)/.dev  ## attack a running cryowatch, or ATTACKS="killed soak" alone, and write docs/reliability.md
 	$(BIN)/python -m faults $(ATTACKS)
@@ -69,7 +69,7 @@ docs: $(VENV)/.dev  ## the documentation as a site, in site/
 	@echo "open site/index.html"
 
 clean:  ## remove environments and everything that was made
-	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults .bench build dist site \
+	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site \
 		src/cryowatch/web/static/vendor
 
 $(VENV)/bin/python:

@@ -6,62 +6,64 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from faults import away, hung, killed, relayed, results, soak, storage
-from faults.results import Attack
+from findings import Part
+
+from faults import away, hung, killed, relayed, soak, storage
+from faults.documentation import content, page, verdict
 from faults.verdicts import Verdicts
 
-ATTACKS: Mapping[Attack, Callable[[], Verdicts]] = {
-    Attack(
+ATTACKS: Mapping[Part, Callable[[], Verdicts]] = {
+    Part(
         "killed",
         "The agent is killed",
         "`kill -9` at 200 random moments while a project grows, with a real InfluxDB and a published folder; then what"
         " they and the store hold is compared with the project.",
     ): lambda: killed.killed(200),
-    Attack(
+    Part(
         "full-disk",
         "The disk is full at a commit",
         "the store lies on a small file system of its own, which is filled up to a random rest before each commit.",
     ): lambda: storage.full_disk(400),
-    Attack(
+    Part(
         "full-under-agent",
         "The disk of a working agent is full, then read-only",
         "a small file system fills up under a working agent with its pages, and is freed; then an agent is started"
         " while it can only be read.",
     ): storage.full_under_agent,
-    Attack(
+    Part(
         "damaged",
         "The store's file is damaged",
         "parts of the file are overwritten at random places: in its head, in its middle, under the working agent, and"
         " one byte alone.",
     ): lambda: storage.damaged(24),
-    Attack(
+    Part(
         "upgrades",
         "Upgrades from every earlier version of the store",
         "stores are written as each earlier version wrote them, and opened.",
     ): storage.upgrades,
-    Attack(
+    Part(
         "interrupted-upgrades",
         "An upgrade is interrupted",
         "`kill -9` at a random moment of the upgrade from the first version; then the store is opened again.",
     ): lambda: storage.interrupted_upgrades(100),
-    Attack(
+    Part(
         "hung",
         "The file system under one project hangs",
         "one of three growing projects lies on a FUSE file system (bindfs) whose process is stopped at random moments,"
         " and goes on later; the agent is also ended and started meanwhile.",
     ): lambda: hung.hung(6),
-    Attack(
+    Part(
         "away",
         "InfluxDB is away for eight hours",
         "the hours pass in 80 s, by a clock of the agent's that runs faster; micrographs come at the rate of a fast"
         " microscope, the machine is sampled every 10 s, and samples may take half a megabyte",
     ): lambda: away.away(8, seconds=80, keep_mb=0.5),
-    Attack(
+    Part(
         "relayed",
         "Lines to servers are slow, stall, break or swallow everything",
         "InfluxDB and the host of published images are reached through a relay, while a project grows.",
     ): lambda: relayed.relayed(seconds=20),
-    Attack(
+    Part(
         "soak",
         "Half an hour of everything at once",
         "growing projects, a real InfluxDB, a published folder, alerts, and pages that listen, reload and look at"
@@ -79,13 +81,17 @@ def main() -> int:
     told = p.parse_args()
     if strange := [name for name in told.attacks if name not in names]:
         p.error(f"{strange[0]} is none of {', '.join(names)}")
-    broken = []
+    written = page(list(ATTACKS))
+    broken = False
     for name in [] if told.page else told.attacks or names:
-        result = results.keep(name, ATTACKS[names[name]]())
-        broken += [promise for promise in result.promises if not promise.kept]
-        print(f"- {result.seconds:,.0f} s: {result.verdict}\n", flush=True)
-    results.PAGE.write_text(results.page(list(ATTACKS)), encoding="utf-8")
-    return 1 if broken else 0
+        found = ATTACKS[names[name]]()
+        broken = broken or bool(found.broken)
+        kept = written.keep(name, content(found), began=found.began)
+        written.write()
+        print(f"- {kept.seconds:,.0f} s: {verdict(kept.content)}\n", flush=True)
+    if told.page:
+        written.write()
+    return int(broken)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 @pytest.mark.parametrize("subject", ["host", "sftp", "arrival", "listeners"])
 def test_a_benchmark_prints_figures_beside_a_baseline(subject: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), subject, "--quick"]
+    command = [sys.executable, "-m", "benchmarks", subject, "--quick"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=55)
     assert (done.returncode, "ended early" in done.stdout) == (0, False), done.stdout + done.stderr
     assert " times the " in done.stdout
@@ -23,7 +23,7 @@ def test_a_benchmark_prints_figures_beside_a_baseline(subject: str) -> None:
 
 
 def test_a_subject_that_is_not_there_is_named() -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "backlgo"]
+    command = [sys.executable, "-m", "benchmarks", "backlgo"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 2
     assert "backlgo is none of backlog, influx," in done.stderr

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-
 from measuring.agent import until
 from measuring.projects import SCIPION, TOOLS, scipion_environment
 

@@ -1,4 +1,4 @@
-"""`python benchmarks/run.py [SUBJECT …]`: run the benchmarks named, or all, and write docs/benchmarks.md.
+"""`python -m benchmarks [SUBJECT …]`: run the benchmarks named, or all, and write docs/benchmarks.md.
 
 With --quick each is run in its smallest form, to see that it works: what that says is neither kept nor written.
 """
@@ -9,15 +9,27 @@ import argparse
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from measuring.results import PAGE, Result, Subject, keep, machine, now, page
+from findings import Part
+
+from benchmarks.documentation import content, page
 
 HERE = Path(__file__).parent
 LONGEST = 600
 _ONE = ("--rounds", "1")
 
 _FEW = ("--micrographs", "300")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject(Part):
+    """A benchmark: the name of its program, its heading, and what it is told for a full and for a quick run."""
+
+    full: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
+
 
 SUBJECTS = (
     Subject(
@@ -58,11 +70,11 @@ SUBJECTS = (
 )
 
 
-def run(subject: Subject, *, quick: bool) -> Result:
-    """Run one benchmark, print what it prints, and return that."""
+def run(subject: Subject, *, quick: bool) -> tuple[str, str]:
+    """Run one benchmark and print what it prints; returns that, and why it ended early ("" where it did not)."""
     print(f"== {subject.name}", flush=True)
     told = subject.quick if quick else subject.full
-    began, failed = time.monotonic(), ""
+    failed = ""
     command = [sys.executable, "-u", str(HERE / f"{subject.name}.py"), *told]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -76,37 +88,31 @@ def run(subject: Subject, *, quick: bool) -> Result:
     print(out, end="")
     if failed:
         print(f"  ended early: {failed}", flush=True)
-    return Result(
-        name=subject.name,
-        date=now(),
-        machine=machine(),
-        seconds=round(time.monotonic() - began, 1),
-        quick=quick,
-        lines=[line for line in out.splitlines() if line.strip()],
-        failed=failed,
-    )
+    return out, failed
 
 
 def main() -> int:
     """Run benchmarks, keep what they found and write the page; returns 1 where one of them ended early."""
     names = {subject.name: subject for subject in SUBJECTS}
-    p = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
+    p = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     p.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"one of {', '.join(names)}")
     p.add_argument("--quick", action="store_true", help="in the smallest form, and neither kept nor on the page")
     p.add_argument("--page", action="store_true", help="write the page from what was found before, and measure nothing")
     a = p.parse_args()
     if strange := [name for name in a.subjects if name not in names]:
         p.error(f"{strange[0]} is none of {', '.join(names)}")
-    failed = False
+    told = page(SUBJECTS)
+    ended_early = False
     for name in [] if a.page else a.subjects or names:
-        result = run(names[name], quick=a.quick)
-        failed = failed or bool(result.failed)
+        began = time.monotonic()
+        out, failed = run(names[name], quick=a.quick)
+        ended_early = ended_early or bool(failed)
         if not a.quick:
-            keep(result)
-            PAGE.write_text(page(SUBJECTS), encoding="utf-8")
+            told.keep(name, content(out, failed), began=began)
+            told.write()
     if a.page:
-        PAGE.write_text(page(SUBJECTS), encoding="utf-8")
-    return int(failed)
+        told.write()
+    return int(ended_early)
 
 
 if __name__ == "__main__":

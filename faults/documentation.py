@@ -1,0 +1,69 @@
+"""What docs/reliability.md tells of the attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from findings import ROOT, Page, Part
+
+from faults.verdicts import Promise, Verdicts
+
+_INTRODUCTION = """# Reliability
+
+What cryowatch promises when things go wrong around it, and what came of attacking it: `make faults` runs each of the
+attacks below and writes this page from what they found, `make test` runs a short part of each.
+
+- **Nothing is lost.**  What a project holds comes into the store, and from there to InfluxDB, to the published folder
+  and to the people who are to know, whenever the agent, a server, the network or the disk fails in between.
+- **Nothing is doubled**, and no value is ever another one than the project's.
+- **One fault stops one thing.**  The other projects, the pages and the other deliveries go on.
+- **It is said.**  A fault is one line that names it and how to mend it, in `cryowatch status`, on the pages and in the
+  log, and whatever has to be dropped is counted and shown.
+- **Memory, descriptors, threads and disk are bounded**, however long something is away.
+"""
+
+_HOW = """One attack alone: `make faults ATTACKS=soak`; its name stands below each heading.  The exit status is 1
+where a promise was broken."""
+
+
+def page(attacks: Sequence[Part]) -> Page:
+    """Return the page about these attacks."""
+    return Page(
+        file=ROOT / "docs" / "reliability.md",
+        kept=Path(__file__).parent / "found.json",
+        introduction=_INTRODUCTION,
+        columns=("attack", "verdict"),
+        parts=attacks,
+        verdict=verdict,
+        lines=_lines,
+        summary=lambda _: [_HOW],
+    )
+
+
+def content(found: Verdicts) -> dict[str, Any]:
+    """Return what is kept of an attack's findings."""
+    return {
+        "figures": found.figures,
+        "not_tried": found.not_tried,
+        "promises": [asdict(promise) for promise in found.promises],
+    }
+
+
+def verdict(kept: Mapping[str, Any]) -> str:
+    """Return what became of the promises, in words."""
+    promises = [Promise(**promise) for promise in kept["promises"]]
+    good = sum(promise.kept for promise in promises)
+    if good < len(promises):
+        return f"**{len(promises) - good} of {len(promises)} promises broken**"
+    return f"{good} of {good} promises kept" if good else "not tried"
+
+
+def _lines(kept: Mapping[str, Any]) -> list[str]:
+    return [
+        *(f"- {text}" for text in kept["figures"]),
+        *(f"- not tried here: {text}" for text in kept["not_tried"]),
+        *(f"- {Promise(**promise).line}" for promise in kept["promises"]),
+    ]
