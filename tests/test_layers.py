@@ -52,6 +52,7 @@ LAYERS = {
     "environment": GROUND,
     "errors": GROUND,
     "durations": GROUND,
+    "digits": GROUND,
     "detached": GROUND,
     "memory": GROUND,
     "placeholders": GROUND,

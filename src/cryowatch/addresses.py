@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from cryowatch.digits import whole
 from cryowatch.section import shorten
 
 
 def listening(text: str) -> str:
     """Return an address and port to listen at."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+    if not host or len(port) > 5 or whole(port, most=65535) is None:
         raise ValueError(f"{shorten(text)!r} is not an address and port; write it like 127.0.0.1:8420")
     return text
 

@@ -74,7 +74,7 @@ class Server:
         """Raise `ServerError` unless this is InfluxDB 1.x, or says of itself that it is."""
         answer = self._send("GET", "ping")
         version = answer.headers.get("x-influxdb-version")
-        found = re.match(r"v?(\d+)\b", version or "")
+        found = re.match(r"v?([0-9]{1,4})\b", version or "")
         major = int(found[1]) if found else None
         if major == 2:
             remedy = (

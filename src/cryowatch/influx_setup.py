@@ -41,7 +41,7 @@ _NANOSECONDS = {
     "d": 86_400 * 10**9,
     "w": 7 * 86_400 * 10**9,
 }
-_PART = re.compile(r"(\d+)(ns|ms|[uµsmhdw])")
+_PART = re.compile(r"([0-9]{1,18})(ns|ms|[uµsmhdw])")
 _PRIVILEGES = {"ALL": "ALL PRIVILEGES", "READ": "READ"}
 
 

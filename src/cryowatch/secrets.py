@@ -43,6 +43,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
 
+from cryowatch.digits import whole
 from cryowatch.errors import ConfigError
 from cryowatch.section import at_home
 
@@ -330,9 +331,10 @@ def _host(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536):
+    port = whole(text, most=65535)
+    if not port:
         raise _Wrong("is not a port: a number from 1 to 65535")
-    return int(text)
+    return port
 
 
 def _switch(text: str) -> bool:

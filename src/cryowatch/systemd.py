@@ -9,6 +9,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from cryowatch.digits import whole
+
 BEAT_SECONDS = 10.0
 
 
@@ -18,8 +20,8 @@ class Systemd:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        limit = environment.get("WATCHDOG_USEC", "") if mine else ""
-        self.beat_seconds = min(BEAT_SECONDS, int(limit) / 3e6) if limit.isdigit() and int(limit) else BEAT_SECONDS
+        limit = whole(environment.get("WATCHDOG_USEC", ""), most=2**64) if mine else None
+        self.beat_seconds = min(BEAT_SECONDS, limit / 3e6) if limit else BEAT_SECONDS
         """How often `alive` is to be told; a third of what the manager waits."""
 
     def ready(self, status: str) -> None:

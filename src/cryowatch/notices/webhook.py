@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 
 from cryowatch import __version__
+from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.images import Rendered
 from cryowatch.model import Severity
@@ -34,6 +35,7 @@ _PASSES = frozenset({408, 425, 429})
 _OF_THIS_MESSAGE = frozenset({400, 413, 422})
 _MOST_READ = 2000
 _LONGEST = 200
+_LONGEST_WAIT = 99_999
 
 
 class Webhook:
@@ -179,8 +181,9 @@ def _verification(ca_file: Path | None, key: str) -> ssl.SSLContext | bool:
 def _retry_after(answer: httpx2.Response) -> float | None:
     """Return the seconds that a server asks to wait, given as such or as a date."""
     text = answer.headers.get("retry-after", "")
-    if text.isascii() and text.isdecimal() and len(text) < 6:
-        return float(text)
+    seconds = whole(text, most=_LONGEST_WAIT)
+    if seconds is not None:
+        return float(seconds)
     try:
         then = parsedate_to_datetime(text)
     except ValueError:

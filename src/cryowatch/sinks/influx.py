@@ -26,12 +26,14 @@ import httpx2
 
 from cryowatch import __version__
 from cryowatch.config import Influx as InfluxSettings
+from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, SinkAway, SinkRefused
 from cryowatch.exposure import is_loopback
 from cryowatch.sinks.batches import Receipt
 
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _LONGEST = 300
+_LONGEST_WAIT = 99_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,5 +190,4 @@ def _said(answer: httpx2.Response) -> str:
 
 
 def _retry_after(answer: httpx2.Response) -> float | None:
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
+    return whole(answer.headers.get("retry-after", ""), most=_LONGEST_WAIT)

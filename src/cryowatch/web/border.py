@@ -19,6 +19,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cryowatch.digits import whole
+
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -113,7 +115,6 @@ class Border:
             return 414, f"an address has {LONGEST_PATH} characters at most, and {LONGEST_QUERY} after its ?"
         if "content-length" in headers and "transfer-encoding" in headers:
             return 400, "what is sent has two lengths"  # which a proxy before us may read otherwise than we do
-        length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdecimal() or int(length) > MOST_BYTES:
+        if whole(headers.get("content-length", "0"), most=MOST_BYTES) is None:
             return 413, f"what is sent must not be above {MOST_BYTES} bytes"
         return None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from starlette.datastructures import QueryParams
 
+from cryowatch import digits
 from cryowatch.dashboards import Dashboard
 from cryowatch.model import Micrograph, quantities
 from cryowatch.store.reader import SORTABLE, Selection
@@ -21,9 +22,10 @@ def whole(query: QueryParams, name: str, *, most: int = _LARGEST) -> int | None:
     text = query.get(name)
     if text is None or text == "":
         return None
-    if not (text.isascii() and text.isdecimal()) or int(text) > most:
+    number = digits.whole(text, most=most)
+    if number is None:
         raise BadQuery(f"{name} must be a whole number up to {most}", where=text[:40])
-    return int(text)
+    return number
 
 
 def nanoseconds(query: QueryParams, name: str) -> int | None:
