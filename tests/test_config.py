@@ -260,7 +260,7 @@ def test_a_file_that_is_named_must_be_there(file: Path, monkeypatch: pytest.Monk
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert mistake(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
+    assert mistake(tmp_path) == f"{tmp_path}: cannot be read: Is a directory. It is a folder; name a file"
 
 
 def test_bad_syntax_is_named_with_its_line(file: Path) -> None:

@@ -105,7 +105,8 @@ def _mistyped(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "cryowatch"
     text = " ".join(said.replace("Value error, ", "").split()).rstrip(".")
-    return one_line(f"{command}: {text[:1].lower()}{text[1:]}. `{command} --help` tells more")
+    stop = "" if text.endswith("?") else "."
+    return one_line(f"{command}: {text[:1].lower()}{text[1:]}{stop} `{command} --help` tells more")
 
 
 def _complain(text: str) -> None:

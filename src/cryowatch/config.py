@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from cryowatch.addresses import server, target
 from cryowatch.environment import PREFIX
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 from cryowatch.exposure import Web
 from cryowatch.model import Severity
 from cryowatch.placeholders import checked
@@ -339,7 +339,7 @@ def _read(path: Path, *, optional: bool) -> dict[str, Any]:
             return {}
         raise ConfigError("there is no such file", where=path, remedy="Check --config and CRYOWATCH_CONFIG") from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
+        raise ConfigError(f"cannot be read: {error.strerror}", where=path, remedy=remedy_of(error)) from None
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -34,6 +34,10 @@ Foreign exceptions are turned into these where they enter.  Each is one line for
 what to do about it.
 """
 
+from __future__ import annotations
+
+import errno
+
 
 class CryowatchError(Exception):
     """What happened, where, and what to do about it, as one line of text."""
@@ -169,6 +173,21 @@ class ImageAway(ImageError):
 
 class ImageUnreadable(ImageError):
     """The file is not an image of a known kind, or it is damaged."""
+
+
+def remedy_of(error: OSError) -> str:
+    """Return what to do about a file or folder that the system does not let us read or write."""
+    return _REMEDIES.get(error.errno or 0, "Check the path, its owner and its mode")
+
+
+_REMEDIES = {
+    errno.ENOENT: "Check the path",
+    errno.EISDIR: "It is a folder; name a file",
+    errno.ENOTDIR: "A part of the path is a file; name a folder",
+    errno.EEXIST: "A part of the path is a file; name a folder",
+    errno.ENOSPC: "Free some space on its disk",
+    errno.EROFS: "Its file system can only be read; name another place",
+}
 
 
 def one_line(text: str) -> str:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from cryowatch.errors import ConfigError, ServerError
+from cryowatch.errors import ConfigError, ServerError, remedy_of
 from cryowatch.influx_server import Server, quote_identifier, quote_string
 
 DATABASE = "scipion"
@@ -168,7 +168,7 @@ class _Passwords:
                 output.flush()
                 os.fsync(output.fileno())
         except OSError as error:
-            raise ConfigError(f"cannot be written: {error.strerror}", where=path) from None
+            raise ConfigError(f"cannot be written: {error.strerror}", where=path, remedy=remedy_of(error)) from None
         return SecretStr(password)
 
 
@@ -181,7 +181,7 @@ def read_password(path: Path, *, missing_ok: bool = False) -> SecretStr | None:
             return None
         raise ConfigError("there is no such file", where=path) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
+        raise ConfigError(f"cannot be read: {error.strerror}", where=path, remedy=remedy_of(error)) from None
     except UnicodeDecodeError:
         password = ""
     if not password or not password.isprintable():

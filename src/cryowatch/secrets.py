@@ -44,7 +44,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import SecretStr
 
 from cryowatch.digits import whole
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 from cryowatch.section import at_home
 
 FILE_NAME = "secrets.cfg"
@@ -214,7 +214,7 @@ def _sections(path: Path) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         raise ConfigError("there is no such file", where=path) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
+        raise ConfigError(f"cannot be read: {error.strerror}", where=path, remedy=remedy_of(error)) from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cryowatch.config import Settings
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 MARK = "# Written by cryowatch service"
 SYSTEM_FOLDER = Path("/etc/systemd/system")
@@ -276,7 +276,7 @@ def write(service: Service, text: str) -> str:
         Path(fresh.name).chmod(0o644)
         Path(fresh.name).replace(file)
     except OSError as error:
-        remedy = "As root: sudo, with the same words" if service.manager is Manager.SYSTEM else None
+        remedy = "As root: sudo, with the same words" if service.manager is Manager.SYSTEM else remedy_of(error)
         raise ConfigError(f"cannot be written: {error.strerror}", where=file, remedy=remedy) from None
     return "made" if there is None else "changed"
 

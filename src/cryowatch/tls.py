@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 DAYS = 825
 """As long as every browser takes a certificate of a private authority; Safari takes no longer one."""
@@ -108,7 +108,9 @@ def create(
         what = "is there already, and nothing is overwritten"
         raise ConfigError(what, where=error.filename2 or error.filename, remedy="Give another --out") from None
     except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=error.filename or folder) from None
+        raise ConfigError(
+            f"cannot be written: {error.strerror}", where=error.filename or folder, remedy=remedy_of(error)
+        ) from None
     return created
 
 

@@ -13,7 +13,7 @@ import secrets
 from pathlib import Path
 
 from cryowatch.access.kept import owned_like_folder
-from cryowatch.errors import AccessError
+from cryowatch.errors import AccessError, remedy_of
 
 NAME = "access.key"
 _BYTES = 32
@@ -49,7 +49,7 @@ def key_of(folder: Path) -> Key:
             secret = _made(path)
         others = path.stat().st_mode & 0o077
     except OSError as error:
-        raise AccessError(f"cannot be read or made: {error.strerror}", where=path) from None
+        raise AccessError(f"cannot be read or made: {error.strerror}", where=path, remedy=remedy_of(error)) from None
     if len(secret) != _BYTES:
         raise AccessError("is no key", where=path, remedy="Delete it: a new one is made, and all share links end")
     if others:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryowatch.commands.options import Config, DataDir
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 if TYPE_CHECKING:
     from cryowatch.access.accounts import Accounts
@@ -128,8 +128,9 @@ def _password(file: Path | None) -> str:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"cannot be read: {reason}", where=where) from None
+        if isinstance(error, OSError):
+            raise ConfigError(f"cannot be read: {error.strerror}", where=where, remedy=remedy_of(error)) from None
+        raise ConfigError("is no text", where=where, remedy="Write the password on one line, as UTF-8") from None
     first, _, rest = text.partition("\n")
     if not first.strip() or rest.strip():
         raise ConfigError("does not hold one password, on one line", where=where)

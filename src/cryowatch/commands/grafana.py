@@ -12,7 +12,7 @@ import typer
 
 from cryowatch.commands.ends import PROBLEM
 from cryowatch.commands.options import Config
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 if TYPE_CHECKING:
     from cryowatch.dashboards import Dashboard
@@ -194,4 +194,4 @@ def _read(file: Path) -> str:
     except UnicodeDecodeError:
         raise ConfigError("is not text", where=file) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=file) from None
+        raise ConfigError(f"cannot be read: {error.strerror}", where=file, remedy=remedy_of(error)) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryowatch.commands.ends import PROBLEM
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -126,4 +126,4 @@ def _write_fragment(path: Path) -> None:
         if path.read_text(encoding="utf-8", errors="replace") != text:
             raise ConfigError("is there already, and nothing is overwritten", where=path) from None
     except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=path) from None
+        raise ConfigError(f"cannot be written: {error.strerror}", where=path, remedy=remedy_of(error)) from None

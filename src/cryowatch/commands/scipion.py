@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 app = typer.Typer(name="scipion", help="For those who use the plugin in Scipion.", no_args_is_help=True)
 
@@ -34,8 +34,9 @@ def template(
     try:
         text = file.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text"
-        raise ConfigError(f"cannot be read: {reason}", where=file) from None
+        if isinstance(error, OSError):
+            raise ConfigError(f"cannot be read: {error.strerror}", where=file, remedy=remedy_of(error)) from None
+        raise ConfigError("is no text", where=file, remedy="Name a workflow that Scipion exported") from None
     done = workflow_template.changed(text, where=str(file))
     if out is None:
         typer.echo(done.text, nl=False)
@@ -54,4 +55,4 @@ def _write(out: Path, text: str, *, force: bool) -> None:
     except FileExistsError:
         raise ConfigError("is there already", where=out, remedy="Choose another name, or add --force") from None
     except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=out) from None
+        raise ConfigError(f"cannot be written: {error.strerror}", where=out, remedy=remedy_of(error)) from None

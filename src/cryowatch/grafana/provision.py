@@ -26,7 +26,7 @@ from cryowatch.dashboards.definition import Dashboard
 from cryowatch.dashboards.grafana import DATA_SOURCE, DATA_SOURCE_UID, compile_grafana, dump
 from cryowatch.dashboards.layouts import Layout
 from cryowatch.dashboards.standard import STANDARD
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 FOLDER = "cryowatch"
 DASHBOARDS = "/etc/grafana/dashboards/cryowatch"
@@ -122,7 +122,7 @@ def _write(path: Path, text: str) -> Written:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=path) from None
+        raise ConfigError(f"cannot be written: {error.strerror}", where=path, remedy=remedy_of(error)) from None
     return Written(path, "written")
 
 

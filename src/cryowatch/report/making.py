@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryowatch.dashboards import Dashboard
-from cryowatch.errors import ReportError
+from cryowatch.errors import ReportError, remedy_of
 from cryowatch.images import ImageServer
 from cryowatch.model import ImageKind
 from cryowatch.report import file, page
@@ -108,7 +108,7 @@ class Maker:
         try:
             return LOGO_KINDS[self.logo.suffix.lower()], self.logo.read_bytes()
         except OSError as error:
-            raise ReportError(f"cannot be read: {error.strerror}", where=self.logo) from error
+            raise ReportError(f"cannot be read: {error.strerror}", where=self.logo, remedy=remedy_of(error)) from error
 
 
 def _left_out(chosen: Pictures, rows: Sequence[Row], pictured: int, size_mb: float) -> tuple[str, ...]:

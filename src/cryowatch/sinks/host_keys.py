@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 
 PORT = 22
 
@@ -133,7 +133,7 @@ def add(file: Path, host: str, port: int, key: asyncssh.SSHKey) -> None:
             before = out.read()
             out.write(("" if not before or before.endswith("\n") else "\n") + f"{name_of(host, port)} {kind} {data}\n")
     except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=file) from None
+        raise ConfigError(f"cannot be written: {error.strerror}", where=file, remedy=remedy_of(error)) from None
 
 
 class Watcher(asyncssh.SSHClient):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from cryowatch.errors import StoreFailed
+from cryowatch.errors import StoreFailed, remedy_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def backup(store: Path, file: Path, *, force: bool = False) -> Copy:
         fresh.replace(file)
         _kept(file.parent)
     except OSError as error:
-        raise StoreFailed(f"cannot be written: {error.strerror}", where=file) from None
+        raise StoreFailed(f"cannot be written: {error.strerror}", where=file, remedy=remedy_of(error)) from None
     except sqlite3.Error as error:
         raise StoreFailed(f"cannot be copied to {file}: {error}", where=store) from None
     finally:

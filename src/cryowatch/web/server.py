@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from cryowatch.errors import ConfigError
+from cryowatch.errors import ConfigError, remedy_of
 from cryowatch.web.connection import Connection, Loop, widen
 from cryowatch.web.events import Hub
 
@@ -63,7 +63,7 @@ class Identity:
             try:
                 path.open("rb").close()
             except OSError as error:
-                raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
+                raise ConfigError(f"cannot be read: {error.strerror}", where=path, remedy=remedy_of(error)) from None
         try:
             context.load_cert_chain(self.certificate, self.key, password=locked)
         except ssl.SSLError as error:
