@@ -193,6 +193,28 @@ def test_who_begins_tls_and_says_no_more_is_not_waited_for(
         silent.close()
 
 
+def test_handshakes_that_stand_still_are_few_and_keep_nobody_out(
+    tmp_path: Path, identity: tuple[Path, Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryowatch.web.connection.most", lambda: 40)
+    monkeypatch.setattr(Loop, "handshake_seconds", 50)
+    authority, own = identity
+    with serving([genuine(tmp_path)], tmp_path / "data", web=Web(certificate=own.certificate, key=own.key)) as served:
+        place = ("127.0.0.1", int(served.address.rpartition(":")[2]))
+        lines = [socket.create_connection(place, 5) for _ in range(60)]
+        person = Person(served, verify=ssl.create_default_context(cafile=authority))
+        assert person.get("/healthz").status_code == 200
+        for line in lines[:45]:
+            line.settimeout(20)
+            assert line.recv(1) == b""
+        lines[-1].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            lines[-1].recv(1)
+        for line in lines:
+            line.close()
+        person.close()
+
+
 def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:
     made = tls.create(tmp_path / "tls", ["localhost", "127.0.0.1"])
     web = Web(certificate=made.certificate, key=made.key)

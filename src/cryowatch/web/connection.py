@@ -9,7 +9,9 @@ a limit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -47,17 +49,47 @@ def most() -> int:
     return (MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) // 2
 
 
+def most_handshakes() -> int:
+    """Return how many connections may be at their handshake of TLS: an eighth of all descriptors."""
+    return most() // 4
+
+
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose servers have an end to their patience with TLS, which uvicorn cannot be told of."""
+    """An event loop whose servers have an end to their patience with TLS, which uvicorn cannot be told of.
+
+    A connection is none of the protocol's before its handshake is done; where too many are at theirs, the one that has
+    been so for longest is hung up on, so that whoever means it gets through.
+    """
 
     handshake_seconds = HANDSHAKE_SECONDS
     farewell_seconds = FAREWELL_SECONDS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at_handshake: dict[asyncio.Future[None], socket.socket] = {}
 
     async def create_server(self, *args: Any, **more: Any) -> asyncio.Server:
         """Return a listening server, as asyncio makes it."""
         if more.get("ssl") is not None:
             more |= {"ssl_handshake_timeout": self.handshake_seconds, "ssl_shutdown_timeout": self.farewell_seconds}
         return await super().create_server(*args, **more)
+
+    def _make_ssl_transport(
+        self, line: socket.socket, protocol: Any, context: Any, waiter: Any = None, **more: Any
+    ) -> asyncio.Transport:
+        """Begin TLS as asyncio does, which has no other place where a handshake is seen to begin."""
+        begun: asyncio.Transport = super()._make_ssl_transport(line, protocol, context, waiter, **more)  # type: ignore[misc]
+        if more.get("server_side") and waiter is not None:
+            self._at_handshake[waiter] = line
+            waiter.add_done_callback(self._no_more_at_handshake)
+            if len(self._at_handshake) > most_handshakes():
+                longest = self._at_handshake.pop(next(iter(self._at_handshake)))
+                with contextlib.suppress(OSError):
+                    longest.shutdown(socket.SHUT_RDWR)
+        return begun
+
+    def _no_more_at_handshake(self, waiter: asyncio.Future[None]) -> None:
+        self._at_handshake.pop(waiter, None)
 
 
 class Connection(H11Protocol):
