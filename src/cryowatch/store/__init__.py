@@ -1,6 +1,7 @@
 """The embedded store: everything that sources read, in one SQLite file."""
 
+from cryowatch.store.commit import Change
 from cryowatch.store.reader import Reader, Selection
-from cryowatch.store.writer import Change, Publication, Store
+from cryowatch.store.writer import Publication, Store
 
 __all__ = ["Change", "Publication", "Reader", "Selection", "Store"]

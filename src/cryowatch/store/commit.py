@@ -1,0 +1,260 @@
+"""One reading on its way into the tables: what differs is written, each changed row with the next `seq`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, count, repeat
+from operator import attrgetter
+from typing import Any
+
+from cryowatch.model import GainResidual, Output, OutputKind, Run, Session, quantities
+from cryowatch.reading import Reading, Span, columns_of
+from cryowatch.store.shifts import write_shifts
+from cryowatch.store.statements import insert, next_seq, update
+
+SESSION_COLUMNS = tuple(f for f in quantities(Session) if f != "path")
+RUN_COLUMNS = tuple(quantities(Run))
+OUTPUT_COLUMNS = tuple(quantities(Output))
+ITEM_COLUMNS = (
+    "name", "time", "enabled", "defocus_u", "defocus_v", "defocus_angle", "phase_shift", "resolution", "fit_quality",
+    "motion_total", "motion_early", "motion_late", "pixel_size", "micrograph_path", "power_spectrum_path",
+    "shift_plot_path",
+)  # fmt: skip
+GAIN_COLUMNS = tuple(quantities(GainResidual))
+STATE_COLUMNS = (
+    "status", "software", "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size",
+    "dose_per_frame",
+)  # fmt: skip
+
+_LABEL, _STATUS = RUN_COLUMNS.index("label"), RUN_COLUMNS.index("status")
+session_values = attrgetter(*SESSION_COLUMNS)
+_run_values = attrgetter(*RUN_COLUMNS)
+_output_values = attrgetter(*OUTPUT_COLUMNS)
+_gain_values = attrgetter(*GAIN_COLUMNS)
+_state_values = attrgetter(*STATE_COLUMNS)
+
+_NEW_ITEM = ("output_id", "item", *ITEM_COLUMNS, "seq")
+_INSERT_ITEM = insert("micrograph", _NEW_ITEM)
+_BLOCK = 999 // len(_NEW_ITEM)
+"""How many items one statement takes: 999 parameters are what every SQLite allows.  Row by row costs a third more."""
+
+_INSERT_BLOCK = insert("micrograph", _NEW_ITEM, rows=_BLOCK)
+_UPDATE_ITEM = update("micrograph", (*ITEM_COLUMNS, "seq"))
+_ITEMS_IN_SPAN = (
+    f"SELECT item, id, {', '.join(ITEM_COLUMNS)} FROM micrograph WHERE output_id = ? AND item > ? AND item <= ?"
+)
+_LAST_ITEM = 2**63 - 1
+
+_WRITE_GAIN = f"""
+{insert("gain", ("session_id", *GAIN_COLUMNS, "seq"))} ON CONFLICT (session_id, run, item) DO UPDATE
+SET movie = excluded.movie, time = excluded.time, stddev = excluded.stddev, ratio1 = excluded.ratio1,
+    ratio2 = excluded.ratio2, seq = excluded.seq
+WHERE (movie, stddev, ratio1, ratio2) IS NOT (excluded.movie, excluded.stddev, excluded.ratio1, excluded.ratio2)"""
+
+_DROP_GAINS = """
+DELETE FROM gain WHERE session_id = ? AND run = ? AND item NOT IN (SELECT value FROM json_each(?))"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a commit did to one session: its last `seq` and generation, and how many items it touched."""
+
+    session: int
+    key: str
+    seq: int
+    generation: int
+    added: int = 0
+    changed: int = 0
+    dropped: int = 0
+
+
+class Commit:
+    """One reading on its way into the tables, inside one transaction."""
+
+    def __init__(self, tx: sqlite3.Connection, session: int, now: int) -> None:
+        self._tx = tx
+        self._session = session
+        self._now = now
+        self._seq = next_seq(tx, 0)
+        self.touched = False
+        self._added = self._changed = self._dropped = 0
+
+    def _stamp(self) -> int:
+        self._seq += 1
+        self.touched = True
+        return self._seq
+
+    def close(self) -> Change | None:
+        """Write the counter and the session's own `seq`; None where nothing changed."""
+        if not self.touched:
+            return None
+        self._stamp()
+        self._tx.execute("UPDATE counter SET seq = ?", (self._seq,))
+        self._tx.execute(
+            "UPDATE session SET seq = ?, generation = generation + ? WHERE id = ?",
+            (self._seq, int(self._dropped > 0), self._session),
+        )
+        key, generation = self._tx.execute(
+            "SELECT key, generation FROM session WHERE id = ?", (self._session,)
+        ).fetchone()
+        return Change(
+            session=self._session,
+            key=key,
+            seq=self._seq,
+            generation=generation,
+            added=self._added,
+            changed=self._changed,
+            dropped=self._dropped,
+        )
+
+    def reading(self, reading: Reading) -> None:
+        """Write what a reading brought, and its cursor."""
+        if reading.session is not None:
+            self._session_row(reading.session)
+        if reading.runs is not None:
+            self._runs(reading.runs)
+        if reading.outputs is not None:
+            self._outputs(reading.outputs)
+        for span in reading.spans:
+            self._span(span)
+        self._gains(reading.gains, reading.gains_anew)
+        self._tx.execute("UPDATE session SET cursor = ? WHERE id = ?", (reading.cursor, self._session))
+
+    def _session_row(self, session: Session) -> None:
+        values = session_values(session)
+        before = self._tx.execute(
+            f"SELECT {', '.join(SESSION_COLUMNS)} FROM session WHERE id = ?", (self._session,)
+        ).fetchone()
+        if before != values:
+            self._tx.execute(update("session", SESSION_COLUMNS), (*values, self._session))
+            self._tx.execute(
+                insert("session_state", ("session_id", "time", *STATE_COLUMNS, "seq")),
+                (self._session, self._now, *_state_values(session), self._stamp()),
+            )
+
+    def _runs(self, runs: Sequence[Run]) -> None:
+        old = {
+            row[0]: row
+            for row in self._tx.execute(
+                f"SELECT {', '.join(RUN_COLUMNS)} FROM run WHERE session_id = ?", (self._session,)
+            ).fetchall()
+        }
+        for run in runs:
+            values = _run_values(run)
+            before = old.pop(run.run, None)
+            if before is None:
+                columns = ("session_id", *RUN_COLUMNS, "seq")
+                self._tx.execute(insert("run", columns), (self._session, *values, self._stamp()))
+            elif before != values:
+                self._tx.execute(
+                    update("run", (*RUN_COLUMNS, "seq"), "session_id = ? AND run"),
+                    (*values, self._stamp(), self._session, run.run),
+                )
+            if before is None or (before[_LABEL], before[_STATUS]) != (run.label, run.status):
+                self._tx.execute(
+                    "INSERT INTO run_state (session_id, run, time, label, status, seq) VALUES (?, ?, ?, ?, ?, ?)",
+                    (self._session, run.run, self._now, run.label, run.status, self._stamp()),
+                )
+        for run_id in old:
+            self._tx.execute("DELETE FROM run WHERE session_id = ? AND run = ?", (self._session, run_id))
+            self._dropped += 1
+            self._stamp()
+
+    def _outputs(self, outputs: Sequence[Output]) -> None:
+        old = {
+            (row[1], row[2]): row
+            for row in self._tx.execute(
+                f"SELECT id, {', '.join(OUTPUT_COLUMNS)} FROM output WHERE session_id = ?", (self._session,)
+            ).fetchall()
+        }
+        for output in outputs:
+            values = _output_values(output)
+            before = old.pop((output.run, output.name), None)
+            if before is not None and before[1:] == values:
+                continue
+            seq = self._stamp()
+            if before is None:
+                columns = ("session_id", *OUTPUT_COLUMNS, "seq")
+                done = self._tx.execute(insert("output", columns), (self._session, *values, seq))
+                output_id = done.lastrowid
+            else:
+                output_id = before[0]
+                self._tx.execute(update("output", (*OUTPUT_COLUMNS, "seq")), (*values, seq, output_id))
+            if output.size is not None:
+                self._tx.execute(
+                    "INSERT INTO output_size SELECT ?, ?, ?, ? WHERE ? IS NOT"
+                    " (SELECT size FROM output_size WHERE output_id = ? ORDER BY time DESC LIMIT 1)"
+                    " ON CONFLICT DO UPDATE SET size = excluded.size, seq = excluded.seq",
+                    (output_id, self._now, output.size, seq, output.size, output_id),
+                )
+        for row in old.values():
+            self._tx.execute("DELETE FROM output WHERE id = ?", (row[0],))
+            self._dropped += 1
+            self._stamp()
+
+    def _span(self, span: Span) -> None:
+        row = self._tx.execute(
+            "SELECT id, kind FROM output WHERE session_id = ? AND run = ? AND name = ?",
+            (self._session, span.run, span.output),
+        ).fetchone()
+        if row is None:
+            raise ValueError(f"a span of {span.output} of run {span.run}, which the reading's outputs do not name")
+        output, kind = row
+        upto = _LAST_ITEM if span.upto is None else span.upto
+        old = {r[0]: r for r in self._tx.execute(_ITEMS_IN_SPAN, (output, span.after, upto)).fetchall()}
+        items = columns_of(span.items, ("item", *ITEM_COLUMNS))
+        names = {r[2] for r in old.values()} if kind == OutputKind.MOVIES else set()
+        if old:
+            self._compare(output, old, zip(*items, strict=True))
+        else:
+            self._add(list(zip(repeat(output), *items, count(self._seq + 1))))
+            self._seq += len(span.items)
+        if kind == OutputKind.MOVIES and write_shifts(self._tx, output, span, names):
+            self._stamp()
+
+    def _compare(self, output: int, old: dict[int, tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) -> None:
+        """Make the items that the store holds equal to those of a span."""
+        new: list[tuple[Any, ...]] = []
+        changed: list[tuple[Any, ...]] = []
+        gone: list[tuple[int]] = []
+        for item, *values in items:
+            before = old.pop(item, None)
+            if before is not None and before[2] != values[0]:
+                gone.append((before[1],))
+                before = None
+            if before is None:
+                new.append((output, item, *values, self._stamp()))
+            elif before[2:] != tuple(values):
+                changed.append((*values, self._stamp(), before[1]))
+        gone.extend((r[1],) for r in old.values())
+        if gone:
+            self._tx.executemany("DELETE FROM micrograph WHERE id = ?", gone)
+            self._stamp()
+        if changed:
+            self._tx.executemany(_UPDATE_ITEM, changed)
+        self._changed += len(changed)
+        self._dropped += len(gone)
+        self._add(new)
+
+    def _add(self, items: Sequence[tuple[Any, ...]]) -> None:
+        whole = len(items) - len(items) % _BLOCK
+        for place in range(0, whole, _BLOCK):
+            self._tx.execute(_INSERT_BLOCK, tuple(chain.from_iterable(items[place : place + _BLOCK])))
+        self._tx.executemany(_INSERT_ITEM, items[whole:])
+        self._added += len(items)
+        self.touched = self.touched or bool(items)
+
+    def _gains(self, gains: Sequence[GainResidual], anew: Iterable[str]) -> None:
+        """Add gain residuals; the time of one that says the same as before stays."""
+        for run in sorted(anew):
+            items = json.dumps([gain.item for gain in gains if gain.run == run])
+            dropped = self._tx.execute(_DROP_GAINS, (self._session, run, items)).rowcount
+            if dropped:
+                self._dropped += dropped
+                self._stamp()
+        for gain in gains:
+            if self._tx.execute(_WRITE_GAIN, (self._session, *_gain_values(gain), self._seq + 1)).rowcount:
+                self._stamp()
