@@ -25,7 +25,7 @@ DEBIAN := bindfs chromium fish fonts-dejavu-core fonts-noto-color-emoji influxdb
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 
-.PHONY: help demo test lint test-scipion audit bench docs screenshots faults fuzz clean packages again
+.PHONY: help demo test lint test-scipion audit bench docs screenshots faults fuzz fuzz-guided clean packages again
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -58,6 +58,15 @@ faults: packages $(VENV)/.dev  ## attack a running cryowatch, or ATTACKS="killed
 fuzz: packages $(VENV)/.dev  ## feed it what nobody should write, TIMES=50 as much of it as the tests do; failures are kept
 	FUZZ_TIMES=$(or $(TIMES),20) $(PYTEST) tests/fuzz
 
+# atheris has wheels for x86-64 alone, so it is no part of the tests.
+fuzz-guided: $(VENV)/.dev  ## the same led by the branches it reaches, SECONDS=600 for each format (60), TARGETS="gain mrc" alone
+	$(PIP) install --group fuzz
+	@failed=0; \
+	for target in $(or $(TARGETS),gain mrc path query secrets settings); do \
+		echo "== $$target"; $(BIN)/python -m tests.fuzz.guided $$target --seconds $(or $(SECONDS),60) || failed=1; \
+	done; \
+	exit $$failed
+
 audit: $(VENV)/.dev  ## look for known vulnerabilities in what cryowatch needs; asks PyPI and npm
 	$(BIN)/python audit.py
 
@@ -69,7 +78,7 @@ docs: $(VENV)/.dev  ## the documentation as a site, in site/
 	@echo "open site/index.html"
 
 clean:  ## remove environments and everything that was made
-	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site \
+	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz build dist site \
 		src/cryowatch/web/static/vendor
 
 $(VENV)/bin/python:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browsing import CHROMIUM, FLAGS
+from tests.influx.server import InfluxServer
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +21,12 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="module")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    """A real InfluxDB with accounts and the empty database `scipion`."""
+    server = InfluxServer(tmp_path_factory.mktemp("influx"))
+    server.query("CREATE DATABASE scipion")
+    yield server
+    server.stop()

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,10 @@ from cryowatch.tls import create
 from tests.influx.server import ADMIN, InfluxServer
 
 
-@pytest.fixture(scope="module")
-def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
-    server = InfluxServer(tmp_path_factory.mktemp("influx"))
-    server.query("CREATE DATABASE scipion; CREATE USER reader WITH PASSWORD 'r'; GRANT READ ON scipion TO reader")
-    yield server
-    server.stop()
+@pytest.fixture(scope="module", autouse=True)
+def reader(influx: InfluxServer) -> None:
+    """Make an account that may read alone."""
+    influx.query("CREATE USER reader WITH PASSWORD 'r'; GRANT READ ON scipion TO reader")
 
 
 def doctor(folder: Path, config: str = "") -> tuple[int, dict[str, str]]:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import io
 import struct
 import tempfile
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from cryowatch.errors import ImageError
 from cryowatch.model import ImageKind
 from tests.fuzz.effort import fuzzed, tried
-from tests.images.files import KINDS, header, render
-
-MOST_MEMORY = 300 * 2**20
+from tests.fuzz.targets import take_image
+from tests.images.files import KINDS, header
 
 SIZES = st.one_of(st.integers(1, 70), st.integers(-(2**31), 2**31 - 1), st.sampled_from([0, -1, 32_768, 32_769, 2**20]))
 WORDS = st.one_of(st.integers(0, 255), st.sampled_from([3, 5, 16, 19, 23, 24, 27, 48, 52, 53, 54]))
@@ -37,26 +32,6 @@ def pixels(kind: str, mode: int, count: int) -> bytes:
         plane[0] = np.nan
     with np.errstate(all="ignore"):
         return plane.astype(KINDS[mode]).tobytes()
-
-
-def look(path: Path, kind: ImageKind, *, computed: bool, index: int) -> None:
-    """Render a file: what comes is an image that opens, or one line; and it takes little memory."""
-    tracemalloc.start()
-    try:
-        try:
-            found = render(path, kind, 128, index=index, computed=computed)
-        except ImageError as error:
-            reason = str(error)
-        else:
-            reason = "none is needed"
-            with Image.open(io.BytesIO(found.data)) as image:
-                image.load()
-                assert max(image.size) <= 128
-        assert reason.strip()
-        assert reason.isprintable()
-        assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
-    finally:
-        tracemalloc.stop()
 
 
 @given(
@@ -92,7 +67,7 @@ def test_any_header_is_a_picture_or_a_reason(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.mrc"
         path.write_bytes(bytes(made) + bytes(min(max(0, extended), 5_000)) + whole[: len(whole) - missing])
-        look(path, kind, computed=wanted[0], index=wanted[1])
+        take_image(path, kind, computed=wanted[0], index=wanted[1])
 
 
 @given(st.binary(max_size=64), st.integers(0, 1100), st.sampled_from([".mrc", ".mrc.gz", ".mrcs", ".mrc.bz2"]), DATA)
@@ -108,7 +83,7 @@ def test_any_bytes_are_a_picture_or_a_reason(over: bytes, place: int, suffix: st
             at = place % len(packed)
             packed[at : at + len(over) % 4] = over[: len(over) % 4]
         path.write_bytes(packed)
-        look(path, ImageKind.MICROGRAPH, computed=False, index=0)
+        take_image(path, ImageKind.MICROGRAPH, computed=False, index=0)
 
 
 def test_a_file_that_unpacks_to_gigabytes_takes_no_memory(tmp_path: Path) -> None:
@@ -118,4 +93,4 @@ def test_a_file_that_unpacks_to_gigabytes_takes_no_memory(tmp_path: Path) -> Non
         file.write(header(8_192, 8_192, 2))
         for _ in range(24):
             file.write(bytes(2**20))
-    look(path, ImageKind.MICROGRAPH, computed=False, index=0)
+    take_image(path, ImageKind.MICROGRAPH, computed=False, index=0)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,17 +26,9 @@ POINTS = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
-    started = InfluxServer(tmp_path_factory.mktemp("influx"))
-    started.query("CREATE DATABASE scipion")
-    yield started
-    started.stop()
-
-
-def asked(server: InfluxServer, statement: str) -> list[dict[str, Any]]:
+def asked(influx: InfluxServer, statement: str) -> list[dict[str, Any]]:
     """Return the rows of a query."""
-    found = server.client.post("/query", data={"q": statement, "db": "scipion", "epoch": "ns"}, auth=ADMIN)
+    found = influx.client.post("/query", data={"q": statement, "db": "scipion", "epoch": "ns"}, auth=ADMIN)
     result = json.loads(found.text)["results"][0]
     assert "error" not in result, (statement, result)
     return [
@@ -51,7 +41,7 @@ def asked(server: InfluxServer, statement: str) -> list[dict[str, Any]]:
 @given(TEXTS, POINTS)
 @fuzzed(examples=6)
 def test_a_batch_of_anything_comes_back_equal_and_nothing_else_does(
-    server: InfluxServer, name: str, points: list[tuple[str, float, str, int]]
+    influx: InfluxServer, name: str, points: list[tuple[str, float, str, int]]
 ) -> None:
     tried("points in InfluxDB", len(points))
     lines, wanted = [], {}
@@ -62,12 +52,12 @@ def test_a_batch_of_anything_comes_back_equal_and_nothing_else_does(
         lines.append(line)
         kept = number if math.isfinite(number) else None
         wanted[TIME + place] = (tag_text(project), kept, text.replace("\0", "\u2400"), float(whole), place % 2 == 0)
-    answer = server.client.post("/write", params={"db": "scipion"}, content="\n".join(lines).encode(), auth=ADMIN)
+    answer = influx.client.post("/write", params={"db": "scipion"}, content="\n".join(lines).encode(), auth=ADMIN)
     assert answer.status_code == 204, answer.text
     shown = f"/{tag_text(name)}" if tag_text(name).startswith("#") else tag_text(name)
     source = quoted(shown)
     try:
-        rows = asked(server, f'SELECT "number", "text", "whole", "flag" FROM {source} GROUP BY "project"')
+        rows = asked(influx, f'SELECT "number", "text", "whole", "flag" FROM {source} GROUP BY "project"')
         found = {
             row["time"]: (
                 row["project"],
@@ -80,20 +70,20 @@ def test_a_batch_of_anything_comes_back_equal_and_nothing_else_does(
         }
         assert found == wanted
         for project in {project for project, *_ in found.values()}:
-            same = asked(server, f'SELECT "whole" FROM {source} WHERE "project" = {quote_string(project)}')
+            same = asked(influx, f'SELECT "whole" FROM {source} WHERE "project" = {quote_string(project)}')
             assert {row["time"] for row in same} == {at for at, one in found.items() if one[0] == project}
     finally:
-        asked(server, f"DROP MEASUREMENT {source}")
-    assert not asked(server, "SHOW MEASUREMENTS")
+        asked(influx, f"DROP MEASUREMENT {source}")
+    assert not asked(influx, "SHOW MEASUREMENTS")
 
 
 @given(TEXTS.filter(str.isprintable))  # a carriage return has no form in InfluxQL; the server refuses it
 @fuzzed(examples=12)
-def test_a_user_of_any_name_is_made_and_dropped_and_no_other(server: InfluxServer, name: str) -> None:
+def test_a_user_of_any_name_is_made_and_dropped_and_no_other(influx: InfluxServer, name: str) -> None:
     tried("names of users in InfluxDB")
     try:
-        asked(server, f"CREATE USER {quote_identifier(name)} WITH PASSWORD {quote_string(name)}")
-        assert {row["user"] for row in asked(server, "SHOW USERS")} == {ADMIN[0], name}
+        asked(influx, f"CREATE USER {quote_identifier(name)} WITH PASSWORD {quote_string(name)}")
+        assert {row["user"] for row in asked(influx, "SHOW USERS")} == {ADMIN[0], name}
     finally:
-        asked(server, f"DROP USER {quote_identifier(name)}")
-    assert [row["user"] for row in asked(server, "SHOW USERS")] == [ADMIN[0]]
+        asked(influx, f"DROP USER {quote_identifier(name)}")
+    assert [row["user"] for row in asked(influx, "SHOW USERS")] == [ADMIN[0]]

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import base64
 import math
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cryowatch import secrets
-from cryowatch.alerts.rules import rules_of
-from cryowatch.config import Settings, load
-from cryowatch.dashboards.custom import customised
+from cryowatch.config import Settings
 from cryowatch.errors import ConfigError
 from tests.fuzz.effort import fuzzed, tried
+from tests.fuzz.targets import SECRET, loaded, said, take_secrets, take_settings, written
 
-SECRET = "hunter2secret"
 SECRET_KEYS = {
     "influx": ("password", "token", "url"),
     "images": ("password", "publish"),
@@ -31,39 +23,6 @@ SECRET_KEYS = {
 }
 SECTIONS = sorted(name for name, field in Settings.model_fields.items() if hasattr(field.annotation, "model_fields"))
 KEYS = {name: sorted(Settings.model_fields[name].annotation.model_fields) for name in SECTIONS}  # type: ignore[union-attr]
-
-
-@contextmanager
-def written(content: bytes, variables: Mapping[str, str] | None = None) -> Iterator[Path]:
-    """A file of that content, and an environment that holds these variables alone."""
-    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, variables or {}, clear=True):
-        os.environ["HOME"] = folder
-        path = Path(folder) / "cryowatch.toml"
-        path.write_bytes(content)
-        yield path
-
-
-def said(error: ConfigError) -> str:
-    """Return an error's line, having looked whether it is clear: short, one line, without the secret."""
-    line = str(error)
-    assert line.isprintable(), line
-    assert error.what.strip(), line
-    assert error.where, line
-    assert SECRET not in line, line
-    assert len(line) < 2_000, line
-    return line
-
-
-def loaded(path: Path) -> Settings | None:
-    """Load as a start does, rules and dashboards included; None where that ends in a line."""
-    try:
-        found = load(path)
-        rules_of(found.alerts.rules, file=path)
-        customised(found.dashboards, found.limits, file=path)
-    except ConfigError as error:
-        said(error)
-        return None
-    return found
 
 
 def toml(value: Any) -> str:
@@ -150,8 +109,7 @@ def test_no_mistake_shows_a_secret(place: tuple[str, str], kind: int, more: str,
 @fuzzed(examples=120)
 def test_any_bytes_are_settings_or_a_line(content: bytes, times: int) -> None:
     tried("bytes of cryowatch.toml")
-    with written(b"x = " + content * times if times % 2 else content) as path:
-        loaded(path)
+    take_settings(b"x = " + content * times if times % 2 else content)
 
 
 @given(
@@ -228,8 +186,4 @@ def test_any_secrets_cfg_is_taken_or_refused_in_a_line(
 @fuzzed(examples=150)
 def test_any_bytes_are_a_secrets_cfg_or_a_line(content: bytes, start: bytes) -> None:
     tried("bytes of secrets.cfg")
-    with written(start + content) as path:
-        try:
-            secrets.load(path)
-        except ConfigError as error:
-            said(error)
+    take_secrets(start + content)

@@ -1,4 +1,4 @@
-"""A real InfluxDB with the database `scipion`, and a store that is delivered to it."""
+"""An InfluxDB that is emptied for each test, and a store that is delivered to it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ from cryowatch.sinks.layout_cryowatch import CryowatchLayout
 from cryowatch.sinks.layout_scipion import ScipionLayout
 from cryowatch.store import Store
 from tests.influx.server import ADMIN, InfluxServer
-
-
-@pytest.fixture(scope="module")
-def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
-    server = InfluxServer(tmp_path_factory.mktemp("influx"))
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,23 +13,15 @@ from cryowatch.sinks.lines import Fields, Kind, line, measurement, point, series
 from tests.influx.server import ADMIN, InfluxServer
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
-    started = InfluxServer(tmp_path_factory.mktemp("influx"))
-    started.query("CREATE DATABASE scipion")
-    yield started
-    started.stop()
-
-
-def write(server: InfluxServer, text: str) -> None:
-    answer = server.client.post("/write", params={"db": "scipion"}, content=text.encode(), auth=ADMIN)
+def write(influx: InfluxServer, text: str) -> None:
+    answer = influx.client.post("/write", params={"db": "scipion"}, content=text.encode(), auth=ADMIN)
     assert answer.status_code == 204, (text, answer.text)
 
 
-def back(server: InfluxServer, name: str) -> list[tuple[dict[str, str], dict[str, object]]]:
+def back(influx: InfluxServer, name: str) -> list[tuple[dict[str, str], dict[str, object]]]:
     """Return tags and fields of every point of a measurement."""
     quoted = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    answer = server.client.post(
+    answer = influx.client.post(
         "/query",
         data={"q": f'SELECT * FROM "{quoted}" GROUP BY *', "db": "scipion", "epoch": "ns"},
         auth=ADMIN,
@@ -60,17 +51,17 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
     flag=st.booleans(),
 )
 def test_what_goes_in_comes_back_equal(
-    server: InfluxServer, *, name: str, project: str, text: str, number: float, flag: bool
+    influx: InfluxServer, *, name: str, project: str, text: str, number: float, flag: bool
 ) -> None:
     written = point(
         name, {"project": project}, {"text": text, "number": number, "flag": flag}, 1_795_000_000_000_000_007
     )
     assert written is not None
-    write(server, written)
+    write(influx, written)
     shown = tag_text(name)
     shown = f"/{shown}" if shown.startswith("#") else shown
-    found = [fields for tags, fields in back(server, shown) if tags["project"] == tag_text(project)]
-    server.query('DROP MEASUREMENT "{}"'.format(shown.replace("\\", "\\\\").replace('"', '\\"')), database="scipion")
+    found = [fields for tags, fields in back(influx, shown) if tags["project"] == tag_text(project)]
+    influx.query('DROP MEASUREMENT "{}"'.format(shown.replace("\\", "\\\\").replace('"', '\\"')), database="scipion")
     assert len(found) == 1
     assert found[0]["time"] == TIME
     assert found[0]["text"] == text.replace("\0", "\u2400")

@@ -1,4 +1,4 @@
-"""Scipion at its window, with a real InfluxDB and a real mail server beside it."""
+"""Scipion at its window, with a real mail server beside it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,6 @@ def window(scipion: Window) -> Iterator[Window]:
     yield scipion
     scipion.environment(**OWN)
     scipion.end_runs()
-
-
-@pytest.fixture(scope="module")
-def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
-    server = InfluxServer(tmp_path_factory.mktemp("influx"))
-    server.query("CREATE DATABASE scipion")
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryowatch.digits import whole
 from cryowatch.model import OutputKind
 from cryowatch.reading import Items, Shifts
 from cryowatch.sources.scipion.database import PAGE, Database
@@ -67,6 +68,7 @@ _IDS = (
 )
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
 _DISCARDED = (0, "0")
+_MOST_IMAGES = 999_999_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,9 +271,10 @@ def bare_path(text: object) -> str:
     if colon and kind.isalnum() and len(kind) <= 5:
         path = name
     number, at, rest = path.partition("@")
-    if not (at and number.strip().isdecimal() and len(number) <= 9):
+    image = whole(number.strip(), most=_MOST_IMAGES) if at else None
+    if image is None:
         return path
-    return rest if int(number) <= 1 else f"{int(number)}@{rest}"
+    return rest if image <= 1 else f"{image}@{rest}"
 
 
 def _is_bare(path: str) -> bool:
