@@ -207,7 +207,7 @@ _SECRETS = (
 )
 _SETTINGS = (
     b'data_dir = "/var/lib/x"\n[limits]\nresolution = 4.5\n[web]\nlisten = "127.0.0.1:8420"\n'
-    b'[influx]\nurl = "https://h:8086"\npassword = "hunter2secret"\n'
+    b'[influx]\nurl = "https://h:8086"\npassword = "wordpass"\n'
 )
 
 TARGETS = {
