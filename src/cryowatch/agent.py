@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from cryowatch.ahead import Ahead
 from cryowatch.errors import SourceBusy, SourceError, SourceGone, StoreError
 from cryowatch.follower import Follower, Problem, finished
 from cryowatch.model import Session
@@ -25,6 +25,9 @@ from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.project import MARK
 from cryowatch.store import Change, Store
+
+if TYPE_CHECKING:
+    from cryowatch.ahead import Ahead
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,16 @@ import tempfile
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from rich.console import Console
 
-from cryowatch import __version__, environment, logs, pages
+from cryowatch import __version__, environment, logs
 from cryowatch.agent import Agent
-from cryowatch.ahead import Ahead
 from cryowatch.alerts.rules import rules_of
 from cryowatch.alerts.watcher import Alarms
 from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, load
@@ -41,11 +40,14 @@ from cryowatch.store import Store
 from cryowatch.systemd import Systemd
 
 if TYPE_CHECKING:
+    from cryowatch.ahead import Ahead
     from cryowatch.images import ImageServer
     from cryowatch.notices.notifier import Notifier
     from cryowatch.publishing import Publisher
     from cryowatch.report.schedule import Reports
     from cryowatch.secrets import TransferSecrets
+
+    Rendering = Callable[[], ImageServer]
 
 FOR_EVER = Until()
 SIGNAL_SECONDS = 1.0
@@ -135,14 +137,26 @@ def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
     return [Delivery(store, influx.Influx(influx.access_of(told)), layout)]
 
 
-def _images(chosen: Settings) -> ImageServer:
+def _image_server(chosen: Settings) -> ImageServer:
     from cryowatch.images import ImageServer  # noqa: PLC0415
 
     cache_bytes = chosen.images.cache_mb * 1_000_000
     return ImageServer(chosen.data_dir / "images", workers=chosen.images.workers, cache_bytes=cache_bytes)
 
 
-def _publishers(chosen: Settings, store: Store, images: ImageServer, deliveries: Sequence[Delivery]) -> list[Publisher]:
+@contextlib.contextmanager
+def _images(chosen: Settings) -> Iterator[Rendering]:
+    """What gives the server of images, which is started when it is first asked for and ends with this."""
+    with contextlib.ExitStack() as started:
+
+        @cache
+        def images() -> ImageServer:
+            return started.enter_context(contextlib.closing(_image_server(chosen)))
+
+        yield images
+
+
+def _publishers(chosen: Settings, store: Store, images: Rendering, deliveries: Sequence[Delivery]) -> list[Publisher]:
     """Return the publishers that the settings ask for; raises `ConfigError`."""
     if not chosen.images.publish:
         return []
@@ -154,7 +168,7 @@ def _publishers(chosen: Settings, store: Store, images: ImageServer, deliveries:
             delivery.wake()
 
     target = target_of(chosen.images)
-    return [Publisher(store, images, target, days=chosen.images.publish_days, told=told)]
+    return [Publisher(store, images(), target, days=chosen.images.publish_days, told=told)]
 
 
 @contextlib.contextmanager
@@ -166,22 +180,28 @@ def _store(data_dir: Path) -> Iterator[Store]:
         store.close()
 
 
-def _reports(chosen: Settings, store: Store, images: ImageServer) -> list[Reports]:
+def _ahead(store: Store, images: Rendering) -> Ahead:
+    from cryowatch.ahead import Ahead  # noqa: PLC0415
+
+    return Ahead(store.reader(), images())
+
+
+def _reports(chosen: Settings, store: Store, images: Rendering) -> list[Reports]:
     """Return what writes reports, where the settings ask for it; raises `ConfigError`."""
     if not chosen.report.minutes:
         return []
     from cryowatch.report import wiring  # noqa: PLC0415
 
-    return [wiring.reports(chosen, store, images)]
+    return [wiring.reports(chosen, store, images())]
 
 
-def _notifiers(chosen: Settings, store: Store, images: ImageServer) -> list[Notifier]:
+def _notifiers(chosen: Settings, store: Store, images: Rendering) -> list[Notifier]:
     """Return who tells people of alerts, where the settings name anybody; raises `ConfigError`."""
     if (chosen.mail, chosen.webhooks, chosen.apprise.urls_file) == (Mail(), {}, None):
         return []
     from cryowatch.notices.channels import notifiers_of  # noqa: PLC0415
 
-    return notifiers_of(chosen, store, images)
+    return notifiers_of(chosen, store, images())
 
 
 def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, force: bool) -> None:
@@ -190,7 +210,7 @@ def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, 
 
     with Bars(console) as bars:
         shown = partial(bars.show, "images")
-        made = wiring.make(chosen, _images(chosen), session, out, size_mb=size_mb, force=force, progress=shown)
+        made = wiring.make(chosen, _image_server(chosen), session, out, size_mb=size_mb, force=force, progress=shown)
     pictured = f", {made.pictured:,} with images" if made.micrographs else ""
     size = f"{made.bytes / 1e6:.1f} MB, {_counted(made.micrographs, 'micrograph')}{pictured}"
     console.print(one_line(f"{made.path}: {size}"), markup=False, soft_wrap=True)
@@ -198,7 +218,7 @@ def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, 
         console.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
-def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[Path], *, pages: bool = False) -> Agent:
+def _agent(chosen: Settings, store: Store, images: Rendering, paths: Sequence[Path], *, pages: bool = False) -> Agent:
     deliveries = _deliveries(chosen, store)
     agent = Agent(
         store,
@@ -210,7 +230,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
         keep_mb=chosen.host.keep_mb,
         zone=chosen.zone,
         runs=chosen.scipion.runs,
-        ahead=Ahead(store.reader(), images) if pages and chosen.images.ahead else None,
+        ahead=_ahead(store, images) if pages and chosen.images.ahead else None,
         followers=[
             *_publishers(chosen, store, images, deliveries),
             *deliveries,
@@ -238,7 +258,7 @@ def _agent(chosen: Settings, store: Store, images: ImageServer, paths: Sequence[
 def once(chosen: Settings, paths: Sequence[Path]) -> int:
     """Read all there is; returns 0, or 1 after printing what could not be read."""
     _log(chosen, shown=logging.ERROR)
-    with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
+    with _store(chosen.data_dir) as store, _images(chosen) as images:
         agent = _agent(chosen, store, images, [at_home(path) for path in paths])
         spare_the_old()
         started = time.monotonic()
@@ -277,6 +297,8 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
     paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
     if web:
+        from cryowatch import pages  # noqa: PLC0415
+
         pages.refuse_unprotected(chosen)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -289,7 +311,7 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
 
 def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool, until: Until) -> list[str] | None:
     """Watch until interrupted or it is time; returns what is left then, None where the store was found damaged."""
-    with _store(chosen.data_dir) as store, contextlib.closing(_images(chosen)) as images:
+    with _store(chosen.data_dir) as store, _images(chosen) as images:
         agent = _agent(chosen, store, images, paths, pages=web)
         spare_the_old()
         ending = Ending(until, agent, store)
@@ -310,6 +332,7 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
         store.when_damaged(lambda: os.kill(os.getpid(), signal.SIGTERM))  # raise_signal would not wake the main thread
         with contextlib.suppress(KeyboardInterrupt):
             if web:
+                from cryowatch import pages  # noqa: PLC0415
 
                 def started(address: str, warnings: Sequence[str]) -> None:
                     systemd.ready(f"pages at {address}")
@@ -321,7 +344,7 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
                     if browser:
                         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-                pages.serve(chosen, store, images, agent, started=started)
+                pages.serve(chosen, store, images(), agent, started=started)
             else:
                 agent.start()
                 systemd.ready("without pages")

@@ -65,7 +65,7 @@ def test_the_agent_tells_and_status_shows_how_it_goes(
     monkeypatch.setattr(notifying, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(pace, "URGENT_GATHER_SECONDS", 0.2)
     with contextlib.closing(Store(chosen.data_dir)) as store, contextlib.closing(ImageServer(tmp_path / "i")) as images:
-        agent = watching._agent(chosen, store, images, [genuine(tmp_path)])
+        agent = watching._agent(chosen, store, lambda: images, [genuine(tmp_path)])
         agent.start()
         wait_for(lambda: agent.watches)
         session = next(iter(agent.watches.values())).session
@@ -92,9 +92,9 @@ def test_a_mistake_in_a_channel_ends_the_start(chosen: Settings, tmp_path: Path)
     wrong = chosen.model_copy(update={"mail": chosen.mail.model_copy(update={"to": []})})
     with contextlib.closing(Store(chosen.data_dir)) as store, contextlib.closing(ImageServer(tmp_path / "i")) as images:
         with pytest.raises(ConfigError, match=r"mail\.to: is missing"):
-            watching._agent(wrong, store, images, [])
+            watching._agent(wrong, store, lambda: images, [])
         off = wrong.model_copy(update={"alerts": wrong.alerts.model_copy(update={"enabled": False})})
-        assert watching._agent(off, store, images, []).followers == ()
+        assert watching._agent(off, store, lambda: images, []).followers == ()
 
 
 def test_a_demo_tells_nobody(tmp_path: Path, chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
