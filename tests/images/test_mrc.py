@@ -30,7 +30,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2
 def rows(path: Path, index: int = 0) -> NDArray[Any]:
     """Return the numbers of one image."""
     with mrc_module.opened(path, index) as plane:
-        return np.vstack([plane.rows(row, min(row + 7, plane.height)) for row in range(0, plane.height, 7)])
+        return np.vstack([plane.rows(row, min(row + 7, plane.height)).copy() for row in range(0, plane.height, 7)])
 
 
 def counts(height: int = 31, width: int = 45) -> NDArray[Any]:
@@ -101,6 +101,18 @@ def test_what_was_read_already_is_not_read_again(tmp_path: Path, monkeypatch: py
         for first, last in ((0, 20), (10, 30), (10, 30), (30, 31), (50, 64)):
             assert (opened.rows(first, last) == plane[first:last]).all()
     assert min(steps) >= 0, "it would be unpacked from its beginning again"
+
+
+def test_band_after_band_takes_the_memory_of_one(tmp_path: Path) -> None:
+    band = 200 * 10_000 * 4
+    with mrc_module.opened(mrc(tmp_path / "1.mrc", np.zeros((1_000, 10_000)))) as opened:
+        tracemalloc.start()
+        for first in range(0, 800, 100):
+            rows = opened.rows(first, first + 200)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert rows.shape == (200, 10_000)
+    assert most < 1.6 * band  # half of it once more while that is moved up
 
 
 def test_what_is_unpacked_is_in_memory_once(tmp_path: Path) -> None:

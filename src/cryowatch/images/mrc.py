@@ -79,9 +79,11 @@ class _Rows:
         self._end = 0
 
     def rows(self, first: int, last: int) -> NDArray[Any]:
-        """Return rows; those that the band before held already are not read again."""
+        """Return rows; those that the band before held already are not read again, and its memory is used again."""
         known = max(0, self._end - first)
-        band = np.empty((last - first, self._header.stored), self._header.kind)
+        band = self._band
+        if len(band) != last - first:
+            band = np.empty((last - first, self._header.stored), self._header.kind)
         band[:known] = self._band[len(self._band) - known :]
         self._file.seek(self._start + (first + known) * self._header.row)
         _fill(self._file, band[known:].reshape(-1).view(np.uint8).data, self._name)

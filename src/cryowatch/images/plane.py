@@ -27,7 +27,8 @@ class Plane(Protocol):
     def rows(self, first: int, last: int) -> NDArray[Any]:
         """Return the rows from `first` up to, not including, `last`; raises an `ImageError`.
 
-        Neither number may be below that of the call before: a compressed file is read forwards only.
+        Neither number may be below that of the call before: a compressed file is read forwards only.  The rows of the
+        call before are not to be used any more.
         """
 
 
