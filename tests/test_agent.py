@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.agent import Agent, Watch, pause, repeat
+from cryowatch.agent import Agent, repeat
 from cryowatch.errors import SourceBusy, SourceGone, StoreFailed
 from cryowatch.reading import Reading
 from cryowatch.store import Change, Store
+from cryowatch.watch import Watch, pause
 from tests.projects import CTFS, append, genuine
 from tests.records import START, micrograph, reading, session, span
 from tests.web.serving import until
@@ -239,7 +240,7 @@ def test_a_writer_meets_no_lock_while_it_is_watched(tmp_path: Path, started: Cal
 
 
 def test_a_project_that_does_not_answer_is_said_to_until_it_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryowatch.agent.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("cryowatch.watch.SILENT_SECONDS", 0.0)
     hang = threading.Event()
 
     class Hung:

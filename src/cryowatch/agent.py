@@ -1,7 +1,7 @@
 """The agent: reads every session at its own pace, commits what is new, and tells those who follow.
 
-All policy is here: schedules, states, what happens after an error.  Each session has a thread of its own, so that a
-hung file system under one project holds up no other; the threads only meet at the store's one writer.
+Schedules and what happens after an error are here, those of one session in `watch`.  Each session has a thread of its
+own, so that a hung file system under one project holds up no other; the threads only meet at the store's one writer.
 """
 
 from __future__ import annotations
@@ -16,182 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from cryowatch.errors import SourceBusy, SourceError, SourceGone, StoreError
+from cryowatch.errors import SourceError, StoreError
 from cryowatch.follower import Follower, Problem, finished
-from cryowatch.model import Session
-from cryowatch.reading import Reading, Source, Trouble
-from cryowatch.sources.discovery import SILENT, SILENT_REMEDY, Finder
+from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.scipion import ScipionSource
-from cryowatch.sources.scipion.project import MARK
 from cryowatch.store import Change, Store
+from cryowatch.watch import Clock, Listener, Progress, Watch
 
 if TYPE_CHECKING:
     from cryowatch.ahead import Ahead
 
 log = logging.getLogger(__name__)
 
-Clock = Callable[[], int]
-Listener = Callable[[Change], None]
-Progress = Callable[[str, int, int], None]
 
 DISCOVERY_SECONDS = 5.0
-NOTE_SECONDS = 30.0
-PROGRESS_SECONDS = 2.0
 FORGET_SECONDS = 600
-SILENT_SECONDS = 20.0
 RETRY_SECONDS = 5.0
-BUSY_TRIES = 50
-BUSY_SECONDS = 10
-"""For how long a file may be busy before anybody is told: its writer commits many times a minute."""
 
 _SECOND = 10**9
-_LIVES = 86_400
-
-
-def _touched(project: Path) -> int | None:
-    """Return when a project's file was last written (UTC ns); None where that cannot be told."""
-    try:
-        return (project / MARK).stat().st_mtime_ns
-    except OSError:
-        return None
-
-
-def pause(interval: float, *, active: bool, quiet: float) -> float:
-    """Return the seconds to the next look at a project.
-
-    A project with a run at work is looked at every `interval`.  One without, where nothing has changed for `quiet`
-    seconds, more rarely: a facility's folder holds years of finished projects.
-    """
-    if active or quiet < 600:
-        return interval
-    return max(interval, 5.0 if quiet < 86_400 else 30.0)
-
-
-class Watch:
-    """Reads one session: once to the end, or again and again until told to stop."""
-
-    def __init__(self, path: Path, source: Source, store: Store, *, host: str, clock: Clock = time.time_ns) -> None:
-        self.path = path
-        self._source = source
-        self._store = store
-        self._clock = clock
-        session = Session(name=path.name, path=str(path), host=host)
-        change = store.register(session)
-        self.session, self.key = change.session, change.key
-        self.last_read: int | None = None
-        self.last_change = clock()
-        self.active = True
-        self.whole = False
-        """Whether all that there was had been read at `last_read`."""
-        self.problem: Problem | None = None
-        self._busy_since: int | None = None
-        self._began: float | None = None
-        self._tried: int | None = None
-        self._touched: int | None = None
-        self._progress_said = clock()
-        self._cursor = store.cursor(self.session)
-        self._noted: tuple[str, str, tuple[Trouble, ...], int] = ("", "", (), 0)
-
-    def step(self) -> tuple[Reading | None, Change | None]:
-        """Read once and commit it; (None, …) where nothing could be read."""
-        self._began = time.monotonic()
-        if self._tried is None:
-            self._tried, self._touched = self._clock(), _touched(self.path)
-        try:
-            reading = self._source.read(self._cursor)
-        except SourceError as error:
-            return None, self._note(error.state, str(error), ())
-        finally:
-            self._began = None
-        now = self._clock()
-        change = None
-        if reading.cursor != self._cursor or reading.gains:
-            change = self._store.commit(self.session, reading, now=now)
-            self._cursor = reading.cursor
-        if reading.session is not None:
-            self.active = reading.session.status == "running"
-        if change is not None:
-            self.last_change = now
-        self.last_read = now
-        self.whole = reading.finished
-        noted = self._note("ok", "", reading.troubles)
-        return reading, noted or change
-
-    def unread(self) -> int | None:
-        """Return when this session was first tried, where it has not been read since and lives (UTC ns).
-
-        One whose file nobody has touched for a day is an old one; a facility's folder holds some that nothing reads.
-        """
-        if self.last_read is not None or self._tried is None or self._touched is None:
-            return None
-        return self._tried if self._tried - self._touched < _LIVES * _SECOND else None
-
-    def silence(self) -> Change | None:
-        """Store that the source does not answer, where a reading has not come back; called from another thread."""
-        began = self._began
-        if began is None or time.monotonic() - began < SILENT_SECONDS:
-            return None
-        error = SourceGone(SILENT, where=self.path, remedy=SILENT_REMEDY)
-        return self._note(error.state, str(error), ())
-
-    def _note(self, state: str, text: str, troubles: Sequence[Trouble]) -> Change | None:
-        """Store the state where it changed, and the time of the last good read now and then."""
-        if not self._busy(state, troubles):
-            self._busy_since = None
-        else:
-            self._busy_since = self._busy_since or self._clock()
-            if self._clock() - self._busy_since < BUSY_SECONDS * _SECOND:
-                if state == SourceBusy.state:
-                    return None
-                troubles = tuple(t for t in troubles if t.state != SourceBusy.state)
-        if state == "ok" and troubles:
-            worst = next((t for t in troubles if t.state != SourceBusy.state), troubles[0])
-            state, text = worst.state, f"{worst.where}: {worst.text}"
-        bad = state not in ("ok", "busy")
-        if bad and (self.problem is None or self.problem.text != text):
-            log.warning("%s", text)
-        elif self.problem is not None and not bad:
-            log.info("%s: can be read again", self.path)
-        self.problem = Problem(where=str(self.path), text=text) if bad else None
-        noted = (state, text, tuple(troubles))
-        now = self._clock()
-        if noted == self._noted[:3] and now - self._noted[3] < NOTE_SECONDS * _SECOND:
-            return None
-        self._noted = (*noted, now)
-        return self._store.note(self.session, state=state, text=text, troubles=troubles, last_read=self.last_read)
-
-    @staticmethod
-    def _busy(state: str, troubles: Sequence[Trouble]) -> bool:
-        return state == SourceBusy.state or any(t.state == SourceBusy.state for t in troubles)
-
-    def once(self, progress: Progress, *, wait: Callable[[float], object] = time.sleep) -> Problem | None:
-        """Read to the end; returns what stood in the way, if anything did."""
-        busy = 0
-        while True:
-            reading, _ = self.step()
-            if reading is not None:
-                progress(self.path.name, reading.done, reading.total)
-            if self._busy_since is None and (reading is None or reading.finished):
-                return self.problem
-            if reading is None or reading.finished:
-                busy += 1
-                if busy > BUSY_TRIES:
-                    text = f"{self.path}: its writer was at work all the time; what it holds now is not read yet"
-                    return Problem(where=str(self.path), text=text)
-                wait(0.1)
-
-    def look(self, interval: float, tell: Listener) -> float:
-        """Read once and tell of a change; returns the seconds to the next look."""
-        reading, change = self.step()
-        if change is not None:
-            tell(change)
-        if reading is not None and not reading.finished:
-            if self._clock() - self._progress_said > PROGRESS_SECONDS * _SECOND:
-                self._progress_said = self._clock()
-                log.info("%s: %s of %s items read", self.path, f"{reading.done:,}", f"{reading.total:,}")
-            return 0.0
-        return pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
 
 
 def _run(endless: Follower | Ahead) -> float:

@@ -15,20 +15,18 @@ import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cryowatch import __version__, environment, logs
+from cryowatch import __version__, environment, logs, resolved
 from cryowatch.agent import Agent
 from cryowatch.alerts.rules import rules_of
 from cryowatch.alerts.watcher import Alarms
-from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, load
+from cryowatch.config import Mail, Settings
 from cryowatch.delivery import Delivery
 from cryowatch.ending import Ending, Until
-from cryowatch.errors import ConfigError, SourceError, one_line
-from cryowatch.exposure import Web
+from cryowatch.errors import SourceError, one_line
 from cryowatch.memory import share_heaps, spare_the_old
 from cryowatch.progress import Bars
 from cryowatch.section import at_home
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from cryowatch.notices.notifier import Notifier
     from cryowatch.publishing import Publisher
     from cryowatch.report.schedule import Reports
-    from cryowatch.secrets import TransferSecrets
 
     Rendering = Callable[[], ImageServer]
 
@@ -54,71 +51,6 @@ SIGNAL_SECONDS = 1.0
 """How long a signal may go unnoticed."""
 
 console = Console(stderr=True, highlight=False, emoji=False)
-
-
-def settings(
-    config: Path | None,
-    *,
-    data_dir: Path | None = None,
-    listen: str | None = None,
-    insecure: bool = False,
-    secrets: Path | None = None,
-) -> Settings:
-    """Return the settings with what the command line says on top; raises `ConfigError`.
-
-    Those of the environment are not there any more afterwards: no process that is started later gets them.
-    """
-    found = load(config)
-    environment.forget(os.environ)
-    update: dict[str, Any] = {}
-    if data_dir is not None:
-        update["data_dir"] = at_home(data_dir)
-    said = ({} if listen is None else {"listen": listen}) | ({"insecure": True} if insecure else {})
-    if said:
-        try:
-            update["web"] = Web.model_validate({**found.web.model_dump(), **said})
-        except ValueError:
-            raise ConfigError("is not an address and port", where=listen, remedy="Write 127.0.0.1:8420") from None
-    if secrets is not None or not found.influx.url:
-        update.update(_legacy(found, secrets))
-    return found.model_copy(update=update)
-
-
-def _legacy(found: Settings, file: Path | None) -> dict[str, Any]:
-    """Return the settings that a secrets.cfg stands for; none where there is none."""
-    from cryowatch import secrets  # noqa: PLC0415
-
-    path = secrets.find(file, os.environ)
-    if path is None:
-        return {}
-    whole = secrets.load(path)
-    said = whole.influx
-    influx = found.influx.model_copy(
-        update={
-            "url": said.url,
-            "database": said.database,
-            "username": said.username,
-            "password": said.password,
-            "verify_tls": said.verify_tls,
-            "layout": "scipion",
-            "shift_hours": said.time_delta.total_seconds() / 3600,
-        }
-    )
-    update = {"influx": influx, "time_zone": found.time_zone or said.time_zone}
-    if whole.transfer is not None and not found.images.publish:
-        update["images"] = _legacy_images(found.images, whole.transfer, said.image_folder)
-    return update
-
-
-def _legacy_images(found: Images, said: TransferSecrets, url_prefix: str) -> Images:
-    host = f"[{said.host}]" if ":" in said.host else said.host
-    update = {
-        "publish": f"sftp://{quote(said.username)}@{host}{quote(said.remote_path.rstrip('/'))}",
-        "key_file": said.key_file,
-        "password": said.password,
-        "url_prefix": url_prefix,
-    }
-    return found.model_copy(update=update)
 
 
 def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
@@ -393,7 +325,7 @@ def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
         )
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            chosen = load_demo(root / "data", port)
+            chosen = resolved.demo_settings(root / "data", port)
             return serve(chosen, [projects], web=True, browser=browser and _has_screen())
         finally:
             signal.signal(signal.SIGTERM, previous)
@@ -403,14 +335,6 @@ def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-
-
-def load_demo(data_dir: Path, port: int) -> Settings:
-    """Return the settings of a demo: its own data, its own port, and nothing goes to anybody else."""
-    found = settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
-    images = found.images.model_copy(update={"publish": ""})
-    nobody = {"mail": Mail(), "webhooks": {}, "apprise": AppriseServices()}
-    return found.model_copy(update={"influx": Influx(), "images": images, "report": Report(), **nobody})
 
 
 def _has_screen() -> bool:

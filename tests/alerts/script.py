@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cryowatch.agent import Watch
 from cryowatch.alerts.rules import STANDARD
 from cryowatch.alerts.watcher import Alarms
 from cryowatch.demo.project import ACQUISITION, Run, SetFile, local, write_objects
@@ -26,6 +25,7 @@ from cryowatch.notices.notifier import Notifier
 from cryowatch.sources.host import FileSystems, HostSource
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
+from cryowatch.watch import Watch
 
 SECOND = 10**9
 BEGIN = 1_795_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch import reports, watching
+from cryowatch import reports, resolved, watching
 from cryowatch.config import Settings, load
 from cryowatch.errors import ConfigError
 from cryowatch.images import ImageServer
@@ -99,7 +99,7 @@ def test_a_mistake_in_a_channel_ends_the_start(chosen: Settings, tmp_path: Path)
 
 def test_a_demo_tells_nobody(tmp_path: Path, chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRYOWATCH_CONFIG", str(chosen.file))
-    demo = watching.load_demo(tmp_path / "demo", 0)
+    demo = resolved.demo_settings(tmp_path / "demo", 0)
     assert (demo.mail.host, demo.webhooks, demo.apprise.urls_file) == ("", {}, None)
 
 

@@ -19,11 +19,11 @@ def backup(
     config: Config = None,
 ) -> None:
     """Copy the store to one file, checked and whole as of one moment; the agent may go on meanwhile."""
-    from cryowatch import reports, watching  # noqa: PLC0415
+    from cryowatch import reports, resolved  # noqa: PLC0415
     from cryowatch.section import at_home  # noqa: PLC0415
     from cryowatch.store.backup import backup as copy  # noqa: PLC0415
 
-    store = reports.store_file(watching.settings(config, data_dir=data_dir).data_dir)
+    store = reports.store_file(resolved.settings(config, data_dir=data_dir).data_dir)
     made = copy(store, at_home(file).absolute(), force=force)
     typer.echo(
         f"{made.file}: {made.bytes / 1e6:,.1f} MB, sessions: {made.sessions:,}, micrographs: {made.micrographs:,}"

@@ -47,7 +47,7 @@ def doctor(
     import sys  # noqa: PLC0415
     from json import dumps  # noqa: PLC0415
 
-    from cryowatch import watching  # noqa: PLC0415
+    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.doctor import GrafanaAt, Verdict, findings  # noqa: PLC0415
     from cryowatch.errors import one_line  # noqa: PLC0415
 
@@ -60,7 +60,7 @@ def doctor(
         Verdict.ABSENT: ("-", typer.colors.BRIGHT_BLACK),
     }
     said = []
-    for finding in findings(watching.settings(config, secrets=secrets), paths=paths or (), at=at):
+    for finding in findings(resolved.settings(config, secrets=secrets), paths=paths or (), at=at):
         said.append(finding)
         if json or (quiet and finding.is_well):
             continue

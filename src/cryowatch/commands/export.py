@@ -36,8 +36,8 @@ def export(
     kind: Annotated[Kind, typer.Option(help="What to write of.")] = Kind.MICROGRAPHS,
 ) -> None:
     """Print what the store holds of a session, in stored units, empty where there is no value."""
-    from cryowatch import reports, watching  # noqa: PLC0415
+    from cryowatch import reports, resolved  # noqa: PLC0415
 
-    settings = watching.settings(config, data_dir=data_dir)
+    settings = resolved.settings(config, data_dir=data_dir)
     reports.export(settings.data_dir, session, kind=kind.value, as_json=format is Format.JSON, out=sys.stdout)
     sys.stdout.flush()

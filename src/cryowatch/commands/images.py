@@ -99,9 +99,9 @@ def check(config: Config = None, secrets: Secrets = None) -> None:
 
 
 def _images(config: Path | None, secrets: Path | None) -> Images:
-    from cryowatch import watching  # noqa: PLC0415
+    from cryowatch import resolved  # noqa: PLC0415
 
-    settings = watching.settings(config, secrets=secrets)
+    settings = resolved.settings(config, secrets=secrets)
     if not settings.images.publish:
         remedy = 'Write for example publish = "sftp://scipionbox@grafana.example.org/home/scipionbox/public_html"'
         raise ConfigError("images are not published anywhere", where=f"{settings.file}: images.publish", remedy=remedy)

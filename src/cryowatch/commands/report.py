@@ -24,7 +24,7 @@ def report(
     config: Config = None,
 ) -> None:
     """Write a session as one HTML file that opens anywhere: its dashboards, its numbers, as many images as fit."""
-    from cryowatch import watching  # noqa: PLC0415
+    from cryowatch import resolved, watching  # noqa: PLC0415
 
-    settings = watching.settings(config, data_dir=data_dir)
+    settings = resolved.settings(config, data_dir=data_dir)
     watching.report(settings, session, out, size_mb=size_mb, force=force)

@@ -53,15 +53,15 @@ def install(
     only_print: Annotated[bool, typer.Option("--print", help="Print the unit, and write nothing.")] = False,
 ) -> None:
     """Write a unit where systemd looks for it, and say how to start it; a file of somebody else is left alone."""
+    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch import service as services  # noqa: PLC0415
-    from cryowatch import watching  # noqa: PLC0415
 
     if user and run_as:
         raise ConfigError("your own systemd runs services under your account", where="--run-as", remedy="Leave it out")
     invoker = os.environ.get("SUDO_USER", "")
     if config is None and not user and SYSTEM_CONFIG.exists():
         config = SYSTEM_CONFIG
-    settings = watching.settings(config, listen=listen, secrets=secrets)
+    settings = resolved.settings(config, listen=listen, secrets=secrets)
     service = services.checked(
         services.Service(
             paths=paths,

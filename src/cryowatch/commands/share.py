@@ -80,9 +80,9 @@ def revoke(
 
 
 def _settings(data_dir: Path | None, config: Path | None) -> Settings:
-    from cryowatch import watching  # noqa: PLC0415
+    from cryowatch import resolved  # noqa: PLC0415
 
-    return watching.settings(config, data_dir=data_dir)
+    return resolved.settings(config, data_dir=data_dir)
 
 
 def _shares(folder: Path) -> Shares:

@@ -16,9 +16,9 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how every session is: exit 0 when all is well, 1 when something needs a person."""
-    from cryowatch import reports, watching  # noqa: PLC0415
+    from cryowatch import reports, resolved  # noqa: PLC0415
 
-    settings = watching.settings(config, data_dir=data_dir)
+    settings = resolved.settings(config, data_dir=data_dir)
     code = reports.status(settings.data_dir, as_json=json, out=sys.stdout)
     sys.stdout.flush()  # here, where Typer knows what to do about a closed pipe
     raise typer.Exit(code)

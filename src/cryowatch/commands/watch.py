@@ -51,10 +51,10 @@ def watch(
     ] = None,
 ) -> None:
     """Watch projects: read them as they grow, and show them."""
-    from cryowatch import watching  # noqa: PLC0415
+    from cryowatch import resolved, watching  # noqa: PLC0415
     from cryowatch.ending import Until  # noqa: PLC0415
 
-    settings = watching.settings(config, data_dir=data_dir, listen=listen, insecure=insecure, secrets=secrets)
+    settings = resolved.settings(config, data_dir=data_dir, listen=listen, insecure=insecure, secrets=secrets)
     if once:
         raise typer.Exit(watching.once(settings, paths))
     until = Until(ended=until_ended, minutes=minutes, patience=patience, leashed=leashed, state_file=state_file)
