@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, Scope, compile_panel, find
-from cryowatch.dashboards.sql import MOST_POINTS, RECENT, STRETCH
+from cryowatch.dashboards.sql import RECENT
+from cryowatch.dashboards.thinning import MOST_POINTS, STRETCH
 from cryowatch.model import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
 from cryowatch.reading import Reading
 from cryowatch.store import Store
@@ -88,8 +89,7 @@ class Answers:
         return Scope(**{**usual, **values})
 
     def __call__(self, panel: Panel, **scope: Any) -> dict[str, Any]:
-        query = compile_panel(panel, self.scope(**scope))
-        return query.shape(self.store.reader().table(query.sql, query.parameters)[1])
+        return compile_panel(panel, self.scope(**scope)).answer(self.store.reader().table)
 
     def execute(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         with closing(sqlite3.connect(self.store.path)) as connection, connection:

@@ -157,9 +157,7 @@ def test_it_computes_what_the_agent_would_answer(opened: Opened, sessions: Sessi
                     session=session["id"], host="gpu1", output=output, now=sessions.now, variables=limits, **times
                 )
                 compiled = compile_panel(panel, scope)
-                expected = json.loads(
-                    json.dumps(compiled.shape(reader.table(compiled.sql, compiled.parameters)[1]), default=list)
-                )
+                expected = json.loads(json.dumps(compiled.answer(reader.table), default=list))
                 answered = opened.page.evaluate(
                     """async ([dashboard, panel, query]) => {
                         const { panelData } = await import("cryowatch/report/static/panels.js");

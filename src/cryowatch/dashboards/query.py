@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from cryowatch.dashboards.definition import Panel
 from cryowatch.model import RECORDS, Quantity, quantities
@@ -13,6 +13,26 @@ HOUR = 3_600 * 10**9
 MILLISECOND = 10**6
 
 Rows = Sequence[tuple[Any, ...]]
+
+
+class Fetching(Protocol):
+    """The rows of a query that are still to be fetched, as DB-API cursors have them."""
+
+    def fetchmany(self, size: int, /) -> list[Any]: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+Taken = Callable[[Fetching], list[tuple[Any, ...]]]
+"""What takes those rows of a query that its panel needs."""
+
+
+class Table(Protocol):
+    """What executes a query: gives the names of its columns, and what `taken` takes of its rows."""
+
+    def __call__(
+        self, sql: str, parameters: Mapping[str, Any], /, taken: Taken
+    ) -> tuple[list[str], list[tuple[Any, ...]]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +56,16 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One SELECT, and how its rows become a panel's data."""
+    """One SELECT, which of its rows are taken, and how they become a panel's data."""
 
     sql: str
     parameters: Mapping[str, Any]
     shape: Callable[[Rows], dict[str, Any]]
+    taken: Taken = lambda rows: rows.fetchall()
+
+    def answer(self, table: Table) -> dict[str, Any]:
+        """Return the panel's data."""
+        return self.shape(table(self.sql, self.parameters, taken=self.taken)[1])
 
 
 def quantity(panel: Panel, name: str) -> Quantity:

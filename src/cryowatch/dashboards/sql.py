@@ -1,21 +1,19 @@
 """Compile a panel to SQL over the store, and its rows to what the built-in pages draw.
 
-The names that get into SQL text are the model's own; whatever a reader of a page says is a parameter.  A panel with
-more than `MOST_POINTS` rows is thinned by SQL: every n-th row stays, and in each stretch of rows the extremes of each
-field do too, so that no outlier is hidden.
+The names that get into SQL text are the model's own; whatever a reader of a page says is a parameter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from cryowatch.dashboards import machine, payload, stages
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
 from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, quantity, window
+from cryowatch.dashboards.thinning import thinned
 
-MOST_POINTS = 50_000
-STRETCH = 100
 RECENT = 50
 
 
@@ -62,24 +60,12 @@ def _points(panel: Panel, scope: Scope) -> Query:
             parameters={**parameters, "after": scope.after},
             shape=lambda found: shape(known, found, partial=True),
         )
-    # SQLite answers the bare column of a query with one min() or max() from the row that holds the extreme.
-    extremes = " ".join(
-        f"OR id IN (SELECT id FROM (SELECT id, {extreme}({f}) FROM numbered GROUP BY place / :stretch))"
-        for f in fields
-        for extreme in ("min", "max")
+    return Query(
+        sql=f"SELECT (SELECT count(*) {rows}), {columns} {rows} ORDER BY time, item",
+        parameters=parameters,
+        shape=lambda found: shape(known, found),
+        taken=partial(thinned, first_value=3),
     )
-    kept = ", ".join(dict.fromkeys(("id", "time", "item", *fields)))
-    count = "(SELECT n FROM total)"
-    sql = f"""
-        WITH found AS (SELECT {kept} {rows}),
-        total AS (SELECT count(*) AS n FROM found),
-        numbered AS (SELECT *, row_number() OVER (ORDER BY time, item) - 1 AS place FROM found WHERE {count} > :most)
-        SELECT {count}, {columns} FROM found WHERE {count} <= :most
-        UNION ALL
-        SELECT {count}, {columns} FROM numbered WHERE place % (1 + {count} * 2 / :most) = 0 {extremes}
-        ORDER BY 3, 2"""
-    most = {"most": MOST_POINTS, "stretch": STRETCH}
-    return Query(sql=sql, parameters={**parameters, **most}, shape=lambda found: shape(known, found))
 
 
 def _histogram(panel: Panel, scope: Scope) -> Query:

@@ -141,8 +141,7 @@ def _panels(
                 variables={v.name: v.value for v in dashboard.variables},
                 confined=True,
             )
-            query = compile_panel(panel, scope)
-            panels[dashboard.name][panel.id] = query.shape(reader.table(query.sql, query.parameters)[1])
+            panels[dashboard.name][panel.id] = compile_panel(panel, scope).answer(reader.table)
     return panels, made_of
 
 

@@ -142,13 +142,16 @@ class Reader:
         return rows[0][0] if rows else None
 
     def table(
-        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+        self,
+        sql: str,
+        parameters: Sequence[Any] | Mapping[str, Any] = (),
+        taken: Callable[[sqlite3.Cursor], list[tuple[Any, ...]]] = sqlite3.Cursor.fetchall,
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Return the names of a query's columns and its rows."""
+        """Return the names of a query's columns and its rows, or those that are `taken` of them."""
         try:
             cursor = self._connection().execute(sql, parameters)
             columns = [d[0] for d in cursor.description or ()]
-            return columns, cursor.fetchall()
+            return columns, taken(cursor)
         except sqlite3.Error as error:
             failed = failure(error, self.path)
             if isinstance(failed, StoreDamaged):

@@ -242,9 +242,7 @@ class API:
         )
 
     def _answer(self, panel: Panel, scope: Scope, sight: Sight) -> dict[str, Any]:
-        query = compile_panel(panel, scope)
-        _, rows = self.reader.table(query.sql, query.parameters)
-        answer = query.shape(rows)
+        answer = compile_panel(panel, scope).answer(self.reader.table)
         numbers = answer.get("id")
         return answer if numbers is None else {**answer, "id": [sight.id(number) for number in numbers]}
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from cryowatch.model import DERIVED, Micrograph, OutputKind, Session, quantities
 from cryowatch.store.reader import Reader, Row, leading, leading_of
 
+T = TypeVar("T")
+
 _MILLISECOND = 10**6
 _HOUR = 3_600 * 10**9
+_RATE_LASTS = 10 * 10**9
 _ACQUISITION = (
     "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size", "dose_per_frame",
 )  # fmt: skip
 _MEDIANS = ("defocus", "resolution", "astigmatism")
 
 _FIGURES = f"""
-SELECT {", ".join(f"quantile({f}, 0.5)" for f in _MEDIANS)} FROM micrograph WHERE output_id = ?"""
+SELECT {", ".join(f"quartiles({f})" for f in _MEDIANS)} FROM micrograph WHERE output_id = ?"""
 
 _NEWEST = "SELECT id, name, time, seq FROM micrograph WHERE output_id = ? ORDER BY time DESC, item DESC LIMIT 1"
 
@@ -34,13 +38,14 @@ def milliseconds(nanoseconds: int | None) -> int | None:
 
 
 class Summaries:
-    """Summaries of sessions, kept until the session's next change (its rates: for ten seconds)."""
+    """Summaries of sessions, kept until the session's next change; its rates for ten seconds at most."""
 
     def __init__(self, reader: Reader, clock: Callable[[], int], last_read: Callable[[int], int | None]) -> None:
         self._reader = reader
         self._clock = clock
         self._last_read = last_read
-        self._kept: dict[int, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._kept: dict[int, tuple[int, dict[str, Any]]] = {}
+        self._rates: dict[int, tuple[tuple[int, int], dict[str, Any]]] = {}
         self._entry = threading.Lock()
 
     def all(self) -> list[dict[str, Any]]:
@@ -50,15 +55,10 @@ class Summaries:
     def summary(self, session: Row) -> dict[str, Any]:
         """Return the summary of one row of the session table."""
         now = self._clock()
-        token = (session["seq"], now // (10 * 10**9))
-        with self._entry:
-            kept = self._kept.get(session["id"])
-        if kept is None or kept[0] != token:
-            figures = self._figures(self._reader.outputs(session["id"]), now)
-            with self._entry:
-                self._kept[session["id"]] = (token, figures)
-        else:
-            figures = kept[1]
+        number, seq = session["id"], session["seq"]
+        outputs = partial(self._reader.outputs, number)
+        figures = self._known(self._kept, number, seq, lambda: self._figures(outputs()))
+        rate = self._known(self._rates, number, (seq, now // _RATE_LASTS), lambda: self._rate(outputs(), now))
         return {
             "id": session["key"],
             "name": session["name"],
@@ -72,6 +72,7 @@ class Summaries:
             "head": session["seq"],
             "generation": session["generation"],
             **figures,
+            "rate": rate,
         }
 
     def detail(self, session: Row, dashboards: Sequence[Any]) -> dict[str, Any]:
@@ -107,7 +108,26 @@ class Summaries:
             "troubles": json.loads(session["troubles"]),
         }
 
-    def _figures(self, outputs: Sequence[Row], now: int) -> dict[str, Any]:
+    def _known(
+        self, kept: dict[int, tuple[T, dict[str, Any]]], session: int, token: T, found: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return what is kept of a session under a token; what was kept under another is found anew."""
+        with self._entry:
+            known = kept.get(session)
+        if known is None or known[0] != token:
+            known = (token, found())
+            with self._entry:
+                kept[session] = known
+        return known[1]
+
+    def _rate(self, outputs: Sequence[Row], now: int) -> dict[str, Any]:
+        chosen = leading(outputs)
+        last_hour = median_hour = None
+        if chosen is not None and chosen["count"]:
+            last_hour, median_hour = self._reader.table(_RATES, {"output": chosen["id"], "now": now})[1][0]
+        return {"last_hour": last_hour, "median_hour": median_hour}
+
+    def _figures(self, outputs: Sequence[Row]) -> dict[str, Any]:
         stages = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
         leaders = {kind: leading_of(outputs, kind) for kind in stages}
         counts = {kind.value: leader["count"] if leader else 0 for kind, leader in leaders.items()}
@@ -115,17 +135,15 @@ class Summaries:
         newest = max((leader["newest"] or 0 for leader in leaders.values() if leader), default=0)
         chosen = leading(outputs)
         medians: dict[str, float | None] = dict.fromkeys(_MEDIANS)
-        last_hour = median_hour = None
         last: tuple[Any, ...] = (None, None, None, None)
         if chosen is not None and chosen["count"]:
             values = self._reader.table(_FIGURES, (chosen["id"],))[1][0]
             known = {**quantities(Micrograph), **DERIVED}
             medians = {
-                field: None if value is None else known[field].shown(value)
+                field: None if value is None else known[field].shown(float(value.split()[1]))
                 for field, value in zip(_MEDIANS, values, strict=True)
             }
             last = self._reader.table(_NEWEST, (chosen["id"],))[1][0]
-            last_hour, median_hour = self._reader.table(_RATES, {"output": chosen["id"], "now": now})[1][0]
         return {
             "counts": counts,
             "stages": newest_of,
@@ -135,7 +153,6 @@ class Summaries:
                 "name": last[1],
                 "version": last[3],
             },
-            "rate": {"last_hour": last_hour, "median_hour": median_hour},
             "medians": medians,
         }
 
