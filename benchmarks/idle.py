@@ -10,17 +10,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-from measuring.agent import Watching
+from measuring.agent import Watching, used
 from measuring.figures import Rounds, ratio, show, title
 from measuring.projects import copy, origin, workplace, write
 
 GOAL_SHARE, GOAL_MEMORY = 1.0, 150.0
 ROUNDS = 3
-SETTLED = 5.0
 _STAT = """
 import os, sys, time
 while True:
@@ -30,32 +27,9 @@ while True:
 """
 
 
-def used(processes: Sequence[psutil.Process]) -> float:
-    """Return the seconds of CPU that processes have used, those that ended since aside."""
-    total = 0.0
-    for process in processes:
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system
-    return total
-
-
 def scheduled(process: int) -> float:
     """Return the seconds of CPU of a process with one thread, in ns and not in ticks: it uses less than one a round."""
     return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
-
-
-def settle(watching: Watching) -> None:
-    """Wait until some seconds have passed with hardly any work."""
-    end = time.monotonic() + 90
-    while time.monotonic() < end:
-        before = used(watching.processes())
-        time.sleep(SETTLED)
-        if used(watching.processes()) - before < 0.05 * SETTLED:
-            return
-    print("  it did not settle within 90 s")
 
 
 def measure(folder: Path, projects: Path, *, count: int, micrographs: int, seconds: float) -> None:
@@ -64,7 +38,7 @@ def measure(folder: Path, projects: Path, *, count: int, micrographs: int, secon
     shares, memory, bare = [], [], []
     with Watching(projects, folder / f"data-{projects.name}") as watching:
         watching.wait_for(count, micrographs)
-        settle(watching)
+        watching.settle()
         peak = _peak(watching.process.pid)
         looking = subprocess.Popen([sys.executable, "-c", _STAT, *files])
         try:

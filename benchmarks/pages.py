@@ -120,6 +120,7 @@ def main() -> None:
         found = {}
         with Watching(folder / "projects", folder / "data") as watching, sync_playwright() as playwright:
             watching.wait_for(len(sizes), SMALL)
+            watching.settle()
             sessions = {s["name"]: s["id"] for s in watching.get("/api/sessions")["sessions"]}
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
             for name, micrographs in sizes.items():

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +18,7 @@ import httpx2
 import psutil
 
 SECONDS = 120.0
+SETTLED = 5.0
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -59,6 +60,16 @@ def _peak(process: int) -> float:
             peak = float(said[1]) * 1.024e-3
             time.sleep(0.01)
     return peak
+
+
+def used(processes: Sequence[psutil.Process]) -> float:
+    """Return the seconds of CPU that processes have used, those that ended since aside."""
+    total = 0.0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def until(found: Callable[[], Any], *, every: float = 0.05, seconds: float = SECONDS) -> Any:
@@ -104,6 +115,16 @@ class Watching:
             return len(sessions) == projects and all(s["counts"]["ctf"] >= ctfs for s in sessions)
 
         until(read, every=0.2)
+
+    def settle(self) -> None:
+        """Wait until some seconds have passed with hardly any work: all has been read, and rendered ahead."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            before = used(self.processes())
+            time.sleep(SETTLED)
+            if used(self.processes()) - before < 0.05 * SETTLED:
+                return
+        print(f"  it did not settle within {SECONDS:g} s")
 
     def processes(self) -> list[psutil.Process]:
         """Return the agent and its children."""

@@ -54,8 +54,9 @@ class Stages:
 
     def findings(self, session: Row, rules: Iterable[Rule], host: str, as_of: int) -> Iterator[Finding]:
         """Yield what the rules find in a session that was read whole at `as_of` (UTC ns)."""
+        rules = list(rules)
         runs = self._reader.runs(session["id"])
-        stages = self._stages(session, runs)
+        stages = [] if all(rule.about is About.RUN for rule in rules) else self._stages(session, runs)
         for rule in rules:
             key = Key(rule=rule.name, session=session["id"], host=host)
             if rule.about is About.RUN:

@@ -51,7 +51,8 @@ SELECT id, rule, session_id, host, subject, severity, since, value, "limit", tex
 FROM alert WHERE until IS NULL AND host = ? ORDER BY id"""
 
 _STARTED = "SELECT max(started) FROM run WHERE session_id = ?"
-_NEWEST = "SELECT max(time) FROM micrograph JOIN output ON output.id = output_id WHERE session_id = ?"
+_NEWEST = """
+SELECT max((SELECT max(time) FROM micrograph WHERE output_id = output.id)) FROM output WHERE session_id = ?"""
 
 
 class Alarms:
