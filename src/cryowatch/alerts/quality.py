@@ -27,16 +27,24 @@ class _Value:
 
 
 class Quality:
-    """Looks at sessions' newest items; keeps medians, which change little, from one look to the next."""
+    """Looks at sessions' newest items.
+
+    Medians, which change little, are kept from one look to the next; and so is what a session does not measure, for
+    which every item has to be looked at, until the session changes.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._medians: dict[tuple[int, str], tuple[int, float | None]] = {}
+        self._unmeasured: dict[tuple[int, About, str], int] = {}
 
     def findings(self, session: Row, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
         """Yield what the rules find in a session; for how long a rule is broken counts up to `now` (UTC ns)."""
         output = None
         for rule in rules:
+            measured = (session["id"], rule.about, rule.field)
+            if self._unmeasured.get(measured) == session["seq"]:
+                continue
             if rule.about is About.MICROGRAPH:
                 output = output or leading_of(self._reader.outputs(session["id"]), OutputKind.CTF)
                 if output is None or not output["count"]:
@@ -46,6 +54,8 @@ class Quality:
             else:
                 values, windows = self._newest(rule, f"gain WHERE session_id = {session['id']:d}", now)
                 factor = 1.0
+            if not values:
+                self._unmeasured[measured] = session["seq"]
             found = None if factor is None else _judged(session, rule, values, windows, factor, host)
             if found is not None:
                 yield found
