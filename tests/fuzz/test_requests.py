@@ -172,19 +172,19 @@ QUERIES = [
 ]
 
 
-def targets(paths: list[str]) -> st.SearchStrategy[bytes]:
-    """Return addresses of these routes, with anything for their parameters and as a query."""
+def targets(paths: list[str], words: st.SearchStrategy[bytes] = WORDS) -> st.SearchStrategy[bytes]:
+    """Return addresses of these routes, with any of these words for their parameters and as a query."""
 
-    def filled(path: str, words: list[bytes], query: list[tuple[bytes, bytes]]) -> bytes:
-        parts = iter(words)
+    def filled(path: str, names: list[bytes], query: list[tuple[bytes, bytes]]) -> bytes:
+        parts = iter(names)
         found = re.sub(rb"\{[^}]*\}", lambda _: next(parts), path.encode())
         return found + (b"?" + b"&".join(name + b"=" + value for name, value in query) if query else b"")
 
     return st.builds(
         filled,
         st.sampled_from(paths),
-        st.lists(WORDS, min_size=3, max_size=3),
-        st.lists(st.tuples(st.sampled_from(QUERIES), WORDS), max_size=4),
+        st.lists(words, min_size=3, max_size=3),
+        st.lists(st.tuples(st.sampled_from(QUERIES), words), max_size=4),
     )
 
 
