@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryowatch.store.changes import Changes, Item
+from cryowatch.store.changes import Changes, Item, Place
 from cryowatch.store.reader import Row
 
 MOST_ITEMS = 2_000
@@ -20,12 +20,13 @@ MOST_BYTES = 4_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What changed with `after < seq <= upto`, of every kind of record."""
+    """What changed with `after < seq <= upto`, of every kind of record; `places` are those of the items' outputs."""
 
     after: int
     upto: int
     micrographs: list[Item]
     published: list[Item]
+    places: Mapping[int, Place]
     sessions: list[Row]
     runs: list[Row]
     sizes: list[Row]
@@ -76,6 +77,7 @@ def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_
         upto=upto,
         micrographs=[item for item in micrographs if item.seq <= upto],
         published=[item for item in published if (item.published_seq or 0) <= upto],
+        places=changes.places({item.output_id for item in (*micrographs, *published)}),
         sessions=changes.sessions(after, upto),
         runs=changes.runs(after, upto),
         sizes=changes.sizes(after, upto),

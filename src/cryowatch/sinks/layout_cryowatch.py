@@ -16,14 +16,14 @@ So is an alert's, which has a point where it began, saying what holds while it l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
 from operator import attrgetter
 
 from cryowatch.model import ImageKind
 from cryowatch.sinks.batches import Slice
 from cryowatch.sinks.lines import Fields, Kind, line, point, series
-from cryowatch.store.changes import Changes, Item
+from cryowatch.store.changes import Changes, Item, Place
 from cryowatch.store.reader import Row
 
 _SECOND = 10**9
@@ -74,8 +74,9 @@ class CryowatchLayout:
 
     def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
         """Yield the lines of a slice."""
-        yield from self._micrographs(found.micrographs, changes)
-        yield from self._images((*found.micrographs, *found.published), changes)
+        counting = {output: place for output, place in found.places.items() if _counts(place, changes)}
+        yield from _micrographs(found.micrographs, counting)
+        yield from self._images((*found.micrographs, *found.published), counting)
         for lines in (
             map(_session, found.sessions),
             map(_run, found.runs),
@@ -86,41 +87,46 @@ class CryowatchLayout:
         ):
             yield from (written for written in lines if written is not None)
 
-    def _micrographs(self, items: list[Item], changes: Changes) -> Iterator[str]:
-        """Items of CTF outputs, and of each run's first output of micrographs; movies count in `run` alone."""
-        outputs: dict[int, list[Item]] = {}
-        for item in items:
-            outputs.setdefault(item.output_id, []).append(item)
-        for of_one in outputs.values():
-            first = of_one[0]
-            if first.kind in ("ctf", "micrographs") and _counts(first, changes):
-                beginning = series("micrograph", _tags(first))
-                yield from filter(None, map(line, repeat(beginning), _written(of_one), map(item_time, of_one)))
-
-    def _images(self, items: Iterable[Item], changes: Changes) -> Iterator[str]:
+    def _images(self, items: Iterable[Item], counting: Mapping[int, Place]) -> Iterator[str]:
         """Items of CTF outputs of which at least one image is published."""
         for item in items:
+            if item.published_seq is None or (place := counting.get(item.output_id)) is None or place.kind != "ctf":
+                continue
             urls = published_urls(item, self._prefix)
-            if item.kind != "ctf" or not urls or not _counts(item, changes):
+            if not urls:
                 continue
             links = _links.written(tuple(urls.get(kind) for kind in ImageKind))
-            written = line(series("image", _tags(item)), f"{_written([item])[0]},{links}", item_time(item))
+            fields = f"{_written([item], place.kind)[0]},{links}"
+            written = line(series("image", _tags(place)), fields, item_time(item))
             if written is not None:
                 yield written
 
 
-def _counts(item: Item, changes: Changes) -> bool:
-    """Return whether its output is the first of its kind of a run; a dose-weighted copy would count double."""
-    return changes.first_output(item.session_id, item.run, item.kind) == item.output_id
+def _micrographs(items: list[Item], counting: Mapping[int, Place]) -> Iterator[str]:
+    """Items of CTF outputs, and of each run's first output of micrographs; movies count in `run` alone."""
+    outputs: dict[int, list[Item]] = {}
+    for item in items:
+        outputs.setdefault(item.output_id, []).append(item)
+    for output, of_one in outputs.items():
+        place = counting.get(output)
+        if place is not None and place.kind in ("ctf", "micrographs"):
+            beginning = series("micrograph", _tags(place))
+            written = _written(of_one, place.kind)
+            yield from filter(None, map(line, repeat(beginning), written, map(item_time, of_one)))
 
 
-def _tags(item: Item) -> dict[str, str]:
-    return {"project": item.project, "host": item.host, "run": item.run}
+def _counts(place: Place, changes: Changes) -> bool:
+    """Return whether an output is the first of its kind of a run; a dose-weighted copy would count double."""
+    return changes.first_output(place.session_id, place.run, place.kind) == place.output_id
 
 
-def _written(items: list[Item]) -> list[str]:
+def _tags(place: Place) -> dict[str, str]:
+    return {"project": place.project, "host": place.host, "run": place.run}
+
+
+def _written(items: list[Item], kind: str) -> list[str]:
     """Return the fields of items of one output; those of micrographs have no id of a CTF."""
-    if items[0].kind == "ctf":
+    if kind == "ctf":
         return _fields.of_many(list(map(_values, items)))
     return _other_fields.of_many(list(map(_other_values, items)))
 

@@ -72,7 +72,7 @@ class ScipionLayout:
 
     def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
         """Yield the lines of a slice."""
-        yield from self._estimates((*found.micrographs, *found.published), changes)
+        yield from self._estimates(found, changes)
         for row in found.gains:
             values = {"idx": float(row["item"]), **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
             yield from self._point(row["project"], "gain", values, unique(row["time"], row["item"]))
@@ -89,19 +89,17 @@ class ScipionLayout:
         if written is not None:
             yield written
 
-    def _estimates(self, items: Iterable[Item], changes: Changes) -> Iterator[str]:
+    def _estimates(self, found: Slice, changes: Changes) -> Iterator[str]:
         """Items of the session's first CTF estimate, as the reference follows one; a second would count double.
 
         One whose images come to be there is written again, with `transferImage` and the links.
         """
-        sessions: dict[int, list[Item]] = {}
-        for item in items:
-            sessions.setdefault(item.session_id, []).append(item)
-        for session, of_one in sessions.items():
-            beginning = series(project_measurement(of_one[0].project), {"section": "ctf"})
+        items = (*found.micrographs, *found.published)
+        for session, project in {place.session_id: place.project for place in found.places.values()}.items():
             chosen = changes.first_estimate(session)
-            estimates = [item for item in of_one if item.output_id == chosen]
+            estimates = [item for item in items if item.output_id == chosen]
             if estimates:
+                beginning = series(project_measurement(project), {"section": "ctf"})
                 fields = _fields.of_many(list(map(_values, estimates)))
                 for item, written in zip(estimates, fields, strict=True):
                     yield from filter(None, [line(beginning, f"{written},{self._images(item)}", self._time(item))])

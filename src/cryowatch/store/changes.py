@@ -7,33 +7,38 @@ as it is now; of what sessions, runs and outputs were in between, the history ta
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cryowatch.store.reader import Reader, Row
 
 _PLACE = "session.name AS project, session.key, session.host, session.id AS session_id"
 
-_ITEM = f"""
-SELECT m.seq, {_PLACE}, output.run, output.kind, output.id AS output_id, m.id, m.item, m.name, m.time, m.enabled,
-       m.defocus_u, m.defocus_v, m.defocus, m.defocus_angle, m.astigmatism, m.ratio, m.resolution, m.fit_quality,
-       m.phase_shift, m.motion_total, m.motion_early, m.motion_late, m.micrograph_path, m.power_spectrum_path,
-       m.shift_plot_path, session.path AS session_path, p.seq AS published_seq, p.micrograph AS published_micrograph,
-       p.power_spectrum AS published_power_spectrum, p.shift_plot AS published_shift_plot
-FROM"""
-_OF = "JOIN output ON output.id = m.output_id JOIN session ON session.id = output.session_id"
+_ITEM = """
+       m.seq, m.output_id, m.id, m.item, m.name, m.time, m.enabled, m.defocus_u, m.defocus_v, m.defocus,
+       m.defocus_angle, m.astigmatism, m.ratio, m.resolution, m.fit_quality, m.phase_shift, m.motion_total,
+       m.motion_early, m.motion_late, m.micrograph_path, m.power_spectrum_path, m.shift_plot_path,
+       p.seq AS published_seq, p.micrograph AS published_micrograph, p.power_spectrum AS published_power_spectrum,
+       p.shift_plot AS published_shift_plot"""
 
 _MICROGRAPHS = f"""
-{_ITEM} micrograph AS m {_OF} LEFT JOIN published AS p ON p.micrograph_id = m.id
-WHERE m.seq > ? AND m.seq <= ? AND output.kind <> 'movies' ORDER BY m.seq LIMIT ?"""
+SELECT {_ITEM} FROM micrograph AS m LEFT JOIN published AS p ON p.micrograph_id = m.id
+WHERE m.seq > ? AND m.seq <= ? AND m.output_id NOT IN (SELECT id FROM output WHERE kind = 'movies')
+ORDER BY m.seq LIMIT ?"""
 
 _PUBLISHED = f"""
-{_ITEM} published AS p JOIN micrograph AS m ON m.id = p.micrograph_id {_OF}
+SELECT {_ITEM} FROM published AS p JOIN micrograph AS m ON m.id = p.micrograph_id
 WHERE p.seq > ? AND p.seq <= ? ORDER BY p.seq LIMIT ?"""
 
+_PLACES = f"""
+SELECT output.id, {_PLACE}, session.path AS session_path, output.run, output.kind
+FROM output JOIN session ON session.id = output.session_id
+WHERE output.id IN (SELECT value FROM json_each(?))"""
+
 _BY_ID = f"""
-{_ITEM} micrograph AS m {_OF} LEFT JOIN published AS p ON p.micrograph_id = m.id
-WHERE m.id IN (SELECT value FROM json_each(?))"""
+SELECT {_ITEM}, {_PLACE}, session.path AS session_path, output.run, output.kind
+FROM micrograph AS m JOIN output ON output.id = m.output_id JOIN session ON session.id = output.session_id
+LEFT JOIN published AS p ON p.micrograph_id = m.id WHERE m.id IN (SELECT value FROM json_each(?))"""
 
 _UNPUBLISHED = """
 SELECT m.id, m.time, m.seq FROM micrograph AS m JOIN output ON output.id = m.output_id
@@ -85,7 +90,8 @@ WHERE run.session_id = ? ORDER BY CAST(run.run AS INTEGER), run.run, output.id""
 _SESSION = """
 SELECT id, name AS project, key, host, created, status, software, voltage, spherical_aberration, magnification,
        pixel_size, dose_per_frame, last_read,
-       (SELECT max(time) FROM micrograph JOIN output ON output.id = output_id WHERE session_id = session.id) AS newest
+       (SELECT max((SELECT max(time) FROM micrograph WHERE output_id = output.id))
+        FROM output WHERE session_id = session.id) AS newest
 FROM session WHERE id = ?"""
 
 _FIRST_OUTPUT = """
@@ -107,20 +113,27 @@ SELECT name AS project, key FROM session WHERE host = ? AND id IN (
     AND s.seq = (SELECT max(seq) FROM session_state WHERE session_id = s.session_id AND time <= ?))"""
 
 
-class Item(NamedTuple):
-    """An item of an output with its session and run, in the units of the store, and what is published of it.
+class Place(NamedTuple):
+    """Where the items of an output belong: their session and run, and what kind they are."""
 
-    The names stand in the order of the columns of `_ITEM`.  There are many items, and tuples are made sooner than
-    dictionaries.
-    """
-
-    seq: int
+    output_id: int
     project: str
     key: str
     host: str
     session_id: int
+    session_path: str
     run: str
     kind: str
+
+
+class Item(NamedTuple):
+    """An item of an output, in the units of the store, and what is published of it.
+
+    The names stand in the order of the columns of `_ITEM`.  There are many items, and tuples are made sooner than
+    dictionaries; what all those of an output have in common is its `Place`.
+    """
+
+    seq: int
     output_id: int
     id: int
     item: int
@@ -142,7 +155,6 @@ class Item(NamedTuple):
     micrograph_path: str
     power_spectrum_path: str
     shift_plot_path: str
-    session_path: str
     published_seq: int | None
     published_micrograph: str | None
     published_power_spectrum: str | None
@@ -156,19 +168,23 @@ class Changes:
         self._reader = reader
 
     def micrographs(self, after: int, upto: int, *, limit: int) -> list[Item]:
-        """Return items of every output but movies with their session and run, at most `limit`."""
+        """Return items of every output but movies, at most `limit`."""
         return list(map(Item._make, self._reader.table(_MICROGRAPHS, (after, upto, limit))[1]))
 
     def published(self, after: int, upto: int, *, limit: int) -> list[Item]:
         """Return items whose images were published, at most `limit`, by the place of their publication."""
         return list(map(Item._make, self._reader.table(_PUBLISHED, (after, upto, limit))[1]))
 
+    def places(self, outputs: Iterable[int]) -> dict[int, Place]:
+        """Return where the items of some outputs belong, by the output's id."""
+        return {row[0]: Place(*row) for row in self._reader.table(_PLACES, (json.dumps(sorted(outputs)),))[1]}
+
     def unpublished(self, target: str, after: int, upto: int, *, since: int) -> list[Row]:
         """Return id, time and place of CTF items newer than a time whose images are not at a target as they are now."""
         return self._reader.rows(_UNPUBLISHED, (target, after, upto, since))
 
     def items(self, ids: Sequence[int]) -> list[Row]:
-        """Return the items of some ids; those that are gone are not among them."""
+        """Return the items of some ids with their session and run; those that are gone are not among them."""
         return self._reader.rows(_BY_ID, (json.dumps(ids),))
 
     def sessions(self, after: int, upto: int) -> list[Row]:
