@@ -63,6 +63,7 @@ class Delivery:
         self._seen = 0
         self._woken = threading.Event()
         self._stopped = False
+        self._sending: _Sending | None = None
         self._ahead: Batch | None = None
         self.state = Standing(sink.where, chance)
         self.position = self._reader.position(self.follower)
@@ -104,50 +105,49 @@ class Delivery:
 
     def step(self) -> float:
         """Deliver one batch; returns the seconds after which to come again."""
-        batch, self._ahead = self._ahead or following(self._changes, self._layout, self.position), None
-        if batch is None:
+        if self._sending is None and not self._begin():
             if self._unseen():
                 self._record()
             return IDLE_WAIT
+        if self._sending is not None and self._ahead is None:
+            self._ahead = following(self._changes, self._layout, self._sending.batch.upto)
+        return self._end()
+
+    def go_on(self) -> None:
+        """Do what can be done without waiting for the sink: for whoever reads meanwhile, in this same thread.
+
+        Two threads that both work hold each other up; this one only ever waits for the server in another.
+        """
+        if self.state.problem or (self._sending is not None and not self._sending.over):
+            return
+        if self._sending is None or not self._end():
+            self._begin()
+
+    def _begin(self) -> bool:
+        """Begin to send the next batch; returns whether there is one."""
+        batch, self._ahead = self._ahead or following(self._changes, self._layout, self.position), None
+        if batch is not None:
+            self._sending = _Sending(batch, self._send, name=f"{self.follower}, sending")
+        return batch is not None
+
+    def _end(self) -> float:
+        """Wait until the batch is sent, and take note of it; returns the seconds after which to come again."""
+        sending, self._sending = self._sending, None
+        if sending is None:
+            return 0.0
         try:
-            if self._changes.head() > batch.upto:
-                self._send_beside(batch)
-            else:
-                self._send(batch)
+            sending.wait()
         except SinkError as error:
             self._ahead = None
             return self._failed(error)
         self.state.succeeded(self._clock())
-        self.position = batch.upto
-        self._record(samples=batch.samples)
+        self.position = sending.batch.upto
+        self._record(samples=sending.batch.samples)
         return 0.0
 
     def _send(self, batch: Batch) -> None:
         for lines in portions(batch.lines):
             self._took(self._sink.send(lines))
-
-    def _send_beside(self, batch: Batch) -> None:
-        """Send a batch in a thread of its own, and make the next one meanwhile; ends when both are done."""
-        came: list[SinkError | None] = []
-
-        def send() -> None:
-            try:
-                self._send(batch)
-            except SinkError as error:
-                came.append(error)
-            else:
-                came.append(None)
-
-        thread = threading.Thread(target=send, name=f"{self.follower}, sending", daemon=True)
-        thread.start()
-        try:
-            self._ahead = following(self._changes, self._layout, batch.upto)
-        finally:
-            thread.join()
-        if not came:
-            raise RuntimeError(f"{self.follower}: sending broke off")
-        if came[0] is not None:
-            raise came[0]
 
     def _unseen(self) -> bool:
         """Return whether it is time to say again that somebody delivers here, well or not."""
@@ -226,6 +226,38 @@ class Delivery:
         if self.state.problem != before or self._unseen():
             self._record()
         return wait
+
+
+class _Sending:
+    """A batch on its way to the sink, in a thread of its own."""
+
+    def __init__(self, batch: Batch, send: Callable[[Batch], None], *, name: str) -> None:
+        self.batch = batch
+        self._send = send
+        self._came: list[SinkError | None] = []
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._send(self.batch)
+        except SinkError as error:
+            self._came.append(error)
+        else:
+            self._came.append(None)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return not self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Wait until it is over; raises what came of it, if that is a `SinkError`."""
+        self._thread.join()
+        if not self._came:
+            raise RuntimeError(f"{self._thread.name}: broke off")
+        if self._came[0] is not None:
+            raise self._came[0]
 
 
 def rejected_file(data_dir: Path) -> Path:

@@ -194,8 +194,15 @@ def once(chosen: Settings, paths: Sequence[Path]) -> int:
         agent = _agent(chosen, store, images, [at_home(path) for path in paths])
         spare_the_old()
         started = time.monotonic()
+        deliveries = [follower for follower in agent.followers if isinstance(follower, Delivery)]
         with Bars(console) as bars:
-            problems = agent.once(bars.show)
+
+            def read(name: str, done: int, total: int) -> None:
+                bars.show(name, done, total)
+                for delivery in deliveries:
+                    delivery.go_on()
+
+            problems = agent.once(read)
         for problem in problems:
             named = problem.text.startswith(one_line(problem.where))
             _complain(problem.text if named else f"{problem.where}: {problem.text}")

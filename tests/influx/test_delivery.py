@@ -30,6 +30,7 @@ from cryowatch.store.ledger import Key, Ledger, State
 from tests.influx.server import ADMIN, InfluxServer
 from tests.projects import CTFS, DOSE_WEIGHTED, MICROGRAPHS, SETS, Watched, append, change, genuine, scipion_values
 from tests.records import START, micrograph, output, reading, run, session, span
+from tests.web.serving import until
 
 Delivering = Callable[..., Delivery]
 SECOND = 10**9
@@ -544,6 +545,64 @@ def test_a_delivery_whose_server_is_away_for_days_is_still_seen(store: Store) ->
         ((seen, since, problem),) = store.reader().table("SELECT seen, since, problem FROM position")[1]
         assert (seen, since) == (now, START)
         assert "cannot be reached" in problem
+
+
+class Held:
+    """A sink that takes a batch when it is let, or says that it is away."""
+
+    where = "held"
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+        self.asked: list[int] = []
+        self.away = False
+
+    def send(self, lines: list[str]) -> Receipt:
+        self.asked.append(len(lines))
+        assert self.let.wait(10)
+        if self.away:
+            raise SinkAway("does not answer", where=self.where)
+        return Receipt(len(lines))
+
+
+def went_on(delivery: Delivery, until_this: Callable[[], object]) -> None:
+    """Go on with a delivery, as somebody who reads meanwhile, until something is so."""
+
+    def gone_on() -> object:
+        delivery.go_on()
+        return until_this()
+
+    until(gone_on)
+
+
+def test_whoever_reads_does_not_wait_for_the_server_and_delivers_all_the_same(store: Store) -> None:
+    sink = Held()
+    delivery = Delivery(store, sink, CryowatchLayout(), chance=lambda: 1.0)
+    filled(store, 10)
+    delivery.go_on()
+    filled(store, 10, first=11)
+    delivery.go_on()
+    assert delivery.position == 0
+    sink.let.set()
+    went_on(delivery, lambda: delivery.behind == 0)
+    assert delivery.state.accepted == 21
+    assert sink.asked == [11, 10]
+
+
+def test_whoever_reads_leaves_a_server_that_is_away_until_the_end(store: Store) -> None:
+    sink = Held()
+    sink.away = True
+    sink.let.set()
+    delivery = Delivery(store, sink, CryowatchLayout(), chance=lambda: 1.0)
+    filled(store, 10)
+    went_on(delivery, lambda: delivery.state.problem)
+    for first in (11, 21):
+        filled(store, 10, first=first)
+        delivery.go_on()
+    assert len(sink.asked) == 1
+    sink.away = False
+    assert delivery.finish(pause=lambda _: None)
+    assert delivery.position == store.reader().head()
 
 
 def test_what_waited_for_weeks_is_sent_in_batches_that_fit_into_memory(store: Store) -> None:
