@@ -2,11 +2,13 @@
 
 In each round, in turn: reading the same rows with sqlite3 alone, which is the least that it can take, ours into the
 store, ours through to a real InfluxDB, and the reference's first pass to such a server of its own, where it is there.
+Each begins when what those before it have written is on the disk.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sqlite3
 import time
 from collections import defaultdict
@@ -48,14 +50,17 @@ def measure(project: Path, folder: Path, *, rounds: int, compared: int) -> dict[
         place = folder / f"{project.name}-{number}"
         place.mkdir()
         found["rows"].append(fetch(project))
+        os.sync()
         took, peak = once(project, place / "data")
         found["store"].append(took)
         found["memory"].append(peak)
         if not reference.missing():
+            os.sync()
             found["influx"].append(delivered(project, place / "influx"))
             if number < compared:
                 (place / "theirs").mkdir()
                 own = copy(project, place / "theirs" / project.name)  # it adds a run of its own
+                os.sync()
                 found["reference"].append(reference.first_pass(own, place / "theirs"))
     return {name: Rounds(values, "MB" if name == "memory" else "s") for name, values in found.items()}
 
@@ -76,7 +81,7 @@ def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--micrographs", type=int, nargs="+", default=[1_000, 5_000, 20_000, 100_000])
-    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--compared", type=int, default=2, help="rounds in which the reference is timed, up to 20,000")
     a = p.parse_args()
     if lacking := reference.missing():
