@@ -40,6 +40,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     paths = [demo_project(folder / name.decode(), 3) for name in (OPEN, HIDDEN)]
     with serving(paths, folder / "data", web=Web()) as served:
         people = {"viewer": Person(served, "ada"), "operator": Person(served, "grace")}
+        assert {session["id"] for session in people["viewer"].json("/api/sessions")["sessions"]} == {
+            "opened",
+            "hidden-b7",
+        }
         people["guest"] = shared(served, people["operator"], OPEN.decode())
         cookies = {
             name: b"Cookie: " + "; ".join(f"{c.name}={c.value}" for c in person.client.cookies.jar).encode() + b"\r\n"
