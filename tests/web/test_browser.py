@@ -275,7 +275,7 @@ def test_a_long_gallery_keeps_only_what_is_in_sight(visit: Visit) -> None:
         page.evaluate("scrollTo(0, document.body.scrollHeight)")  # the page may still grow
         return last.is_visible()
 
-    until(at_the_end)
+    until(at_the_end, seconds=30)
     assert page.locator(".card").count() < 40
 
 
@@ -303,7 +303,7 @@ def test_a_gallery_that_has_not_heard_of_new_micrographs_misses_none_further_dow
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         return last.is_visible()
 
-    until(at_the_end)
+    until(at_the_end, seconds=30)
 
 
 def test_colours_can_be_chosen_and_are_remembered(visit: Visit) -> None:

@@ -127,8 +127,8 @@ function next() {
 
 async function update() {
   working = true;
-  // Whether the session is at work decides how far time axes reach.
-  await opened?.catch(() => {});
+  // A window of so many hours ends with the session.
+  if (view.window) await opened?.catch(() => {});
   try {
     for (let wanted = next(); wanted.length; wanted = next()) {
       const partial = generation !== null && wanted.every((p) => p.incremental && p.head !== null && !p.node.hidden);
@@ -141,6 +141,8 @@ async function update() {
         continue;
       }
       generation = answer.generation;
+      // Whether the session is at work decides how far time axes reach.
+      await opened?.catch(() => {});
       for (const panel of wanted) panel.show(answer.panels[panel.id], answer.head);
       document.body.dataset.ready = "yes";
       if (!wanted.every((p) => p.incremental)) rested = Date.now() + REST * (performance.now() - began);
