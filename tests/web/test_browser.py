@@ -155,8 +155,10 @@ def test_nothing_is_drawn_before_it_is_known_whether_the_session_is_at_work(visi
     visit.page.route("**/api/sessions/*", hold)
     visit.go(f"{SESSION}/ctf")
     visit.page.wait_for_function("document.querySelectorAll('[data-panel]').length > 3")
-    visit.page.wait_for_timeout(300)
-    assert not [url for url in visit.requests if "/data/" in url]
+    visit.page.wait_for_timeout(1_000)
+    assert [url for url in visit.requests if "/data/" in url]
+    expect(visit.page.locator("canvas")).to_have_count(0)
+    assert visit.page.locator("body").get_attribute("data-ready") is None
     assert held
     visit.page.unroute("**/api/sessions/*")  # lets those go that were held
     expect(visit.page.locator("body")).to_have_attribute("data-ready", "yes")
