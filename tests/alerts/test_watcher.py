@@ -54,6 +54,16 @@ def test_what_is_not_measured_is_no_alarm(facility: Facility) -> None:
     assert facility.look() == []
 
 
+def test_what_is_measured_from_later_on_is_an_alarm_at_once(facility: Facility) -> None:
+    facility.use(only("phase-shift"))
+    facility.bring("135", 30, phase_shift=None)
+    facility.commit()
+    assert facility.look() == facility.look(1) == []
+    facility.bring("135", 25, phase_shift=181.0)
+    facility.commit()
+    assert facility.look() == [("raised", "phase-shift")]
+
+
 def test_fit_quality_is_compared_with_the_sessions_own_median(facility: Facility) -> None:
     facility.use(only("fit-quality"))
     facility.bring("135", 200, fit_quality=0.02)
