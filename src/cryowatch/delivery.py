@@ -105,41 +105,43 @@ class Delivery:
 
     def step(self) -> float:
         """Deliver one batch; returns the seconds after which to come again."""
-        if self._sending is None and not self._begin():
+        sending = self._sending or self._begin()
+        if sending is None:
             if self._unseen():
                 self._record()
             return IDLE_WAIT
-        if self._sending is not None and self._ahead is None:
-            self._ahead = following(self._changes, self._layout, self._sending.batch.upto)
-        return self._end()
+        self._ahead = following(self._changes, self._layout, sending.batch.upto)
+        return self._end(sending)
 
     def go_on(self) -> None:
         """Do what can be done without waiting for the sink: for whoever reads meanwhile, in this same thread.
 
         Two threads that both work hold each other up; this one only ever waits for the server in another.
         """
-        if self.state.problem or (self._sending is not None and not self._sending.over):
+        sending = self._sending
+        if self.state.problem or (sending is not None and not sending.over):
             return
-        if self._sending is None or not self._end():
+        if sending is None or not self._end(sending):
             self._begin()
 
-    def _begin(self) -> bool:
-        """Begin to send the next batch; returns whether there is one."""
+    def _begin(self) -> _Sending | None:
+        """Begin to send the next batch, if there is one."""
         batch, self._ahead = self._ahead or following(self._changes, self._layout, self.position), None
         if batch is not None:
             self._sending = _Sending(batch, self._send, name=f"{self.follower}, sending")
-        return batch is not None
+        return self._sending
 
-    def _end(self) -> float:
-        """Wait until the batch is sent, and take note of it; returns the seconds after which to come again."""
-        sending, self._sending = self._sending, None
-        if sending is None:
-            return 0.0
+    def _end(self, sending: _Sending) -> float:
+        """Wait until a batch is sent, and take note of it; returns the seconds after which to come again.
+
+        What was made ahead counts only where this batch was taken: whatever went wrong, it is made anew.
+        """
+        ahead, self._ahead, self._sending = self._ahead, None, None
         try:
             sending.wait()
         except SinkError as error:
-            self._ahead = None
             return self._failed(error)
+        self._ahead = ahead
         self.state.succeeded(self._clock())
         self.position = sending.batch.upto
         self._record(samples=sending.batch.samples)

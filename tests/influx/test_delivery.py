@@ -605,6 +605,35 @@ def test_whoever_reads_leaves_a_server_that_is_away_until_the_end(store: Store) 
     assert delivery.position == store.reader().head()
 
 
+class Broken:
+    """A sink with a mistake of its own, the first time."""
+
+    where = "broken"
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.asked = 0
+
+    def send(self, lines: list[str]) -> Receipt:
+        self.asked += 1
+        if self.asked == 1:
+            raise ValueError("nobody thought of this")
+        self.taken += lines
+        return Receipt(len(lines))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_batch_that_broke_off_by_a_mistake_of_ours_is_sent_again(store: Store) -> None:
+    filled(store, 5_000)
+    sink = Broken()
+    delivery = Delivery(store, sink, CryowatchLayout())
+    with pytest.raises(RuntimeError, match="broke off"):
+        delivery.step()
+    assert delivery.finish(pause=lambda _: None)
+    points = [line for line in sink.taken if line.startswith("micrograph,")]
+    assert [int(line.partition("ctfID=")[2].partition("i")[0]) for line in points] == list(range(1, 5_001))
+
+
 def test_what_waited_for_weeks_is_sent_in_batches_that_fit_into_memory(store: Store) -> None:
     for n in range(4_500):
         store.add_host_sample(HostSample(host="gpu1", time=START + n * SECOND, cpu=5.0))
