@@ -62,7 +62,7 @@ fuzz: packages $(VENV)/.dev  ## feed it what nobody should write, TIMES=50 as mu
 fuzz-guided: $(VENV)/.dev  ## the same led by the branches it reaches, SECONDS=600 for each format (60), TARGETS="gain mrc" alone
 	$(PIP) install --group fuzz
 	@failed=0; \
-	for target in $(or $(TARGETS),gain mrc path query secrets settings); do \
+	for target in $(or $(TARGETS),$$($(BIN)/python -c "from tests.fuzz.targets import TARGETS; print(*TARGETS)")); do \
 		echo "== $$target"; $(BIN)/python -m tests.fuzz.guided $$target --seconds $(or $(SECONDS),60) || failed=1; \
 	done; \
 	exit $$failed

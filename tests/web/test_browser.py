@@ -277,7 +277,7 @@ def test_a_long_gallery_keeps_only_what_is_in_sight(visit: Visit) -> None:
         page.evaluate("scrollTo(0, document.body.scrollHeight)")  # the page may still grow
         return last.is_visible()
 
-    until(at_the_end, seconds=30)
+    until(at_the_end)
     assert page.locator(".card").count() < 40
 
 
