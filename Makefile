@@ -20,6 +20,8 @@ PLUGINS := ./plugin ./tests/plugin/streaming
 export SCIPION_HOME := $(CURDIR)/.scipion/home
 export SCIPION_USER_DATA := $(CURDIR)/.scipion/data
 export SCIPION_VERSION := 3.11
+# An installed cryowatch is compiled; without this, every process that is started here may have to compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 DEBIAN := bindfs chromium fish fonts-dejavu-core fonts-noto-color-emoji influxdb openssh-client openssh-server systemd zsh
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -80,6 +82,7 @@ docs: $(VENV)/.dev  ## the documentation as a site, in site/
 clean:  ## remove environments and everything that was made
 	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz build dist site \
 		src/cryowatch/web/static/vendor
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "cryowatch needs Python 3.11 or newer; none is on the path"; exit 1; }

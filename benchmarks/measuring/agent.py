@@ -22,8 +22,8 @@ SETTLED = 5.0
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Return an environment in which nobody's own settings count."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CRYOWATCH_")}
+    """Return an environment in which nobody's own settings count, neither of cryowatch nor of Python."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRYOWATCH_", "PYTHON"))}
     return {**kept, "HOME": str(home)}
 
 
