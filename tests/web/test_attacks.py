@@ -117,7 +117,7 @@ def test_whatever_changes_something_is_asked_from_our_own_pages_alone(served: Se
 
 
 def test_every_route_but_those_for_everybody_needs_a_login(served: Served, nobody: Person) -> None:
-    public = {"/login", "/logo", "/healthz", "/share/1"}
+    public = {"/login", "/logo", "/healthz", "/share/1", "/static/1"}
     for method, path in routes(served):
         if path in public or path == "/logout":
             continue

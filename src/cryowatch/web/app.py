@@ -14,8 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
 from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.errors import CryowatchError
@@ -24,6 +23,7 @@ from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.api import API
+from cryowatch.web.assets import Assets
 from cryowatch.web.border import HEADERS, NOT_KEPT, Border, Names
 from cryowatch.web.cores import Cores
 from cryowatch.web.entry import Entry
@@ -31,7 +31,7 @@ from cryowatch.web.events import Hub
 from cryowatch.web.gate import Access, Gate
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.openapi import Description
-from cryowatch.web.pages import STATIC, Pages
+from cryowatch.web.pages import Pages
 from cryowatch.web.replies import JSON, Noted, explain, headers_of, status_of, text_of
 from cryowatch.web.sharing import Sharing
 from cryowatch.web.sight import Sights
@@ -39,15 +39,6 @@ from cryowatch.web.summaries import Summaries
 
 WORKER_THREADS = 6
 """Enough for SQLite's readers; each keeps a connection and its cache."""
-
-
-class _Static(StaticFiles):
-    """Static files that the browser asks for again each time, and gets only where they changed."""
-
-    def file_response(self, *args: object, **kwargs: object) -> Response:
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 def create_app(
@@ -88,7 +79,8 @@ def create_app(
         clock=clock,
         deliveries=deliveries,
     )
-    pages = Pages(sights, dashboards, access=access, facility=facility, logo=logo)
+    assets = Assets()
+    pages = Pages(sights, dashboards, assets=assets, access=access, facility=facility, logo=logo)
     entries: list[Route] = []
     if access is not None:
         entries += Entry(pages, access, sights, clock=clock).routes()
@@ -134,7 +126,7 @@ def create_app(
         *alerts.routes(),
         *Cores(host).routes(),
         *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock, access=access).routes(),
-        Mount("/static", _Static(directory=STATIC), name="static"),
+        *assets.routes(),
     ]
     return Starlette(
         routes=[*routes, *Description(routes, dashboards).routes()],

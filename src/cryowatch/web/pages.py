@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from starlette.routing import Route
 from cryowatch import __version__
 from cryowatch.dashboards import Dashboard, find
 from cryowatch.errors import AccessError, NotFoundError
+from cryowatch.web.assets import Assets
 from cryowatch.web.gate import Access, who
 from cryowatch.web.sight import Sights
 
-STATIC = Path(__file__).parent / "static"
 LOGO_KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
@@ -31,15 +30,16 @@ class Pages:
         sights: Sights,
         dashboards: Sequence[Dashboard],
         *,
+        assets: Assets,
         access: Access | None = None,
         facility: str = "",
         logo: Path | None = None,
     ) -> None:
+        self._assets = assets
         self._logo = logo
         self._access = access
         self._sights = sights
         self._dashboards = dashboards
-        self._versions: dict[str, tuple[int, str]] = {}
         self._templates = Environment(
             loader=PackageLoader("cryowatch.web"),
             autoescape=select_autoescape(default=True),
@@ -50,7 +50,8 @@ class Pages:
         self._templates.globals["version"] = __version__
         self._templates.globals["facility"] = facility
         self._templates.globals["logo"] = f"/logo?{logo.stat().st_mtime_ns}" if logo is not None else ""
-        self._templates.globals["static"] = self._static
+        self._templates.globals["static"] = assets.address
+        self._templates.globals["modules"] = assets.modules
 
     def routes(self) -> list[Route]:
         """Return the routes of the pages."""
@@ -109,16 +110,7 @@ class Pages:
         warnings: Sequence[str] = ()
         with contextlib.suppress(AccessError):  # which is what the page tells of, then
             warnings = self._access.warnings(secure=secure) if self._access is not None else ()
+        self._assets.look()
         common = {"who": who(request), "warnings": warnings}
         text = self._templates.get_template(template).render({**common, **context})
         return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
-
-    def _static(self, name: str) -> str:
-        """Return the address of a static file, with a mark of its contents."""
-        path = STATIC / name
-        changed = path.stat().st_mtime_ns
-        kept = self._versions.get(name)
-        if kept is None or kept[0] != changed:
-            kept = (changed, hashlib.sha256(path.read_bytes()).hexdigest()[:12])
-            self._versions[name] = kept
-        return f"/static/{name}?{kept[1]}"

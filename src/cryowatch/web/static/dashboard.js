@@ -108,8 +108,9 @@ function schedule(wait) {
   }, wait);
 }
 
-// What is asked for next: points that are already drawn, as only new ones travel; then those in sight that are not; then
-// what is computed anew each time, at a pace; then what may soon be in sight. A panel that hid itself may have data now.
+// What is asked for next: points that are already drawn, as only new ones travel; then those in sight that are not, each
+// by itself, so that the first is drawn while the next is asked for; then what is computed anew each time, at a pace; then
+// what may soon be in sight. A panel that hid itself may have data now.
 function next() {
   const stale = [...panels.values()].filter((p) => p.stale && !p.failed);
   const inSight = stale.filter((p) => p.inSight || p.node.hidden);
@@ -118,7 +119,7 @@ function next() {
   const due = Date.now() >= rested || others.some((p) => p.head === null);
   const groups = [
     points.filter((p) => p.head !== null),
-    points.filter((p) => p.head === null),
+    points.filter((p) => p.head === null).slice(0, 1),
     due ? others : [],
     stale.filter((p) => p.near && p.head === null).slice(0, 4),
   ];
