@@ -294,18 +294,18 @@ def test_a_gallery_that_has_not_heard_of_new_micrographs_misses_none_further_dow
 
     page.route("**/micrographs?*limit=0*", lambda route: unheard.append(route.request.url))
     visit.go(f"{SESSION}/gallery")
-    until(lambda: more_than(60), seconds=40)  # more than one answer holds
+    until(lambda: more_than(60), seconds=90)  # more than one answer holds
     page.reload()
     expect(page.locator(".card").first).to_be_visible()
     shown = total()
-    until(lambda: more_than(shown))
+    until(lambda: more_than(shown), seconds=90)
     last = page.locator(".card .title b", has_text=re.compile("_000001$"))
 
     def at_the_end() -> bool:
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         return last.is_visible()
 
-    until(at_the_end, seconds=30)
+    until(at_the_end, seconds=90)
 
 
 def test_colours_can_be_chosen_and_are_remembered(visit: Visit) -> None:
