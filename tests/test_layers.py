@@ -29,6 +29,7 @@ LAYERS = {
     "state_file": WIRING,
     "delivery": WIRING,
     "publishing": WIRING,
+    "newest_first": GROUND,
     "ahead": WIRING,
     "doctor": WIRING,
     "standing": OUTPUTS,

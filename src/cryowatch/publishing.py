@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import heapq
 import logging
 import random
 import re
@@ -17,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from cryowatch.errors import ImageAway, ImageError, SinkError
 from cryowatch.images import ImageServer, Shifts, available, can_be_reached, subject
 from cryowatch.images.subject import COLUMNS
 from cryowatch.model import ImageKind
+from cryowatch.newest_first import NewestFirst, Waiting
 from cryowatch.sinks.targets import Target
 from cryowatch.standing import Standing
 from cryowatch.store import Publication, Store
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 SIZE = 512
 AT_ONCE = 16
 MOST_PUTS = 32
+MOST_CHANGES = 10_000
+"""How many changes of the store are looked at in one go: their rows are in memory together."""
+
 IDLE_SECONDS = 5.0
 SEEN_SECONDS = 30
 FRESH_SECONDS = 600
@@ -92,7 +95,7 @@ class Publisher:
 
     def _begin(self) -> None:
         self._upto = 0
-        self._queue = _Queue()
+        self._queue = NewestFirst()
         self._in_flight = asyncio.Semaphore(MOST_PUTS)
         self._woken = asyncio.Event()
 
@@ -206,7 +209,7 @@ class Publisher:
             elif isinstance(result, BaseException):
                 raise result
             elif result.reasons and (wait := await self._retry(one, row, result.reasons)) is not None:
-                self._queue.put(replace(one, tries=one.tries + 1), due=now + round(wait * _SECOND))
+                self._queue.put_off(replace(one, tries=one.tries + 1), due=now + round(wait * _SECOND))
                 if wait > max(RETRY_SECONDS) and result.publication.shows:  # what is there need not wait so long
                     publications.append(result.publication)
             else:
@@ -225,7 +228,7 @@ class Publisher:
         self.state.rejected += len(publications) - shown
         self._told()
 
-    async def _retry(self, one: _Waiting, row: Row, reasons: Sequence[ImageError]) -> float | None:
+    async def _retry(self, one: Waiting, row: Row, reasons: Sequence[ImageError]) -> float | None:
         """Return the seconds until an image that cannot be rendered now is tried again; None for never.
 
         The files of an old micrograph will not come back, unless the whole project is out of reach just now, or they
@@ -249,11 +252,12 @@ class Publisher:
     def _look(self) -> None:
         """Put what changed since the last look into the queue."""
         head = self._changes.head()
-        if head > self._upto:
-            since = self._clock() - self._age if self._age else 0
-            for row in self._changes.unpublished(self.where, self._upto, head, since=since):
-                self._queue.put(_Waiting(row["time"], row["id"]))
-            self._upto = head
+        since = self._clock() - self._age if self._age else 0
+        while self._upto < head:
+            upto = min(head, self._upto + MOST_CHANGES)
+            found = self._changes.unpublished(self.where, self._upto, upto, since=since)
+            self._queue.put(*(Waiting(time, number) for number, time in found))
+            self._upto = upto
 
     async def _check_folders(self, rows: Iterable[Row]) -> None:
         """Begin anew for a session whose folder is gone from the target."""
@@ -316,52 +320,3 @@ class _Done:
 
     publication: Publication
     reasons: Sequence[ImageError]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Waiting:
-    """A micrograph whose images are to be published; the newest sort last."""
-
-    time: int
-    id: int
-    tries: int = field(default=0, compare=False)
-
-
-class _Queue:
-    """Micrographs in the order in which they are to be done: newest first, those of a later time at their time."""
-
-    def __init__(self) -> None:
-        self._ready: list[tuple[int, int, _Waiting]] = []
-        self._later: list[tuple[int, _Waiting]] = []
-        self._ids: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def put(self, *many: _Waiting, due: int | None = None) -> None:
-        """Add some, to be taken at once or from a time (UTC ns) on; those already in it stay as they are."""
-        for one in many:
-            if one.id in self._ids:
-                continue
-            self._ids.add(one.id)
-            if due is None:
-                heapq.heappush(self._ready, (-one.time, -one.id, one))
-            else:
-                heapq.heappush(self._later, (due, one))
-
-    def take(self, now: int, most: int) -> list[_Waiting]:
-        """Take out the newest that are ready."""
-        while self._later and self._later[0][0] <= now:
-            _, one = heapq.heappop(self._later)
-            heapq.heappush(self._ready, (-one.time, -one.id, one))
-        taken = [heapq.heappop(self._ready)[2] for _ in range(min(most, len(self._ready)))]
-        self._ids.difference_update(one.id for one in taken)
-        return taken
-
-    def ready(self, now: int) -> bool:
-        """Return whether any can be taken now."""
-        return bool(self._ready) or (self.due() or now + 1) <= now
-
-    def due(self) -> int | None:
-        """Return when the first of those of a later time is ready."""
-        return self._later[0][0] if self._later else None

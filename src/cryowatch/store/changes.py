@@ -41,7 +41,7 @@ FROM micrograph AS m JOIN output ON output.id = m.output_id JOIN session ON sess
 LEFT JOIN published AS p ON p.micrograph_id = m.id WHERE m.id IN (SELECT value FROM json_each(?))"""
 
 _UNPUBLISHED = """
-SELECT m.id, m.time, m.seq FROM micrograph AS m JOIN output ON output.id = m.output_id
+SELECT m.id, m.time FROM micrograph AS m JOIN output ON output.id = m.output_id
 LEFT JOIN published AS p ON p.micrograph_id = m.id AND p.target = ?1
 WHERE m.seq > ?2 AND m.seq <= ?3 AND output.kind = 'ctf' AND m.time >= ?4 AND (p.seq IS NULL OR p.seq < m.seq)"""
 
@@ -179,9 +179,9 @@ class Changes:
         """Return where the items of some outputs belong, by the output's id."""
         return {row[0]: Place(*row) for row in self._reader.table(_PLACES, (json.dumps(sorted(outputs)),))[1]}
 
-    def unpublished(self, target: str, after: int, upto: int, *, since: int) -> list[Row]:
-        """Return id, time and place of CTF items newer than a time whose images are not at a target as they are now."""
-        return self._reader.rows(_UNPUBLISHED, (target, after, upto, since))
+    def unpublished(self, target: str, after: int, upto: int, *, since: int) -> list[tuple[int, int]]:
+        """Return id and time of CTF items newer than a time whose images are not at a target as they are now."""
+        return self._reader.table(_UNPUBLISHED, (target, after, upto, since))[1]
 
     def items(self, ids: Sequence[int]) -> list[Row]:
         """Return the items of some ids with their session and run; those that are gone are not among them."""
