@@ -17,8 +17,12 @@ from faults.site import Project, Site, until, workplace
 from faults.verdicts import Verdicts
 
 PROJECTS = 4
-BACKLOG = 1_000
-"""Micrographs that each project holds before: a session is half over, and what is kept in memory is at its bounds."""
+BACKLOG = 4_000
+"""Micrographs that each project holds before, which is a night's work.
+
+So the largest page of a set has been read once, and the pages have drawn thousands of points: what memory that takes is
+taken, and the half hour is about what comes on top.
+"""
 
 LISTENERS = 6
 PAGES = (
