@@ -133,19 +133,27 @@ def _judged(panel: Panel, scope: Scope, field: str) -> tuple[str, dict[str, Any]
 
 
 def _statistics(panel: Panel, scope: Scope, rows: str, fields: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return a SELECT with a row for each field: place, n, quartiles, how many are within limits, of how many.
+    """Return a SELECT of one row, which has for each field: n, quartiles, how many are within limits, of how many.
 
-    For the resolution, a micrograph whose CTF fits nowhere counts as outside.
+    Rows are read once for all fields.  For the resolution, a micrograph whose CTF fits nowhere counts as outside.
     """
-    selects, parameters = [], {}
-    for place, field in enumerate(fields):
+    columns, parameters = [], {}
+    for field in fields:
         within, values = _judged(panel, scope, field)
         parameters.update(values)
         quartiles = f"quartiles({_shown(panel, field)})" if panel.aggregate is not Aggregate.SHARE else "NULL"
         of = "count(coalesce(defocus_u, resolution))" if field == "resolution" else f"count({field})"
         inside = f"count(CASE WHEN {within} THEN 1 END)" if within else "NULL"
-        selects.append(f"SELECT {place}, count({field}), {quartiles}, {inside}, {of} {rows}")
-    return " UNION ALL ".join(selects), parameters
+        columns += [f"count({field})", quartiles, inside, of]
+    return f"SELECT {', '.join(columns)} {rows}", parameters
+
+
+def _each(rows: Rows) -> Rows:
+    """Return a row for each field of each row of statistics: place, n, three quartiles, within, of."""
+    found: list[tuple[Any, ...]] = []
+    for row in rows:
+        found += [(place // 4, *row[place : place + 4]) for place in range(0, len(row), 4)]
+    return _spread(found, 2)
 
 
 def _spread(rows: Rows, place: int) -> Rows:
@@ -163,9 +171,7 @@ def _statistic_stat(panel: Panel, scope: Scope) -> Query:
     known = [quantity(panel, f) for f in panel.fields]
     judged = [bool(_judged(panel, scope, f)[0]) for f in panel.fields]
     shape = payload.shares if panel.aggregate is Aggregate.SHARE else payload.medians
-    return Query(
-        sql=sql, parameters={**parameters, **limits}, shape=lambda found: shape(known, judged, _spread(found, 2))
-    )
+    return Query(sql=sql, parameters={**parameters, **limits}, shape=lambda found: shape(known, judged, _each(found)))
 
 
 def _latest_stat(panel: Panel, scope: Scope) -> Query:
@@ -195,7 +201,7 @@ def _compare(panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=f"{first} UNION ALL {second}",
         parameters={**parameters, **limits},
-        shape=lambda found: payload.comparison(known, RECENT, _spread(found, 2)),
+        shape=lambda found: payload.comparison(known, RECENT, _each(found)),
     )
 
 
