@@ -83,7 +83,8 @@ def spread(project: Path, seconds: float) -> None:
     for file in sets(project):
         with closing(sqlite3.connect(file)) as database, database:
             database.execute(
-                "UPDATE Objects SET creation = datetime('now', (id - (SELECT max(id) FROM Objects)) * ? || ' seconds')",
+                "UPDATE Objects SET creation ="
+                " datetime('now', ((id - (SELECT max(id) FROM Objects)) * ?) || ' seconds')",
                 (seconds,),
             )
 
