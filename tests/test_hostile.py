@@ -278,7 +278,7 @@ def test_pages_and_the_report_show_names_as_text(facility: Facility, browser: Br
         for path, text in (("/", MARKUP), (f"/s/{key}/summary", MARKUP), (f"/s/{key}/gallery", MARKUP),
                            (f"/s/{key}/ctf", ""), (f"/s/{key}/system", "")):  # fmt: skip
             page = visit.go(path)
-            page.wait_for_function("document.readyState === 'complete'")
+            page.wait_for_function("() => document.readyState === 'complete'")
             if text:
                 page.wait_for_function(SHOWN, arg=text)
             assert harmed(page) == [], path

@@ -245,7 +245,7 @@ def test_a_span_marks_the_charts_of_its_field_and_no_other(visit: Visit, served:
     facility.raise_("Defocus: 3 of 25", minutes=(now - first) / 60_000 / 2, **DEFOCUS)
     expect(page.locator("#alarm")).to_be_visible()
     page.wait_for_function(
-        f"(([a, b]) => String(({TINT})(a)) !== String(({TINT})(b)))([[{panels[0]!r}, 0.8], [{panels[0]!r}, 0.3]])"
+        f"() => (([a, b]) => String(({TINT})(a)) !== String(({TINT})(b)))([[{panels[0]!r}, 0.8], [{panels[0]!r}, 0.3]])"
     )
     assert [tinted(panel) for panel in panels] == [True, False]
     box = page.locator('[data-panel="defocus-over-time"] .chart')

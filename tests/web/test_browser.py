@@ -154,7 +154,7 @@ def test_nothing_is_drawn_before_it_is_known_whether_the_session_is_at_work(visi
 
     visit.page.route("**/api/sessions/*", hold)
     visit.go(f"{SESSION}/ctf")
-    visit.page.wait_for_function("document.querySelectorAll('[data-panel]').length > 3")
+    visit.page.wait_for_function("() => document.querySelectorAll('[data-panel]').length > 3")
     visit.page.wait_for_timeout(1_000)
     assert [url for url in visit.requests if "/data/" in url]
     expect(visit.page.locator("canvas")).to_have_count(0)
@@ -224,7 +224,7 @@ def test_the_gallery_shows_images_and_numbers_and_filters_by_value(visit: Visit)
     page.locator("input[name=min_defocus]").fill("1.9")
     expect(page.locator(".filter")).to_contain_text("match")
     value = r"n => parseFloat(/Defocus ([\d.]+)/.exec(n.textContent)[1])"
-    page.wait_for_function(f"[...document.querySelectorAll('.card .values')].map({value}).every(v => v >= 1.9)")
+    page.wait_for_function(f"() => [...document.querySelectorAll('.card .values')].map({value}).every(v => v >= 1.9)")
     page.locator(".filter button", has_text="Clear").click()
     page.locator("select[aria-label='Sort by']").select_option("name")
     expect(page.locator(".card[data-index='0'] .title b")).to_contain_text("_000001")
@@ -277,7 +277,7 @@ def test_a_long_gallery_keeps_only_what_is_in_sight(visit: Visit) -> None:
         page.evaluate("scrollTo(0, document.body.scrollHeight)")  # the page may still grow
         return last.is_visible()
 
-    until(at_the_end)
+    until(at_the_end, seconds=90)
     assert page.locator(".card").count() < 40
 
 

@@ -146,7 +146,7 @@ def test_residuals_beyond_the_limits_stand_out_and_the_table_sorts(browser: Brow
 
 
 AXIS = """async (name) => {
-  const echarts = await import("/static/vendor/echarts.esm.min.js");
+  const echarts = await import(document.querySelector('link[href*="echarts"]').href);
   const chart = echarts.getInstanceByDom(document.querySelector(`[data-panel="${name}"] .chart`));
   return chart.getModel().getComponent("yAxis").axis.scale.getExtent();
 }"""
