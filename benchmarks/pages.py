@@ -94,7 +94,7 @@ def update(page: Page, writer: Writer) -> tuple[float, float]:
         found: list[dict[str, float]] = page.evaluate("measured.updates.filter((u) => u.event !== null)")
         return found[0] if found else None
 
-    found = until(drawn, every=0.05, seconds=30)
+    found = until(drawn, every=0.05, seconds=120)
     return (found["drawn"] - found["event"]) / 1e3, (found["drawn"] - found["asked"]) / 1e3
 
 
