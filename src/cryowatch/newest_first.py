@@ -26,8 +26,8 @@ class NewestFirst:
     def __init__(self) -> None:
         self._times = array("q")  # and ids, the newest last
         self._ids = array("q")
-        self._tries: dict[int, int] = {}
-        self._later: list[tuple[int, int, int]] = []  # a heap of (due, time, id)
+        self._tries: dict[int, int] = {}  # of those that can be taken, where there were any
+        self._later: list[tuple[int, int, int, int]] = []  # a heap of (due, time, id, tries)
         self._put_off: set[int] = set()
 
     def __len__(self) -> int:
@@ -47,16 +47,15 @@ class NewestFirst:
 
     def put_off(self, one: Waiting, *, due: int) -> None:
         """Add one that can be taken from a time (UTC ns) on."""
-        heapq.heappush(self._later, (due, one.time, one.id))
+        heapq.heappush(self._later, (due, one.time, one.id, one.tries))
         self._put_off.add(one.id)
-        self._tries[one.id] = one.tries
 
     def take(self, now: int, most: int) -> list[Waiting]:
         """Take out the newest of those that can be taken at a time (UTC ns), at most so many."""
         while self._later and self._later[0][0] <= now:
-            _, time, number = heapq.heappop(self._later)
+            _, time, number, tries = heapq.heappop(self._later)
             self._put_off.discard(number)
-            self.put(Waiting(time, number, self._tries.pop(number)))
+            self.put(Waiting(time, number, tries))
         rest = max(0, len(self._ids) - most)
         taken = [
             Waiting(*self._at(place), self._tries.pop(self._ids[place], 0)) for place in range(rest, len(self._ids))
