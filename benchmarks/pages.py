@@ -33,11 +33,12 @@ SMALL = 100
 EVERY = 4.0
 
 # Notes, in ms of performance.now(): the first chart drawn, everything in sight drawn, and of each update the event, the
-# request for data, and the frame after all of it is drawn. The page sets data-ready after each answer; two frames later
-# that has been painted.
+# request for what came since (`after`), and the frame after all of it is drawn. The page sets data-ready after each
+# answer; two frames later that has been painted.
 _INSTRUMENT = """
 window.measured = { first: null, whole: null, events: [], updates: [] };
 let asked = null;
+let answered = false;
 const drawn = (tell) => requestAnimationFrame(() => requestAnimationFrame(() => tell(performance.now())));
 const lacking = (panel) => panel.getBoundingClientRect().top < innerHeight;
 const listen = EventSource.prototype.addEventListener;
@@ -46,9 +47,12 @@ EventSource.prototype.addEventListener = function (name, ...rest) {
   return listen.call(this, name, ...rest);
 };
 const ask = window.fetch;
-window.fetch = (url, ...rest) => {
-  if (String(url).includes("/data/")) asked ??= performance.now();
-  return ask(url, ...rest);
+window.fetch = async (url, ...rest) => {
+  if (!String(url).includes("after=")) return ask(url, ...rest);
+  asked = performance.now();
+  const answer = await ask(url, ...rest);
+  answered = true;
+  return answer;
 };
 new MutationObserver(() => {
   if (document.body?.dataset.ready !== "yes") return;
@@ -60,14 +64,13 @@ new MutationObserver(() => {
   if (measured.whole === null) {
     if ([...document.querySelectorAll(".panel.waiting")].some(lacking)) return;
     measured.whole = 0;
-    asked = null;
     drawn((now) => { measured.whole = now; });
     return;
   }
-  if (asked === null) return;
+  if (!answered) return;
   const update = { event: measured.events.shift() ?? null, asked };
   measured.events = [];
-  asked = null;
+  answered = false;
   drawn((now) => measured.updates.push({ ...update, drawn: now }));
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-ready"] });
 """

@@ -25,7 +25,7 @@ export class Chart {
     body.append(this.box, this.tip);
     this.chart = echarts.init(this.box, null, { renderer: "canvas", useDirtyRect: false });
     this.redraw = redraw;
-    this.resizer = new ResizeObserver(() => this.chart.resize());
+    this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(this.box);
     document.addEventListener("themechange", redraw);
   }
@@ -38,6 +38,12 @@ export class Chart {
       grid: { left: 8, right: 16, top: 16, bottom: 8, containLabel: true },
       ...option,
     }, { notMerge: true, lazyUpdate: false, ...more });
+  }
+
+  // An observer also tells of the size that there is at first, and ECharts would draw everything again.
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.box;
+    if (width !== this.chart.getWidth() || height !== this.chart.getHeight()) this.chart.resize();
   }
 
   showTip(x, y, lines) {

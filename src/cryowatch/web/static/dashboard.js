@@ -1,4 +1,4 @@
-// One dashboard of one session: its definition becomes panels, their data is asked for and kept up to date.
+// One dashboard of one session: its definition becomes panels, which are kept up to date while somebody looks.
 
 import { AlertList } from "./alert-list.js";
 import { Alerts } from "./alerts.js";
@@ -6,6 +6,7 @@ import { get, sessionPath } from "./api.js";
 import { byId } from "./dom.js";
 import { openFromAddress } from "./enlarge.js";
 import { listen } from "./events.js";
+import { Feed } from "./feed.js";
 import { showAlerts, showHeader, tick } from "./heading.js";
 import { Panel } from "./panel.js";
 import { offerSharing } from "./share.js";
@@ -15,62 +16,51 @@ import { View } from "./view.js";
 const place = byId("panels");
 const { session, dashboard } = place.dataset;
 const view = new View(session, dashboard);
-const panels = new Map();
-let generation = null;
-let pending = null;
-let working = false;
-let rested = 0;
+let feed = null;
 let peeking = null;
-let opened = null;
-
-// After panels that are computed anew each time, a pause of so many times as long as they took.
-const REST = 8;
 
 // After a change, until a page that nobody looks at asks for its alerts.
 const PEEK = 2000;
 
 // Panels within a screen's reach are loaded once; those in sight are kept up to date.
 const near = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const panel = panels.get(entry.target.dataset.panel);
-    panel.near = entry.isIntersecting;
-    if (panel.near && panel.head === null) schedule(0);
-  }
+  for (const { target, isIntersecting } of entries) shown(target).near = isIntersecting;
+  feed.look();
 }, { rootMargin: "400px 0px" });
 const sight = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const panel = panels.get(entry.target.dataset.panel);
-    panel.inSight = entry.isIntersecting;
-    if (panel.inSight && panel.stale) schedule(0);
-  }
+  for (const { target, isIntersecting } of entries) shown(target).inSight = isIntersecting;
+  feed.look();
 });
+
+const shown = (node) => feed.panels.find((panel) => panel.node === node);
 
 async function start() {
   const definition = await get(sessionPath(session, "dashboards", dashboard), view.variables());
   view.define(definition);
   view.alerts = new Alerts(view);
   view.alerts.addEventListener("change", () => showAlerts(view));
+  const known = showSession();
+  feed = new Feed(view, { known, renewed: () => showSession().catch(() => {}), settled: waiting });
   for (const described of definition.panels) {
     if (described.record === "alert" && described.width === 12) {
       new AlertList(view, byId("alerts"));
       continue;
     }
     const panel = new Panel(described, view);
-    panels.set(described.id, panel);
+    feed.panels.push(panel);
     place.append(panel.node);
     near.observe(panel.node);
     sight.observe(panel.node);
   }
-  opened = showSession();
-  await opened;
+  await known;
   new Toolbar(view, byId("toolbar"));
-  view.addEventListener("change", reload);
-  listen(session, { changed, renewed: reload });
+  view.addEventListener("change", () => feed.reload());
+  listen(session, { changed, renewed: () => feed.reload() });
   openFromAddress(view);
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   tick(view);
   // Samples of the machine are no change of the session, so nobody tells of them.
-  if (view.ofHost && definition.refresh_seconds) setInterval(() => { if (!document.hidden) changed(); }, 1000 * definition.refresh_seconds);
+  if (view.ofHost && definition.refresh_seconds) setInterval(() => feed.changed(), 1000 * definition.refresh_seconds);
 }
 
 async function showSession() {
@@ -79,17 +69,9 @@ async function showSession() {
   await view.alerts.follow(view.session.alerts.head);
 }
 
-function reload() {
-  generation = null;
-  rested = 0;
-  for (const panel of panels.values()) panel.forget();
-  changed();
-}
-
-function changed(change) {
-  for (const panel of panels.values()) panel.stale = true;
+function changed() {
+  feed.changed({ gather: true });
   if (document.hidden) peek();
-  else schedule(change ? 400 : 0);
 }
 
 // The title of a page behind others tells of alerts all the same.
@@ -98,63 +80,6 @@ function peek() {
     peeking = null;
     if (document.hidden) view.alerts.refresh().catch(() => {});
   }, PEEK);
-}
-
-function schedule(wait) {
-  if (pending !== null || working) return;
-  pending = setTimeout(() => {
-    pending = null;
-    update();
-  }, wait);
-}
-
-// What is asked for next: points that are already drawn, as only new ones travel; then those in sight that are not, each
-// by itself, so that the first is drawn while the next is asked for; then what is computed anew each time, at a pace; then
-// what may soon be in sight. A panel that hid itself may have data now.
-function next() {
-  const stale = [...panels.values()].filter((p) => p.stale && !p.failed);
-  const inSight = stale.filter((p) => p.inSight || p.node.hidden);
-  const points = inSight.filter((p) => p.incremental && !p.node.hidden);
-  const others = inSight.filter((p) => !points.includes(p));
-  const due = Date.now() >= rested || others.some((p) => p.head === null);
-  const groups = [
-    points.filter((p) => p.head !== null),
-    points.filter((p) => p.head === null).slice(0, 1),
-    due ? others : [],
-    stale.filter((p) => p.near && p.head === null).slice(0, 4),
-  ];
-  return groups.find((group) => group.length) ?? [];
-}
-
-async function update() {
-  working = true;
-  // A window of so many hours ends with the session.
-  if (view.window) await opened?.catch(() => {});
-  try {
-    for (let wanted = next(); wanted.length; wanted = next()) {
-      const partial = generation !== null && wanted.every((p) => p.incremental && p.head !== null && !p.node.hidden);
-      const after = partial ? Math.min(...wanted.map((p) => p.head)) : null;
-      const began = performance.now();
-      const answer = await get(sessionPath(session, "data", dashboard), { ...view.query(), panels: wanted.map((p) => p.id).join(","), after });
-      if (generation !== null && answer.generation !== generation) {
-        generation = null;
-        for (const panel of panels.values()) panel.forget();
-        continue;
-      }
-      generation = answer.generation;
-      // Whether the session is at work decides how far time axes reach.
-      await opened?.catch(() => {});
-      for (const panel of wanted) panel.show(answer.panels[panel.id], answer.head);
-      document.body.dataset.ready = "yes";
-      if (!wanted.every((p) => p.incremental)) rested = Date.now() + REST * (performance.now() - began);
-    }
-    await showSession();
-    waiting();
-  } catch (error) {
-    for (const panel of next()) if (panel.head === null) panel.fail(error.message);
-  }
-  working = false;
-  if ([...panels.values()].some((p) => p.stale && (p.inSight || p.node.hidden))) schedule(Math.max(600, rested - Date.now()));
 }
 
 const WAITING = {
@@ -166,7 +91,7 @@ const WAITING = {
 };
 
 function waiting() {
-  const empty = [...panels.values()].every((p) => p.head !== null && p.node.hidden);
+  const empty = feed.panels.every((p) => p.head !== null && p.node.hidden);
   byId("waiting").hidden = !empty;
   byId("toolbar").hidden = empty && !view.narrowed();
   if (!empty) return;
@@ -177,7 +102,7 @@ function waiting() {
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) changed();
+  if (!document.hidden) feed?.changed();
 });
 offerSharing(session);
 start().catch((error) => {

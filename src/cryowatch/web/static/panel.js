@@ -41,6 +41,7 @@ export class Panel {
     this.view = view;
     this.head = null;
     this.stale = true;
+    this.asked = false;
     this.near = false;
     this.inSight = false;
     this.incremental = described.record === "micrograph" && (described.kind === "scatter" || (described.kind === "timeseries" && described.style === "points"));
@@ -61,7 +62,6 @@ export class Panel {
 
   show(data, head) {
     this.head = head;
-    this.stale = false;
     this.failed = false;
     this.node.classList.remove("waiting", "failed");
     if (data.empty) {

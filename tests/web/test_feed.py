@@ -1,0 +1,125 @@
+"""How a page keeps up to date: what somebody sees while answers are slow, and more happens meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.browsing import Visit
+from tests.projects import CTFS, append, genuine
+from tests.web.serving import serving
+
+pytestmark = pytest.mark.browser
+
+STATISTICS = "defocus-share"
+"""A panel in sight that is computed anew each time."""
+
+
+class Slow:
+    """Answers for panels that do not come before they are let go; `about` says of whose addresses."""
+
+    def __init__(self, page: Page, about: Callable[[str], bool]) -> None:
+        self.held: list[Route] = []
+        self._page = page
+        self._about = about
+        page.route("**/data/ctf?**", self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if self._about(route.request.url):
+            self.held.append(route)
+        else:
+            route.continue_()
+
+    def wait(self) -> None:
+        """Wait until something is held."""
+        for _ in range(200):
+            if self.held:
+                return
+            self._page.wait_for_timeout(50)
+        raise AssertionError("nothing was asked for")
+
+    def let_go(self) -> None:
+        """Let everything through that is held, and hold nothing any more."""
+        self._about = lambda _: False
+        for route in self.held:
+            route.continue_()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return genuine(tmp_path)
+
+
+@pytest.fixture
+def visit(browser: Browser, project: Path, tmp_path: Path) -> Iterator[Visit]:
+    with serving([project], tmp_path / "data") as served:
+        opened = Visit(browser, served.address)
+        yield opened
+        opened.close()
+
+
+def count(page: Page, number: int) -> None:
+    """Wait until the defocus over time shows so many points."""
+    expect(page.locator('[data-panel="defocus-over-time"] .note')).to_have_text(f"n = {number}", timeout=15_000)
+
+
+def whole(visit: Visit) -> Page:
+    """Open the CTF page and wait until its points and statistics are there."""
+    page = visit.go("/s/small/ctf")
+    count(page, 8)
+    expect(page.locator(f'[data-panel="{STATISTICS}"]:not(.waiting)')).to_be_visible()
+    return page
+
+
+def test_points_do_not_wait_for_statistics(visit: Visit, project: Path) -> None:
+    page = whole(visit)
+    statistics = Slow(page, lambda url: STATISTICS in url)
+    append(project / CTFS, 9)
+    count(page, 9)
+    statistics.wait()
+    append(project / CTFS, 10)
+    count(page, 10)
+    with page.expect_response(lambda r: STATISTICS in r.url):
+        statistics.let_go()
+
+
+def test_points_do_not_wait_while_statistics_rest(visit: Visit, project: Path) -> None:
+    page = whole(visit)
+    statistics = Slow(page, lambda url: STATISTICS in url)
+    append(project / CTFS, 9)
+    count(page, 9)
+    statistics.wait()
+    page.wait_for_timeout(2_500)  # after which they rest for eight times as long
+    statistics.let_go()
+    page.wait_for_timeout(500)
+    for number in (10, 11):  # the statistics are due for the first, later
+        append(project / CTFS, number)
+        expect(page.locator('[data-panel="defocus-over-time"] .note')).to_have_text(f"n = {number}", timeout=5_000)
+
+
+def test_what_changes_while_an_answer_is_on_its_way_is_shown_all_the_same(visit: Visit, project: Path) -> None:
+    page = whole(visit)
+    points = Slow(page, lambda url: "after=" in url)
+    append(project / CTFS, 9)
+    points.wait()
+    [route] = points.held
+    old = route.fetch()
+    points.held.clear()
+    append(project / CTFS, 10)
+    page.wait_for_timeout(1_500)
+    points.let_go()
+    route.fulfill(response=old)
+    count(page, 10)
+
+
+def test_an_answer_to_what_was_asked_before_another_window_was_chosen_is_not_shown(visit: Visit) -> None:
+    points = Slow(visit.page, lambda url: "panels=defocus-over-time" in url)
+    page = visit.go("/s/small/ctf")
+    points.wait()
+    page.get_by_role("button", name="1 h", exact=True).click()
+    with page.expect_request(lambda r: "panels=defocus-over-time" in r.url and "from=" in r.url):
+        points.let_go()
+    expect(page.locator("#waiting")).to_contain_text("Nothing in this window")
