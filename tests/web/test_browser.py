@@ -268,6 +268,7 @@ def test_a_link_to_a_micrograph_opens_it(visit: Visit) -> None:
     expect(other.locator("dialog.enlarge .name")).to_contain_text("_000001")
 
 
+@pytest.mark.timeout(200)
 def test_a_long_gallery_keeps_only_what_is_in_sight(visit: Visit) -> None:
     page = visit.go(f"{SESSION}/gallery")
     expect(page.locator(".card").first).to_be_visible()
@@ -281,6 +282,7 @@ def test_a_long_gallery_keeps_only_what_is_in_sight(visit: Visit) -> None:
     assert page.locator(".card").count() < 40
 
 
+@pytest.mark.timeout(200)
 def test_a_gallery_that_has_not_heard_of_new_micrographs_misses_none_further_down(visit: Visit) -> None:
     page = visit.page
     unheard: list[str] = []
@@ -306,6 +308,23 @@ def test_a_gallery_that_has_not_heard_of_new_micrographs_misses_none_further_dow
         return last.is_visible()
 
     until(at_the_end, seconds=90)
+
+
+def test_a_gallery_whose_requests_fail_says_so_and_goes_on_by_itself(browser: Browser, demo: Demo) -> None:
+    visit = Visit(browser, demo.address)
+    page = visit.page
+    for failing in ("**/api/fields", "**/micrographs?*"):
+        page.route(failing, lambda route: route.abort())
+        visit.go(f"{SESSION}/gallery")
+        expect(page.get_by_role("status")).to_have_text("cryowatch cannot be reached")
+        page.unroute(failing)
+        expect(page.locator(".card").first).to_be_visible()
+    page.route("**/micrographs?*", lambda route: route.abort())
+    page.get_by_label("Sort by").select_option("name")
+    expect(page.get_by_role("status")).to_have_text("cryowatch cannot be reached")
+    page.unroute("**/micrographs?*")
+    expect(page.get_by_role("status")).to_contain_text("micrographs")
+    visit.close(tolerant=True)
 
 
 def test_colours_can_be_chosen_and_are_remembered(visit: Visit) -> None:

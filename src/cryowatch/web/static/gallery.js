@@ -34,11 +34,6 @@ export class Gallery {
     this.resizer = new ResizeObserver(() => this.layout(true));
     this.resizer.observe(this.list);
     shortcuts(this);
-    this.ready = this.fields();
-  }
-
-  async fields() {
-    this.known = (await get("/api/fields")).micrograph;
   }
 
   query(offset, limit) {
@@ -47,11 +42,27 @@ export class Gallery {
 
   // Called when the session changed: at the top the new ones appear, further down they wait behind a button.
   async update() {
-    await this.ready;
-    if (!this.loaded) return this.renew();
-    const { total } = await get(sessionPath(this.view.id, "micrographs"), this.query(0, 0));
-    if (this.atTop()) return this.renew(true);
-    this.grown(total);
+    if (!this.loaded) {
+      await this.renew();
+      return;
+    }
+    try {
+      const { total } = await this.ask(0, 0);
+      if (this.atTop()) this.renew(true);
+      else this.grown(total);
+    } catch {
+      this.later(() => this.update());
+    }
+  }
+
+  ask(offset, limit) {
+    return get(sessionPath(this.view.id, "micrographs"), this.query(offset, limit));
+  }
+
+  // After a failure: the newest of what was to be done is tried again.
+  later(what) {
+    clearTimeout(this.again);
+    this.again = setTimeout(what, AGAIN);
   }
 
   // Notes how many came before the first one shown; returns whether that is news.
@@ -77,12 +88,16 @@ export class Gallery {
     const asked = (this.asked = Symbol("asked"));
     let answer;
     try {
-      answer = await get(sessionPath(this.view.id, "micrographs"), this.query(0, PAGE));
+      this.known ??= (await get("/api/fields")).micrograph;
+      answer = await this.ask(0, PAGE);
     } catch (error) {
+      if (asked !== this.asked) return;
       this.count.textContent = error.message;
+      this.later(() => this.renew(keep));
       return;
     }
     if (asked !== this.asked) return;
+    clearTimeout(this.again);
     this.loaded = true;
     this.pages.clear();
     this.pages.set(0, answer.micrographs);
@@ -100,10 +115,10 @@ export class Gallery {
 
   async load(page) {
     if (this.pages.has(page)) return;
-    this.pages.set(page, []);
-    const asked = this.asked;
-    const answer = await get(sessionPath(this.view.id, "micrographs"), this.query(page * PAGE + this.shift, PAGE)).catch(() => null);
-    if (asked !== this.asked) return;
+    const coming = [];
+    this.pages.set(page, coming);
+    const answer = await this.ask(page * PAGE + this.shift, PAGE).catch(() => null);
+    if (this.pages.get(page) !== coming) return; // all was renewed meanwhile
     if (answer === null) {
       this.pages.delete(page);
       setTimeout(() => this.layout(), AGAIN);
