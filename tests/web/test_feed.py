@@ -15,7 +15,8 @@ from tests.web.serving import serving
 pytestmark = pytest.mark.browser
 
 STATISTICS = "defocus-share"
-"""A panel in sight that is computed anew each time."""
+LOWER = "compare"
+"""Panels that are computed anew each time: one in sight, one further down."""
 
 
 class Slow:
@@ -98,6 +99,25 @@ def test_points_do_not_wait_while_statistics_rest(visit: Visit, project: Path) -
     for number in (10, 11):  # the statistics are due for the first, later
         append(project / CTFS, number)
         expect(page.locator('[data-panel="defocus-over-time"] .note')).to_have_text(f"n = {number}", timeout=5_000)
+
+
+def test_what_comes_into_sight_while_statistics_rest_is_brought_up_to_date_after_that(
+    visit: Visit, project: Path
+) -> None:
+    visit.page.set_viewport_size({"width": 1440, "height": 420})
+    page = whole(visit)
+    lower = page.locator(f'[data-panel="{LOWER}"]')
+    lower.scroll_into_view_if_needed()
+    expect(page.locator(f'[data-panel="{LOWER}"]:not(.waiting)')).to_be_visible()
+    page.evaluate("scrollTo(0, 0)")
+    statistics = Slow(page, lambda url: STATISTICS in url)
+    append(project / CTFS, 9)
+    statistics.wait()
+    page.wait_for_timeout(1_000)  # after which they rest for eight times as long
+    statistics.let_go()
+    page.wait_for_timeout(1_500)
+    with page.expect_response(lambda r: LOWER in r.url):
+        lower.scroll_into_view_if_needed()
 
 
 def test_what_changes_while_an_answer_is_on_its_way_is_shown_all_the_same(visit: Visit, project: Path) -> None:

@@ -32,7 +32,7 @@ export class Feed {
 
   // Something may have come into sight.
   look() {
-    if (this.nextPoints().length || this.nextOthers().length) this.points.schedule(0);
+    if (this.outdated().length || this.nextOthers().length) this.points.schedule(0);
   }
 
   changed({ gather = false } = {}) {
