@@ -35,8 +35,10 @@ help:  ## this list
 demo: $(VENV)/.installed  ## show a made-up session that grows, in a browser
 	$(BIN)/cryowatch demo $(DEMO)
 
-# Scipion's tests first: the last line is the summary of the whole suite, and a failure in either fails the whole.
-test: packages lint  ## set up everything, check style and types, run all tests
+# The two environments are made beside each other.  Scipion's tests first: the last line is the summary of the whole suite,
+# and a failure in either fails the whole.
+test: packages  ## set up everything, check style and types, run all tests
+	@$(MAKE) --no-print-directory --jobs 2 lint $(if $(wildcard $(TOOLS)),$(SCIPION)/.plugins)
 	@failed=0; \
 	if [ -d $(TOOLS) ]; then $(MAKE) --no-print-directory test-scipion || failed=1; \
 	else echo "!!! NOT RUN: the tests with genuine Scipion need $(TOOLS), which is not there"; fi; \

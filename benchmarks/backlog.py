@@ -84,7 +84,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--micrographs", type=int, nargs="+", default=[1_000, 5_000, 20_000, 100_000])
     p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--compared", type=int, default=2, help="rounds in which the reference is timed, up to 20,000")
+    p.add_argument("--compared", type=int, default=3, help="rounds in which the reference is timed, up to 20,000")
     a = p.parse_args()
     if lacking := reference.missing():
         print(f"backlog: neither InfluxDB nor the reference is timed; not here: {lacking}")
