@@ -30,11 +30,19 @@ FILES = ("project.sqlite", CTFS, MICROGRAPHS, MOVIES, "Runs/000135_CistemProtCTF
 TABLES = ("Objects", "Classes", "Properties")
 PLAIN_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
-NUMBERS = {
-    "defocus_u": "_defocusU", "defocus_v": "_defocusV", "defocus_angle": "_defocusAngle", "phase_shift": "_phaseShift",
-    "resolution": "_resolution", "fit_quality": "_fitQuality",
+_MOTION = {"motion_total": "_rlnAccumMotionTotal", "motion_early": "_rlnAccumMotionEarly",
+           "motion_late": "_rlnAccumMotionLate"}  # fmt: skip
+NUMBERS: Mapping[str, Mapping[str, str]] = {
+    "ctf": {
+        "defocus_u": "_defocusU", "defocus_v": "_defocusV", "defocus_angle": "_defocusAngle",
+        "phase_shift": "_phaseShift", "resolution": "_resolution", "fit_quality": "_fitQuality",
+        "pixel_size": "_micObj._samplingRate", **{field: f"_micObj.{label}" for field, label in _MOTION.items()},
+    },
+    "micrographs": {"pixel_size": "_samplingRate", **_MOTION},
+    "movies": {"pixel_size": "_samplingRate"},
 }  # fmt: skip
-"""Fields of a CTF and the labels they have in Scipion."""
+"""Fields of the items of each kind of set, and the labels they have in Scipion."""
+LABELS = {label for labels in NUMBERS.values() for label in labels.values()}
 
 
 def number(raw: object) -> float | None:
@@ -50,6 +58,8 @@ def is_value(field: str, found: float | None) -> bool:
         return False
     if field in ("defocus_angle", "phase_shift"):
         return abs(found) <= 360
+    if field.startswith("motion"):
+        return found >= 0
     return found > (-1 if field == "fit_quality" else 0)
 
 
@@ -74,7 +84,7 @@ def plainly(file: Path) -> Plain | None:
             columns = {str(a): str(b) for a, b in database.execute("SELECT label_property, column_name FROM Classes")}
             there = {found[1] for found in database.execute("PRAGMA table_info(Objects)")}
             for label, column in {"enabled": "enabled", **columns}.items():
-                if label in ("enabled", *NUMBERS.values()) and column in there:
+                if label in ("enabled", *LABELS) and column in there:
                     for number, cell in database.execute(
                         f"SELECT id, `{column.replace('`', '``')}` FROM Objects LIMIT 10000"
                     ):
@@ -83,10 +93,10 @@ def plainly(file: Path) -> Plain | None:
     return None
 
 
-def check_ctf(item: Micrograph, cells: Mapping[str, Any]) -> None:
+def check_item(kind: str, item: Micrograph, cells: Mapping[str, Any]) -> None:
     """Compare one item with its cells."""
-    said = {field: number(cells.get(label)) for field, label in NUMBERS.items()}
-    whole = is_value("defocus_u", said["defocus_u"]) and is_value("defocus_v", said["defocus_v"])
+    said = {field: number(cells.get(label)) for field, label in NUMBERS[kind].items()}
+    whole = all(is_value(field, said.get(field)) for field in ("defocus_u", "defocus_v"))
     for field, cell in said.items():
         expected = cell if is_value(field, cell) else None
         if field.startswith("defocus") and not whole:
@@ -101,7 +111,7 @@ def check(project: Path, reading: Reading) -> None:
     for trouble in reading.troubles:
         assert trouble.text.strip(), trouble
     for output in reading.outputs or ():
-        if output.kind.value != "ctf" or output.path != CTFS:
+        if output.kind.value not in NUMBERS or output.path not in (CTFS, MICROGRAPHS, MOVIES):
             continue
         items = [item for span in reading.spans if span.output == output.name for item in span.items]
         plain = plainly(project / output.path)
@@ -109,7 +119,7 @@ def check(project: Path, reading: Reading) -> None:
             assert not items, "what sqlite3 cannot read has values"
             continue
         for item in items:
-            check_ctf(item, plain.rows[item.item])
+            check_item(output.kind.value, item, plain.rows[item.item])
         if output.path not in told:
             assert [item.item for item in items] == sorted(plain.rows)
         if output.size is not None:
