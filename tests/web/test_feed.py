@@ -75,12 +75,18 @@ def whole(visit: Visit) -> Page:
     return page
 
 
-def test_points_do_not_wait_for_statistics(visit: Visit, project: Path) -> None:
-    page = whole(visit)
+def hold_statistics(page: Page, project: Path) -> Slow:
+    """Add a CTF estimate, the ninth; returns what holds up the statistics that are asked for after it."""
     statistics = Slow(page, lambda url: STATISTICS in url)
     append(project / CTFS, 9)
-    count(page, 9)
     statistics.wait()
+    return statistics
+
+
+def test_points_do_not_wait_for_statistics(visit: Visit, project: Path) -> None:
+    page = whole(visit)
+    statistics = hold_statistics(page, project)
+    count(page, 9)
     append(project / CTFS, 10)
     count(page, 10)
     with page.expect_response(lambda r: STATISTICS in r.url):
@@ -89,10 +95,7 @@ def test_points_do_not_wait_for_statistics(visit: Visit, project: Path) -> None:
 
 def test_points_do_not_wait_while_statistics_rest(visit: Visit, project: Path) -> None:
     page = whole(visit)
-    statistics = Slow(page, lambda url: STATISTICS in url)
-    append(project / CTFS, 9)
-    count(page, 9)
-    statistics.wait()
+    statistics = hold_statistics(page, project)
     page.wait_for_timeout(2_500)  # after which they rest for eight times as long
     statistics.let_go()
     page.wait_for_timeout(500)
@@ -110,9 +113,7 @@ def test_what_comes_into_sight_while_statistics_rest_is_brought_up_to_date_after
     lower.scroll_into_view_if_needed()
     expect(page.locator(f'[data-panel="{LOWER}"]:not(.waiting)')).to_be_visible()
     page.evaluate("scrollTo(0, 0)")
-    statistics = Slow(page, lambda url: STATISTICS in url)
-    append(project / CTFS, 9)
-    statistics.wait()
+    statistics = hold_statistics(page, project)
     page.wait_for_timeout(1_000)  # after which they rest for eight times as long
     statistics.let_go()
     page.wait_for_timeout(1_500)
