@@ -20,13 +20,13 @@ LOWER = "compare"
 
 
 class Slow:
-    """Answers for panels that do not come before they are let go; `about` says of whose addresses."""
+    """Answers that do not come before they are let go; `about` says of which addresses among those of a pattern."""
 
-    def __init__(self, page: Page, about: Callable[[str], bool]) -> None:
+    def __init__(self, page: Page, about: Callable[[str], bool], *, pattern: str = "**/data/ctf?**") -> None:
         self.held: list[Route] = []
         self._page = page
         self._about = about
-        page.route("**/data/ctf?**", self._hold)
+        page.route(pattern, self._hold)
 
     def _hold(self, route: Route) -> None:
         if self._about(route.request.url):
@@ -119,6 +119,24 @@ def test_what_comes_into_sight_while_statistics_rest_is_brought_up_to_date_after
     page.wait_for_timeout(1_500)
     with page.expect_response(lambda r: LOWER in r.url):
         lower.scroll_into_view_if_needed()
+
+
+def test_the_heading_is_asked_for_once_at_a_time_and_once_more_where_something_came_meanwhile(
+    visit: Visit, project: Path
+) -> None:
+    page = whole(visit)
+    heading = Slow(page, lambda _: True, pattern="**/api/sessions/small")
+    append(project / CTFS, 9)
+    heading.wait()
+    for number in (10, 11):
+        append(project / CTFS, number)
+        count(page, number)
+    page.wait_for_timeout(500)
+    assert len(heading.held) == 1
+    asked = len([url for url in visit.requests if url.endswith("/api/sessions/small")])
+    heading.let_go()
+    page.wait_for_timeout(2_000)
+    assert len([url for url in visit.requests if url.endswith("/api/sessions/small")]) == asked + 1
 
 
 def test_what_changes_while_an_answer_is_on_its_way_is_shown_all_the_same(visit: Visit, project: Path) -> None:

@@ -18,6 +18,8 @@ const { session, dashboard } = place.dataset;
 const view = new View(session, dashboard);
 let feed = null;
 let peeking = null;
+let renewing = false;
+let again = false;
 
 // After a change, until a page that nobody looks at asks for its alerts.
 const PEEK = 2000;
@@ -40,7 +42,7 @@ async function start() {
   view.alerts = new Alerts(view);
   view.alerts.addEventListener("change", () => showAlerts(view));
   const known = showSession();
-  feed = new Feed(view, { known, renewed: () => showSession().catch(() => {}), settled: waiting });
+  feed = new Feed(view, { known, renewed: renew, settled: waiting });
   for (const described of definition.panels) {
     if (described.record === "alert" && described.width === 12) {
       new AlertList(view, byId("alerts"));
@@ -67,6 +69,18 @@ async function showSession() {
   view.session = await get(sessionPath(session));
   showHeader(view);
   await view.alerts.follow(view.session.alerts.head);
+}
+
+// One request at a time, whatever comes meanwhile: of two, the older might be answered last.
+async function renew() {
+  again = true;
+  if (renewing) return;
+  renewing = true;
+  while (again) {
+    again = false;
+    await showSession().catch(() => {});
+  }
+  renewing = false;
 }
 
 function changed() {

@@ -93,6 +93,7 @@ export class Gallery {
     } catch (error) {
       if (asked !== this.asked) return;
       this.count.textContent = error.message;
+      this.loaded = false; // what is shown may be what another filter let through
       this.later(() => this.renew(keep));
       return;
     }
@@ -118,7 +119,7 @@ export class Gallery {
     const coming = [];
     this.pages.set(page, coming);
     const answer = await this.ask(page * PAGE + this.shift, PAGE).catch(() => null);
-    if (this.pages.get(page) !== coming) return; // all was renewed meanwhile
+    if (this.pages.get(page) !== coming) return; // renewed, or far away by now
     if (answer === null) {
       this.pages.delete(page);
       setTimeout(() => this.layout(), AGAIN);

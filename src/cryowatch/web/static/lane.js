@@ -1,4 +1,4 @@
-// One thing after the other, when it is time.
+// Asks for panels, one group after the other, when it is time.
 
 export class Lane {
   // `next` gives what is wanted now, `ask` sees to it, and `done` is told whether anything was when nothing is left.
@@ -20,15 +20,15 @@ export class Lane {
     this.timer = setTimeout(() => this.work(), wait);
   }
 
-  // What was dealt with, and has changed since, waits for another time.
+  // A panel that is shown and has changed again meanwhile waits for another time.
   async work() {
     this.due = Infinity;
     this.working = true;
     const seen = new Set();
-    const wanted = () => this.next().filter((one) => !seen.has(one) || one.head === null);
+    const wanted = () => this.next().filter((panel) => !seen.has(panel) || panel.head === null);
     try {
       for (let some = wanted(); some.length; some = wanted()) {
-        for (const one of some) seen.add(one);
+        for (const panel of some) seen.add(panel);
         await this.ask(some);
       }
     } catch {
