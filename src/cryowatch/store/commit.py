@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, repeat
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -37,11 +37,9 @@ _gain_values = attrgetter(*GAIN_COLUMNS)
 _state_values = attrgetter(*STATE_COLUMNS)
 
 _NEW_ITEM = ("output_id", "item", *ITEM_COLUMNS, "seq")
-_INSERT_ITEM = insert("micrograph", _NEW_ITEM)
-_BLOCK = 999 // len(_NEW_ITEM)
-"""How many items one statement takes: 999 parameters are what every SQLite allows.  Row by row costs a third more."""
+_MOST_PARAMETERS = 999
+"""How many one statement takes: every SQLite allows that.  Row by row costs half as much again."""
 
-_INSERT_BLOCK = insert("micrograph", _NEW_ITEM, rows=_BLOCK)
 _UPDATE_ITEM = update("micrograph", (*ITEM_COLUMNS, "seq"))
 _ITEMS_IN_SPAN = (
     f"SELECT item, id, {', '.join(ITEM_COLUMNS)} FROM micrograph WHERE output_id = ? AND item > ? AND item <= ?"
@@ -209,9 +207,9 @@ class Commit:
         names = {r[2] for r in old.values()} if kind == OutputKind.MOVIES else set()
         if old:
             self._compare(output, old, zip(*items, strict=True))
-        else:
-            self._add(list(zip(repeat(output), *items, count(self._seq + 1))))
-            self._seq += len(span.items)
+        elif new := len(span.items):
+            self._add(([output] * new, *items, range(self._seq + 1, self._seq + new + 1)))
+            self._seq += new
         if kind == OutputKind.MOVIES and write_shifts(self._tx, output, span, names):
             self._stamp()
 
@@ -237,15 +235,28 @@ class Commit:
             self._tx.executemany(_UPDATE_ITEM, changed)
         self._changed += len(changed)
         self._dropped += len(gone)
-        self._add(new)
+        if new:
+            self._add(list(zip(*new, strict=True)))
 
-    def _add(self, items: Sequence[tuple[Any, ...]]) -> None:
-        whole = len(items) - len(items) % _BLOCK
-        for place in range(0, whole, _BLOCK):
-            self._tx.execute(_INSERT_BLOCK, tuple(chain.from_iterable(items[place : place + _BLOCK])))
-        self._tx.executemany(_INSERT_ITEM, items[whole:])
+    def _add(self, columns: Sequence[Sequence[Any]]) -> None:
+        """Insert new items, given by the columns of `_NEW_ITEM`.
+
+        A column without any value is not named: half of a movie's are NULL, and each costs as much as one with values.
+        """
+        known = {
+            name: column
+            for name, column in zip(_NEW_ITEM, columns, strict=True)
+            if column[0] is not None or column.count(None) < len(column)
+        }
+        items = list(zip(*known.values(), strict=True))
+        block = _MOST_PARAMETERS // len(known)
+        whole = len(items) - len(items) % block
+        for place in range(0, whole, block):
+            values = tuple(chain.from_iterable(items[place : place + block]))
+            self._tx.execute(insert("micrograph", tuple(known), rows=block), values)
+        self._tx.executemany(insert("micrograph", tuple(known)), items[whole:])
         self._added += len(items)
-        self.touched = self.touched or bool(items)
+        self.touched = True
 
     def _gains(self, gains: Sequence[GainResidual], anew: Iterable[str]) -> None:
         """Add gain residuals; the time of one that says the same as before stays."""
