@@ -17,7 +17,7 @@ from findings import Part
 from benchmarks.documentation import content, page
 
 HERE = Path(__file__).parent
-LONGEST = 600
+LONGEST = 1_200
 _ONE = ("--rounds", "1")
 
 _FEW = ("--micrographs", "300")
