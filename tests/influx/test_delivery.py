@@ -452,24 +452,22 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.timeout(240)
 def test_an_agent_killed_at_any_moment_neither_loses_nor_doubles(tmp_path: Path, database: InfluxServer) -> None:
     data = tmp_path / "data"
     store = Store(data)
     filled(store, 4_000)
     store.close()
     chance = random.Random(5)
+    command = [sys.executable, "-c", AGENT, str(data), database.url, "", str(Path(__file__).parents[2])]
     for _ in range(50):
-        agent = subprocess.Popen(
-            [sys.executable, "-c", AGENT, data, database.url, "", str(Path(__file__).parents[2])],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert agent.stdout is not None
-        assert agent.stdout.readline() == "ready\n"
-        try:
-            agent.wait(chance.uniform(0.0, 0.25))
-        except subprocess.TimeoutExpired:
-            os.kill(agent.pid, signal.SIGKILL)
-        agent.communicate()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as agent:
+            assert agent.stdout is not None
+            assert agent.stdout.readline() == "ready\n"
+            try:
+                agent.wait(chance.uniform(0.0, 0.25))
+            except subprocess.TimeoutExpired:
+                os.kill(agent.pid, signal.SIGKILL)
     store = Store(data)
     sink = Influx(Access(url=database.url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
     assert Delivery(store, sink, CryowatchLayout()).finish()
@@ -479,6 +477,7 @@ def test_an_agent_killed_at_any_moment_neither_loses_nor_doubles(tmp_path: Path,
     assert (row["count"], row["sum"]) == (4_000, 4_000 * 4_001 // 2)
 
 
+@pytest.mark.timeout(240)
 def test_a_server_killed_at_any_moment_neither_loses_nor_doubles(tmp_path: Path, store: Store) -> None:
     server = InfluxServer(tmp_path / "influx")
     sink = Influx(Access(url=server.url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
