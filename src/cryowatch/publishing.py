@@ -192,7 +192,7 @@ class Publisher:
         if not chosen:
             due = self._queue.due()
             return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.1, (due - now) / _SECOND))
-        rows = {row["id"]: row for row in await self._in_thread(self._changes.items, [one.id for one in chosen])}
+        rows = {row["id"]: row for row in await self._in_thread(self._changes.to_publish, [one.id for one in chosen])}
         there = [(one, rows[one.id]) for one in chosen if one.id in rows]
         try:
             await self._check_folders(rows.values())

@@ -103,11 +103,11 @@ def test_many_points_are_written_as_each_would_be_alone() -> None:
     strange = [(None, 3, 'a"b\\', True, math.nan), (7, None, "\ud800\0", None, 3), (math.inf, True, "", False, 2.5)]
     nothing = [(None,) * 5, (math.inf, None, None, None, math.nan)]
     for points in (usual, strange, nothing, [*usual, *strange, *nothing], strange[:1]):
-        assert fields.of_many(points) == [fields.written(point) for point in points]
-    assert fields.of_many(nothing) == ["", ""]
-    assert fields.of_many(strange) == [
+        assert fields.of_columns(list(zip(*points, strict=True))) == [fields.written(point) for point in points]
+    assert fields.of_columns(list(zip(*nothing, strict=True))) == ["", ""]
+    assert fields.of_columns(list(zip(*strange, strict=True))) == [
         'f1=3i,f2="a\\"b\\\\",f3=true',
         'f0=7.0,f2="?\u2400",f4=3.0',
         'f1=1i,f2="",f3=false,f4=2.5',
     ]
-    assert fields.of_many(usual)[1] == 'f0=0.1,f1=1099511627776i,f2="näme",f3=false'
+    assert fields.of_columns(list(zip(*usual, strict=True)))[1] == 'f0=0.1,f1=1099511627776i,f2="näme",f3=false'

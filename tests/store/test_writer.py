@@ -398,9 +398,10 @@ def test_a_store_of_the_first_version_is_upgraded_with_its_history(tmp_path: Pat
     assert store.reader().position("someone") == 2
     known = store.register(session("/projects/alpha"))
     store.commit(known.session, reading(span([micrograph(1)])), now=START)
-    [item] = changes.micrographs(0, changes.head(), limit=10)
-    assert item.item == 1
-    [row] = changes.items([item.id])
-    assert item._asdict() == {name: row[name] for name in item._fields}
-    assert changes.places([item.output_id])[item.output_id]._asdict().items() <= row.items()
+    [(_, output, id_, item, _, name)] = changes.items(0, changes.head(), limit=10, columns=["name"])
+    assert item == 1
+    [row] = changes.to_publish([id_])
+    assert row["name"] == name
+    place = changes.places([output])[output]._asdict()
+    assert {name: place[name] for name in place.keys() & row.keys()}.items() <= row.items()
     store.close()

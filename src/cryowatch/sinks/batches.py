@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Protocol
 
-from cryowatch.store.changes import Changes, Item, Place
+from cryowatch.store.changes import Changes, ItemRow, Place, Published
 from cryowatch.store.reader import Row
 
 MOST_ITEMS = 2_000
@@ -19,13 +21,32 @@ MOST_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """Items of one output, at least one, column by column; `columns` are those that the layout asks for.
+
+    `ids` are the store's, `numbers` those in the output; `times` are in UTC nanoseconds.
+    """
+
+    output: int
+    ids: Sequence[int]
+    numbers: Sequence[int]
+    times: Sequence[int]
+    columns: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What changed with `after < seq <= upto`, of every kind of record; `places` are those of the items' outputs."""
+    """What changed with `after < seq <= upto`, of every kind of record.
+
+    `items` changed themselves, of `published` the images; `images` are what lies published of either, by the item's id.
+    `places` are those of their outputs.
+    """
 
     after: int
     upto: int
-    micrographs: list[Item]
-    published: list[Item]
+    items: list[Items]
+    published: list[Items]
+    images: Mapping[int, Published]
     places: Mapping[int, Place]
     sessions: list[Row]
     runs: list[Row]
@@ -44,10 +65,16 @@ class Receipt:
 
 
 class Layout(Protocol):
-    """How records become lines: which measurements, tags and fields.  The same slice gives the same lines, always."""
+    """How records become lines: which measurements, tags and fields.  The same slice gives the same lines, always.
+
+    `columns` names the store's columns of items that it wants, beside their id, item and time.
+    """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def columns(self) -> Sequence[str]: ...
 
     def lines(self, found: Slice, changes: Changes) -> Iterable[str]: ...
 
@@ -66,18 +93,22 @@ def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_
     if changes.head() <= after:
         return None
     head = changes.within(after, most=MOST_OTHERS)
-    micrographs = changes.micrographs(after, head, limit=most)
+    rows = changes.items(after, head, limit=most, columns=layout.columns)
     published = changes.published(after, head, limit=most)
     upto = min(
-        micrographs[-1].seq if len(micrographs) == most else head,
-        (published[-1].published_seq or 0) if len(published) == most else head,
+        rows[-1][0] if len(rows) == most else head,
+        published[-1].seq if len(published) == most else head,
     )
+    items = _by_output(row for row in rows if row[0] <= upto)
+    ids = [images.micrograph_id for images in published if images.seq <= upto]
+    others = _by_output(changes.items_of(ids, columns=layout.columns)) if ids else []
     found = Slice(
         after=after,
         upto=upto,
-        micrographs=[item for item in micrographs if item.seq <= upto],
-        published=[item for item in published if (item.published_seq or 0) <= upto],
-        places=changes.places({item.output_id for item in (*micrographs, *published)}),
+        items=items,
+        published=others,
+        images={images.micrograph_id: images for images in (*changes.published_of(after, upto), *published)},
+        places=changes.places({each.output for each in (*items, *others)}),
         sessions=changes.sessions(after, upto),
         runs=changes.runs(after, upto),
         sizes=changes.sizes(after, upto),
@@ -86,6 +117,15 @@ def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_
         alerts=changes.alerts(after, upto),
     )
     return Batch(list(layout.lines(found, changes)), upto, len(found.samples))
+
+
+def _by_output(rows: Iterable[ItemRow]) -> list[Items]:
+    """Arrange rows in columns, those of an output that follow one another together."""
+    arranged = []
+    for output, of_one in groupby(rows, key=itemgetter(1)):
+        _, _, ids, numbers, times, *columns = zip(*of_one, strict=True)
+        arranged.append(Items(output=output, ids=ids, numbers=numbers, times=times, columns=columns))
+    return arranged
 
 
 def portions(lines: list[str], *, most: int = MOST_BYTES) -> Iterable[list[str]]:

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
-from operator import attrgetter
 
 from cryowatch.model import ImageKind
-from cryowatch.sinks.batches import Slice
+from cryowatch.sinks.batches import Items, Slice
 from cryowatch.sinks.lines import Fields, Kind, line, point, series
-from cryowatch.store.changes import Changes, Item, Place
+from cryowatch.store.changes import Changes, Place, Published
 from cryowatch.store.reader import Row
 
 _SECOND = 10**9
@@ -55,9 +54,7 @@ SESSION_FIELDS = (
     ("pixelSize", "pixel_size"),
     ("dosePerFrame", "dose_per_frame"),
 )
-_values = attrgetter(*(column for _, column, _ in MICROGRAPH_FIELDS))
 _fields = Fields([(name, kind) for name, _, kind in MICROGRAPH_FIELDS])
-_other_values = attrgetter(*(column for _, column, _ in MICROGRAPH_FIELDS[1:]))
 _other_fields = Fields([(name, kind) for name, _, kind in MICROGRAPH_FIELDS[1:]])
 """Those of a micrograph whose CTF this output does not tell: it has no id of one."""
 
@@ -68,6 +65,7 @@ class CryowatchLayout:
     """Lines in the layout `cryowatch`; `url_prefix` is where readers find published images."""
 
     name = "cryowatch"
+    columns = tuple(column for _, column, _ in MICROGRAPH_FIELDS[1:])
 
     def __init__(self, *, url_prefix: str = "") -> None:
         self._prefix = url_prefix.rstrip("/")
@@ -75,8 +73,10 @@ class CryowatchLayout:
     def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
         """Yield the lines of a slice."""
         counting = {output: place for output, place in found.places.items() if _counts(place, changes)}
-        yield from _micrographs(found.micrographs, counting)
-        yield from self._images((*found.micrographs, *found.published), counting)
+        for items in found.items:
+            yield from _micrographs(items, counting)
+        for items in (*found.items, *found.published):
+            yield from self._images(items, counting, found.images)
         for lines in (
             map(_session, found.sessions),
             map(_run, found.runs),
@@ -87,32 +87,24 @@ class CryowatchLayout:
         ):
             yield from (written for written in lines if written is not None)
 
-    def _images(self, items: Iterable[Item], counting: Mapping[int, Place]) -> Iterator[str]:
+    def _images(self, items: Items, counting: Mapping[int, Place], images: Mapping[int, Published]) -> Iterator[str]:
         """Items of CTF outputs of which at least one image is published."""
-        for item in items:
-            if item.published_seq is None or (place := counting.get(item.output_id)) is None or place.kind != "ctf":
-                continue
-            urls = published_urls(item, self._prefix)
-            if not urls:
-                continue
-            links = _links.written(tuple(urls.get(kind) for kind in ImageKind))
-            fields = f"{_written([item], place.kind)[0]},{links}"
-            written = line(series("image", _tags(place)), fields, item_time(item))
-            if written is not None:
-                yield written
+        place = counting.get(items.output)
+        if place is None or place.kind != "ctf" or images.keys().isdisjoint(items.ids):
+            return
+        beginning = series("image", _tags(place))
+        for id_, fields, time in zip(items.ids, _written(items, place.kind), item_times(items), strict=True):
+            if urls := published_urls(images.get(id_), self._prefix):
+                links = _links.written(tuple(urls.get(kind) for kind in ImageKind))
+                yield from filter(None, [line(beginning, f"{fields},{links}", time)])
 
 
-def _micrographs(items: list[Item], counting: Mapping[int, Place]) -> Iterator[str]:
+def _micrographs(items: Items, counting: Mapping[int, Place]) -> Iterator[str]:
     """Items of CTF outputs, and of each run's first output of micrographs; movies count in `run` alone."""
-    outputs: dict[int, list[Item]] = {}
-    for item in items:
-        outputs.setdefault(item.output_id, []).append(item)
-    for output, of_one in outputs.items():
-        place = counting.get(output)
-        if place is not None and place.kind in ("ctf", "micrographs"):
-            beginning = series("micrograph", _tags(place))
-            written = _written(of_one, place.kind)
-            yield from filter(None, map(line, repeat(beginning), written, map(item_time, of_one)))
+    place = counting.get(items.output)
+    if place is not None and place.kind in ("ctf", "micrographs"):
+        beginning = series("micrograph", _tags(place))
+        yield from filter(None, map(line, repeat(beginning), _written(items, place.kind), item_times(items)))
 
 
 def _counts(place: Place, changes: Changes) -> bool:
@@ -124,24 +116,22 @@ def _tags(place: Place) -> dict[str, str]:
     return {"project": place.project, "host": place.host, "run": place.run}
 
 
-def _written(items: list[Item], kind: str) -> list[str]:
-    """Return the fields of items of one output; those of micrographs have no id of a CTF."""
+def _written(items: Items, kind: str) -> list[str]:
+    """Return the fields of items; those of micrographs have no id of a CTF."""
     if kind == "ctf":
-        return _fields.of_many(list(map(_values, items)))
-    return _other_fields.of_many(list(map(_other_values, items)))
+        return _fields.of_columns((items.numbers, *items.columns))
+    return _other_fields.of_columns(items.columns)
 
 
-def published_urls(item: Item, prefix: str) -> dict[ImageKind, str]:
+def published_urls(images: Published | None, prefix: str) -> dict[ImageKind, str]:
     """Return the addresses of the published images of a micrograph."""
-    if item.published_seq is None:
-        return {}
-    names = {kind: getattr(item, f"published_{kind.name.lower()}") for kind in ImageKind}
+    names = {} if images is None else {kind: getattr(images, kind.name.lower()) for kind in ImageKind}
     return {kind: f"{prefix}/{name}" for kind, name in names.items() if name}
 
 
-def item_time(item: Item) -> int:
-    """Return the second of an item plus its id in nanoseconds."""
-    return unique(item.time, item.item)
+def item_times(items: Items) -> Iterator[int]:
+    """Yield the second of each item plus its number in nanoseconds."""
+    return map(unique, items.times, items.numbers)
 
 
 def _session(row: Row) -> str | None:

@@ -13,13 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from operator import attrgetter
 
 from cryowatch.model import ImageKind
 from cryowatch.sinks.batches import Slice
-from cryowatch.sinks.layout_cryowatch import item_time, published_urls, system_values, unique
+from cryowatch.sinks.layout_cryowatch import item_times, published_urls, system_values, unique
 from cryowatch.sinks.lines import Fields, Kind, line, point, series
-from cryowatch.store.changes import Changes, Item
+from cryowatch.store.changes import Changes, Published
 from cryowatch.store.reader import Row
 
 _SECOND = 10**9
@@ -47,7 +46,6 @@ _ACQUISITION = (
     ("Pixel Size (Å/px)", "pixel_size"),
     ("Dose per frame (e/Å²)", "dose_per_frame"),
 )
-_values = attrgetter(*(column for _, column, _ in CTF_FIELDS))
 _fields = Fields([(name, kind) for name, _, kind in CTF_FIELDS])
 _links = Fields([(name, Kind.TEXT) for name in ("micPath", "psdPath", "shiftPlotPath")])
 
@@ -65,6 +63,7 @@ class ScipionLayout:
     """
 
     name = "scipion"
+    columns = tuple(column for _, column, _ in CTF_FIELDS[1:])
 
     def __init__(self, *, url_prefix: str = "", shift_hours: float = 0) -> None:
         self._prefix = url_prefix.rstrip("/")
@@ -94,25 +93,22 @@ class ScipionLayout:
 
         One whose images come to be there is written again, with `transferImage` and the links.
         """
-        items = (*found.micrographs, *found.published)
         for session, project in {place.session_id: place.project for place in found.places.values()}.items():
             chosen = changes.first_estimate(session)
-            estimates = [item for item in items if item.output_id == chosen]
-            if estimates:
-                beginning = series(project_measurement(project), {"section": "ctf"})
-                fields = _fields.of_many(list(map(_values, estimates)))
-                for item, written in zip(estimates, fields, strict=True):
-                    yield from filter(None, [line(beginning, f"{written},{self._images(item)}", self._time(item))])
+            beginning = series(project_measurement(project), {"section": "ctf"})
+            for items in (*found.items, *found.published):
+                if items.output == chosen:
+                    fields = _fields.of_columns((items.numbers, *items.columns))
+                    for id_, written, time in zip(items.ids, fields, item_times(items), strict=True):
+                        whole = f"{written},{self._images(found.images.get(id_))}"
+                        yield from filter(None, [line(beginning, whole, time + self._shift)])
 
-    def _images(self, item: Item) -> str:
-        urls = published_urls(item, self._prefix)
+    def _images(self, images: Published | None) -> str:
+        urls = published_urls(images, self._prefix)
         if not urls:
             return "transferImage=false"
         links = (_thumbnail(urls[kind]) if kind in urls else None for kind in ImageKind)
         return f"{_links.written(tuple(links))},transferImage=true"
-
-    def _time(self, item: Item) -> int:
-        return item_time(item) + self._shift
 
     def _tables(self, session: Row, changes: Changes) -> Iterator[str]:
         base = (session["created"] or 0) // _SECOND * _SECOND

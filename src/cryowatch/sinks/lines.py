@@ -95,15 +95,14 @@ class Fields:
 
     def written(self, values: Sequence[Any]) -> str:
         """Return the fields of a point that have values, in the order of their names; empty where none has."""
-        return self.of_many([values])[0]
+        return self.of_columns([(value,) for value in values])[0]
 
-    def of_many(self, points: Sequence[Sequence[Any]]) -> list[str]:
-        """Return the same of many points, at least one: field by field, which is quicker than one by one."""
-        columns = zip(*points, strict=True)
+    def of_columns(self, columns: Sequence[Sequence[Any]]) -> list[str]:
+        """Return the same of many points, at least one, given field by field: that is quicker than one by one."""
         written = [_column(name, kind, values) for (name, kind), values in zip(self._fields, columns, strict=True)]
         written = [texts for texts in written if any(texts)]
         if not written:
-            return [""] * len(points)
+            return [""] * len(columns[0])
         if all(map(all, written)):
             return list(map(",".join, zip(*written, strict=True)))
         return [",".join(filter(None, texts)) for texts in zip(*written, strict=True)]

@@ -8,37 +8,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryowatch.store.reader import Reader, Row
 
 _PLACE = "session.name AS project, session.key, session.host, session.id AS session_id"
 
-_ITEM = """
-       m.seq, m.output_id, m.id, m.item, m.name, m.time, m.enabled, m.defocus_u, m.defocus_v, m.defocus,
-       m.defocus_angle, m.astigmatism, m.ratio, m.resolution, m.fit_quality, m.phase_shift, m.motion_total,
-       m.motion_early, m.motion_late, m.micrograph_path, m.power_spectrum_path, m.shift_plot_path,
-       p.seq AS published_seq, p.micrograph AS published_micrograph, p.power_spectrum AS published_power_spectrum,
-       p.shift_plot AS published_shift_plot"""
-
-_MICROGRAPHS = f"""
-SELECT {_ITEM} FROM micrograph AS m LEFT JOIN published AS p ON p.micrograph_id = m.id
+_ITEMS = """
+SELECT m.seq, m.output_id, m.id, m.item, m.time, {columns} FROM micrograph AS m
 WHERE m.seq > ? AND m.seq <= ? AND m.output_id NOT IN (SELECT id FROM output WHERE kind = 'movies')
 ORDER BY m.seq LIMIT ?"""
 
-_PUBLISHED = f"""
-SELECT {_ITEM} FROM published AS p JOIN micrograph AS m ON m.id = p.micrograph_id
-WHERE p.seq > ? AND p.seq <= ? ORDER BY p.seq LIMIT ?"""
+_ITEMS_OF = """
+SELECT m.seq, m.output_id, m.id, m.item, m.time, {columns} FROM micrograph AS m
+WHERE m.id IN (SELECT value FROM json_each(?)) ORDER BY m.output_id, m.seq"""
+
+_PUBLISHED = """
+SELECT micrograph_id, seq, micrograph, power_spectrum, shift_plot FROM published
+WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"""
+
+_PUBLISHED_OF = """
+SELECT micrograph_id, seq, micrograph, power_spectrum, shift_plot FROM published
+WHERE micrograph_id IN (SELECT id FROM micrograph WHERE seq > ? AND seq <= ?)"""
 
 _PLACES = f"""
 SELECT output.id, {_PLACE}, session.path AS session_path, output.run, output.kind
 FROM output JOIN session ON session.id = output.session_id
 WHERE output.id IN (SELECT value FROM json_each(?))"""
 
-_BY_ID = f"""
-SELECT {_ITEM}, {_PLACE}, session.path AS session_path, output.run, output.kind
+_TO_PUBLISH = f"""
+SELECT m.id, m.name, m.time, m.micrograph_path, m.power_spectrum_path, m.shift_plot_path, {_PLACE},
+       session.path AS session_path
 FROM micrograph AS m JOIN output ON output.id = m.output_id JOIN session ON session.id = output.session_id
-LEFT JOIN published AS p ON p.micrograph_id = m.id WHERE m.id IN (SELECT value FROM json_each(?))"""
+WHERE m.id IN (SELECT value FROM json_each(?))"""
 
 _UNPUBLISHED = """
 SELECT m.id, m.time FROM micrograph AS m JOIN output ON output.id = m.output_id
@@ -126,39 +128,21 @@ class Place(NamedTuple):
     kind: str
 
 
-class Item(NamedTuple):
-    """An item of an output, in the units of the store, and what is published of it.
+class Published(NamedTuple):
+    """The names of the published images of a micrograph, empty where there is none, and the place of that change."""
 
-    The names stand in the order of the columns of `_ITEM`.  There are many items, and tuples are made sooner than
-    dictionaries; what all those of an output have in common is its `Place`.
-    """
-
+    micrograph_id: int
     seq: int
-    output_id: int
-    id: int
-    item: int
-    name: str
-    time: int
-    enabled: int
-    defocus_u: float | None
-    defocus_v: float | None
-    defocus: float | None
-    defocus_angle: float | None
-    astigmatism: float | None
-    ratio: float | None
-    resolution: float | None
-    fit_quality: float | None
-    phase_shift: float | None
-    motion_total: float | None
-    motion_early: float | None
-    motion_late: float | None
-    micrograph_path: str
-    power_spectrum_path: str
-    shift_plot_path: str
-    published_seq: int | None
-    published_micrograph: str | None
-    published_power_spectrum: str | None
-    published_shift_plot: str | None
+    micrograph: str
+    power_spectrum: str
+    shift_plot: str
+
+
+ItemRow = tuple[Any, ...]
+"""`seq`, output, id, item and time (UTC ns) of an item of an output, and the columns that were asked for.
+
+There are very many items, and each column of each takes time: nobody gets more than is written of them.
+"""
 
 
 class Changes:
@@ -167,13 +151,21 @@ class Changes:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def micrographs(self, after: int, upto: int, *, limit: int) -> list[Item]:
+    def items(self, after: int, upto: int, *, limit: int, columns: Sequence[str]) -> list[ItemRow]:
         """Return items of every output but movies, at most `limit`."""
-        return list(map(Item._make, self._reader.table(_MICROGRAPHS, (after, upto, limit))[1]))
+        return self._reader.table(_ITEMS.format(columns=", ".join(columns)), (after, upto, limit))[1]
 
-    def published(self, after: int, upto: int, *, limit: int) -> list[Item]:
-        """Return items whose images were published, at most `limit`, by the place of their publication."""
-        return list(map(Item._make, self._reader.table(_PUBLISHED, (after, upto, limit))[1]))
+    def items_of(self, ids: Iterable[int], *, columns: Sequence[str]) -> list[ItemRow]:
+        """Return the items of some ids, output by output; those that are gone are not among them."""
+        return self._reader.table(_ITEMS_OF.format(columns=", ".join(columns)), (json.dumps(list(ids)),))[1]
+
+    def published(self, after: int, upto: int, *, limit: int) -> list[Published]:
+        """Return what images were published, at most of `limit` items."""
+        return list(map(Published._make, self._reader.table(_PUBLISHED, (after, upto, limit))[1]))
+
+    def published_of(self, after: int, upto: int) -> list[Published]:
+        """Return what is published of the items that changed."""
+        return list(map(Published._make, self._reader.table(_PUBLISHED_OF, (after, upto))[1]))
 
     def places(self, outputs: Iterable[int]) -> dict[int, Place]:
         """Return where the items of some outputs belong, by the output's id."""
@@ -183,9 +175,9 @@ class Changes:
         """Return id and time of CTF items newer than a time whose images are not at a target as they are now."""
         return self._reader.table(_UNPUBLISHED, (target, after, upto, since))[1]
 
-    def items(self, ids: Sequence[int]) -> list[Row]:
-        """Return the items of some ids with their session and run; those that are gone are not among them."""
-        return self._reader.rows(_BY_ID, (json.dumps(ids),))
+    def to_publish(self, ids: Iterable[int]) -> list[Row]:
+        """Return what the images of some items are made of, and their sessions; those that are gone are not there."""
+        return self._reader.rows(_TO_PUBLISH, (json.dumps(list(ids)),))
 
     def sessions(self, after: int, upto: int) -> list[Row]:
         """Return what sessions became."""
