@@ -175,9 +175,10 @@ class Publisher:
         while failures < tries:
             before = self.state.accepted + self.state.rejected
             wait = await self._round()
+            await self._in_thread(self._look)
             if self.state.needs_person or (not self.state.problem and not self._queue.ready(self._clock())):
                 break
-            if self.state.accepted + self.state.rejected == before:
+            if self.state.problem and self.state.accepted + self.state.rejected == before:
                 failures += 1
                 await asyncio.sleep(min(wait, 5.0))
         await self._in_thread(self._record)
@@ -192,10 +193,9 @@ class Publisher:
         if not chosen:
             due = self._queue.due()
             return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.1, (due - now) / _SECOND))
-        rows = {row["id"]: row for row in await self._in_thread(self._changes.to_publish, [one.id for one in chosen])}
-        there = [(one, rows[one.id]) for one in chosen if one.id in rows]
+        there = await self._there(chosen)
         try:
-            await self._check_folders(rows.values())
+            await self._check_folders(row for _, row in there)
         except SinkError as error:
             self._queue.put(*chosen)
             return self.state.failed(error)
@@ -220,6 +220,16 @@ class Publisher:
             return self.state.failed(problem)
         self.state.succeeded(self._clock())
         return 0.0
+
+    async def _there(self, chosen: Sequence[Waiting]) -> list[tuple[Waiting, Row]]:
+        """Return those that are still there, with their rows; one whose time changed meanwhile gets its present place.
+
+        It may be there already, and is not published twice at a time.
+        """
+        rows = {row["id"]: row for row in await self._in_thread(self._changes.to_publish, [one.id for one in chosen])}
+        found = [(one, rows[one.id]) for one in chosen if one.id in rows]
+        self._queue.put(*(replace(one, time=row["time"]) for one, row in found if row["time"] != one.time))
+        return [(one, row) for one, row in found if row["time"] == one.time]
 
     def _keep(self, publications: Sequence[Publication]) -> None:
         self._store.publish(publications, target=self.where, now=self._clock())
@@ -279,7 +289,8 @@ class Publisher:
             except ImageError as error:
                 reasons[kind] = error
         problem = "; ".join(f"{kind.replace('-', ' ')}: {error}" for kind, error in reasons.items())
-        return _Done(Publication(micrograph_id=row["id"], **names, problem=problem), list(reasons.values()))
+        publication = Publication(micrograph_id=row["id"], seq=row["seq"], **names, problem=problem)
+        return _Done(publication, list(reasons.values()))
 
     async def _image(self, row: Row, kind: ImageKind) -> str:
         """Return the name under which an image was published, empty where there is none to make; may raise."""

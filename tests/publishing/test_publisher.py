@@ -7,7 +7,7 @@ import io
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from cryowatch.publishing import Publisher, file_name
 from cryowatch.reports import status
 from cryowatch.sinks.folder import Folder
 from cryowatch.sinks.targets import Put, checked
+from cryowatch.store import Publication
 from tests.projects import CTFS, Watched, append, change, execute, genuine
 from tests.publishing.images import draw, paths
 
@@ -35,11 +36,13 @@ class Recording(Folder):
         self.put_names: list[str] = []
         self.failure: Callable[[], SinkError] | None = None
         self.takes = 10**9
+        self.told: Callable[[], object] = lambda: None
 
     async def put(self, name: str, data: bytes) -> Put:
         if self.failure is not None and self.takes <= 0:
             raise self.failure()
         self.takes -= 1
+        self.told()
         done = await super().put(name, data)
         self.put_names.append(name)
         return done
@@ -259,6 +262,67 @@ def test_a_changed_micrograph_is_published_anew(published: Published) -> None:
     assert publisher.finish()
     assert published.rows()[0]["seq"] > before
     assert len(published.files()) == 24, "under the same names"
+
+
+def later(published: Published) -> None:
+    """Give every estimate another time, as a project does that is copied or made anew."""
+    execute(published.project / CTFS, "UPDATE Objects SET creation = '2026-01-01 00:00:0' || id")
+    published.watched.look()
+
+
+def test_one_whose_time_changes_while_it_waits_is_published_once(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> SinkError:
+        published.target.failure = None
+        later(published)
+        return SinkAway("cannot be reached", where="sftp://host/folder")
+
+    monkeypatch.setattr(publishing, "AT_ONCE", 1)
+    published.target.failure = away
+    published.target.takes = 0
+    assert published.publisher().finish()
+    assert len(published.rows()) == 8
+    assert len(published.target.put_names) <= 24 + 2, "but for two that were under way with the one that failed"
+    assert set(published.target.put_names) == set(published.files())
+
+
+def test_one_whose_time_changes_while_it_is_put_off_is_not_forgotten(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    micrograph, _, _ = paths(published.project)[0]
+    whole = (published.project / micrograph).read_bytes()
+    (published.project / micrograph).write_bytes(whole[:5000])
+    published.now = published.watched.items()[1]["time"] + 10 * SECOND
+    publisher = published.publisher()
+    keep = publisher._keep
+
+    def kept(publications: Sequence[Publication]) -> None:
+        keep(publications)
+        if (published.project / micrograph).stat().st_size < len(whole):
+            (published.project / micrograph).write_bytes(whole)
+            later(published)
+            published.now += 60 * SECOND
+
+    monkeypatch.setattr(publisher, "_keep", kept)
+    assert publisher.finish()
+    rows = published.rows()
+    assert len(rows) == 8
+    assert all(row["micrograph"] for row in rows)
+
+
+def test_what_changes_while_its_images_are_rendered_is_published_anew(published: Published) -> None:
+    def other() -> None:
+        published.target.told = lambda: None
+        change(published.project / CTFS, 1, psdFile=paths(published.project)[1][1])
+        published.watched.look()
+
+    published.target.told = other
+    assert published.publisher().finish()
+    first, second, *_ = published.rows()
+    assert int(first["item"]) == 1
+    spectra = [(published.target._path / row["power_spectrum"]).read_bytes() for row in (first, second)]
+    assert spectra[0] == spectra[1]
 
 
 def test_old_micrographs_may_be_left_out(published: Published) -> None:

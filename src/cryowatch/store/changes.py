@@ -37,7 +37,7 @@ FROM output JOIN session ON session.id = output.session_id
 WHERE output.id IN (SELECT value FROM json_each(?))"""
 
 _TO_PUBLISH = f"""
-SELECT m.id, m.name, m.time, m.micrograph_path, m.power_spectrum_path, m.shift_plot_path, {_PLACE},
+SELECT m.id, m.seq, m.name, m.time, m.micrograph_path, m.power_spectrum_path, m.shift_plot_path, {_PLACE},
        session.path AS session_path
 FROM micrograph AS m JOIN output ON output.id = m.output_id JOIN session ON session.id = output.session_id
 WHERE m.id IN (SELECT value FROM json_each(?))"""

@@ -45,7 +45,7 @@ _device_values = attrgetter(*DEVICE_COLUMNS)
 
 _INSERT_PUBLISHED = """
 INSERT OR REPLACE INTO published (micrograph_id, target, time, micrograph, power_spectrum, shift_plot, problem, seq)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT seq FROM micrograph WHERE id = ?) = ?"""
 
 _ARRIVED = """
 UPDATE position SET dropped = max(0, dropped - max(0, :samples - (
@@ -59,9 +59,13 @@ DELETE FROM published WHERE target = ? AND micrograph_id IN (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """Names under which images of a micrograph lie at a target, empty where there is none, and the reasons for that."""
+    """Names under which images of a micrograph lie at a target, empty where there is none, and the reasons for that.
+
+    `seq` is that of the micrograph they were made of.
+    """
 
     micrograph_id: int
+    seq: int
     micrograph: str = ""
     power_spectrum: str = ""
     shift_plot: str = ""
@@ -236,16 +240,13 @@ class Store:
                 return forgotten
 
     def publish(self, publications: Sequence[Publication], *, target: str, now: int) -> None:
-        """Record which images of micrographs lie at a target."""
+        """Record which images of micrographs lie at a target, but for micrographs that are others by now, or gone."""
         with self._transaction() as tx:
             seq = next_seq(tx, len(publications)) - len(publications)
-            tx.executemany(
-                _INSERT_PUBLISHED,
-                [
-                    (p.micrograph_id, target, now, p.micrograph, p.power_spectrum, p.shift_plot, p.problem, place)
-                    for place, p in enumerate(publications, seq + 1)
-                ],
-            )
+            for place, p in enumerate(publications, seq + 1):
+                names = (p.micrograph, p.power_spectrum, p.shift_plot)
+                recorded = (p.micrograph_id, target, now, *names, p.problem, place)
+                tx.execute(_INSERT_PUBLISHED, (*recorded, p.micrograph_id, p.seq))
 
     def unpublish(self, session: int, *, target: str) -> int:
         """Forget what images of a session lie at a target, since they do not any more; returns how many."""
