@@ -197,7 +197,7 @@ class Publisher:
         try:
             await self._check_folders(row for _, row in there)
         except SinkError as error:
-            self._queue.put(*chosen)
+            self._queue.put(*(one for one, _ in there))
             return self.state.failed(error)
         results = await asyncio.gather(*(self._one(row) for _, row in there), return_exceptions=True)
         problem: SinkError | None = None

@@ -264,8 +264,8 @@ def test_a_changed_micrograph_is_published_anew(published: Published) -> None:
     assert len(published.files()) == 24, "under the same names"
 
 
-def later(published: Published) -> None:
-    """Give every estimate another time, as a project does that is copied or made anew."""
+def dated_anew(published: Published) -> None:
+    """Give every estimate another time, and read that."""
     execute(published.project / CTFS, "UPDATE Objects SET creation = '2026-01-01 00:00:0' || id")
     published.watched.look()
 
@@ -275,7 +275,7 @@ def test_one_whose_time_changes_while_it_waits_is_published_once(
 ) -> None:
     def away() -> SinkError:
         published.target.failure = None
-        later(published)
+        dated_anew(published)
         return SinkAway("cannot be reached", where="sftp://host/folder")
 
     monkeypatch.setattr(publishing, "AT_ONCE", 1)
@@ -301,7 +301,7 @@ def test_one_whose_time_changes_while_it_is_put_off_is_not_forgotten(
         keep(publications)
         if (published.project / micrograph).stat().st_size < len(whole):
             (published.project / micrograph).write_bytes(whole)
-            later(published)
+            dated_anew(published)
             published.now += 60 * SECOND
 
     monkeypatch.setattr(publisher, "_keep", kept)
