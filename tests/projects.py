@@ -106,7 +106,7 @@ class Watched:
         """Return the stored items of an output, by id."""
         reader = self.store.reader()
         found = [o["id"] for o in reader.outputs(self.watch.session) if o["name"] == output]
-        return {row["item"]: row for place in found for row in reader.micrographs_after(place, 0, limit=1_000_000)}
+        return {row["item"]: row for place in found for row in reader.micrographs_after((place,), 0, limit=1_000_000)}
 
     def state(self) -> tuple[str, str]:
         """Return the state of the session and its text, as pages show them."""

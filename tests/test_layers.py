@@ -49,6 +49,7 @@ LAYERS = {
     "sources": INPUTS,
     "images": INPUTS,
     "model": GROUND,
+    "judgement": GROUND,
     "reading": GROUND,
     "config": GROUND,
     "resolved": GROUND,

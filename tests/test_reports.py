@@ -48,13 +48,13 @@ def table(store: Store, **options: Any) -> list[dict[str, str]]:
 
 def said(store: Store) -> tuple[int, str]:
     out = io.StringIO()
-    code = status(store.data_dir, as_json=False, out=out)
+    code = status(store.data_dir, bounds=(), as_json=False, out=out)
     return code, out.getvalue()
 
 
 def state(store: Store) -> tuple[int, dict[str, Any]]:
     out = io.StringIO()
-    code = status(store.data_dir, as_json=True, out=out)
+    code = status(store.data_dir, bounds=(), as_json=True, out=out)
     return code, json.loads(out.getvalue())
 
 
@@ -213,7 +213,7 @@ def test_a_name_of_two_sessions_asks_which(store: Store) -> None:
 def test_a_folder_without_a_store_says_what_to_do(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nope", tmp_path / "file" / "below"):
         with pytest.raises(StoreFailed) as raised:
-            status(folder, as_json=False, out=io.StringIO())
+            status(folder, bounds=(), as_json=False, out=io.StringIO())
         assert str(raised.value) == (
             f"{folder}: nothing has been watched with this data directory yet."
             " Check --data-dir, or run cryowatch watch first"
@@ -224,7 +224,7 @@ def test_a_folder_without_a_store_says_what_to_do(tmp_path: Path) -> None:
 def test_a_damaged_store_is_one_line(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database, and long enough not to be taken for an empty one" * 50)
     with pytest.raises(StoreFailed) as raised:
-        status(tmp_path, as_json=True, out=io.StringIO())
+        status(tmp_path, bounds=(), as_json=True, out=io.StringIO())
     assert str(raised.value) == (
         f"{tmp_path / FILE_NAME}: is not a database. cryowatch moves it aside when it starts, and reads everything anew"
     )

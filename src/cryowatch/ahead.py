@@ -16,7 +16,7 @@ from cryowatch.errors import ImageAway, ImageError, NotFoundError
 from cryowatch.images import ImageServer, Rendered, Shifts, available, subject
 from cryowatch.model import ImageKind
 from cryowatch.store import Change, Reader, Selection
-from cryowatch.store.reader import Row, leading
+from cryowatch.store.reader import Row
 
 NEWEST = 24
 SIZES: Mapping[ImageKind, int] = {
@@ -88,10 +88,10 @@ class Ahead:
             session = self._reader.session(key)
         except NotFoundError:
             return []
-        output = leading(self._reader.outputs(session["id"])) if session["status"] == "running" else None
-        if output is None:
+        if session["status"] != "running":
             return []
-        _, rows = self._reader.micrographs(Selection(output=output["id"]), offset=0, limit=NEWEST)
+        outputs = self._reader.leading(session["id"]).shown.ids
+        _, rows = self._reader.micrographs(Selection(outputs=outputs), offset=0, limit=NEWEST)
         place = {"session_path": session["path"], "session_id": session["id"]}
         return [{**row, **place} for row in rows]
 
@@ -99,7 +99,7 @@ class Ahead:
         """Ask for an image of a micrograph; None where it has none."""
         shifts: Shifts | None = None
         if kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"]:
-            shifts = self._reader.shifts(row["session_id"], row["name"])
+            shifts = self._reader.shifts(row["session_id"], row)
         if not available(row, kind, shifted=shifts is not None):
             return None
         made_of = partial(subject, row, kind, lambda: shifts)

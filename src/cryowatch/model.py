@@ -7,6 +7,7 @@ a sentinel (0, inf, nan, negative) never gets past a source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -98,6 +99,14 @@ class OutputKind(StrEnum):
     OTHER = "other"
 
 
+_DISCARDED = re.compile(r"(?i:discard|reject|exclud)|(?<![A-Za-z])bad(?![a-z])|Bad(?![a-z])")
+
+
+def is_discarded(output: str) -> bool:
+    """Return whether an output, by its name, holds what a filter or a person discarded."""
+    return _DISCARDED.search(output) is not None
+
+
 class ImageKind(StrEnum):
     """The three images of a micrograph."""
 
@@ -154,6 +163,7 @@ class Run:
     error: str = _field("Error", "Its last error.", default="")
     working_dir: str = _field("Working folder", "Relative to the project.", default="")
     files: str = _field("Files", "Where an import looks for new files: a pattern.", default="")
+    inputs: str | None = _field("Inputs", "What it was made from: RUN.OUTPUT, between commas.", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from cryowatch.dashboards import Scope
+from cryowatch.dashboards.good import good_of, good_sql_of
 from cryowatch.errors import StoreFailed, one_line
-from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, Run
+from cryowatch.judgement import Bound
+from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, OutputKind, Run, Severity
+from cryowatch.store.leading import Stage
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.writer import FILE_NAME
 
@@ -58,19 +62,28 @@ def open_reader(data_dir: Path) -> Reader:
     return Reader(store_file(data_dir))
 
 
-def status(data_dir: Path, *, as_json: bool, out: TextIO) -> int:
-    """Print how every session is; returns 0 where all is well, 1 where something needs a person."""
-    reader = open_reader(data_dir)
-    found = [session_status(reader, row) for row in reader.sessions()]
-    deliveries = [_delivery_status(row) for row in reader.followers(since=time.time_ns() - _DAY)]
-    needing = [s for s in (*found, *deliveries) if s["needs"]]
+def status(data_dir: Path, *, bounds: Sequence[Bound], as_json: bool, out: TextIO) -> int:
+    """Print how every session and this machine are; returns 0 where all is well, 1 where something needs a person.
+
+    `bounds` are the limits that good micrographs keep.  An alert that somebody has acknowledged or muted is shown, and
+    needs nobody else.
+    """
+    reader, now = open_reader(data_dir), time.time_ns()
+    alerts = [_alert_status(row) for row in reader.lasting_alerts(now)]
+    found = [_whole_status(reader, row, alerts, bounds, now) for row in reader.sessions()]
+    machine = [alert for alert in alerts if alert["session"] is None]
+    deliveries = [_delivery_status(row) for row in reader.followers(since=now - _DAY)]
+    needing = [s for s in (*found, *deliveries) if s["needs"]] or [a for a in machine if _needs_a_person(a)]
     if as_json:
-        json.dump({"healthy": not needing, "sessions": found, "deliveries": deliveries}, out, indent=2)
+        whole = {"healthy": not needing, "sessions": found, "alerts": machine, "deliveries": deliveries}
+        json.dump(whole, out, indent=2)
         out.write("\n")
     elif not found:
         out.write("No session is known yet.\n")
     else:
-        _print_status(found, out)
+        _print_status(found, now, out)
+        for alert in machine:
+            out.write(one_line(f"This machine: {_alert_text(alert)}") + "\n")
         for delivery in deliveries:
             out.write(
                 one_line(f"{delivery['where']}: {'; '.join(delivery['needs']) or 'well'}; ") + _left(delivery) + "\n"
@@ -78,14 +91,23 @@ def status(data_dir: Path, *, as_json: bool, out: TextIO) -> int:
     return 1 if needing else 0
 
 
-def session_status(reader: Reader, row: Row) -> dict[str, Any]:
-    """Return how a session is, as `cryowatch status --json` prints it."""
-    counts = dict.fromkeys(("movies", "micrographs", "ctf"), 0)
-    newest = 0
-    for output in reader.outputs(row["id"]):
-        if output["kind"] in counts:
-            counts[output["kind"]] = max(counts[output["kind"]], output["count"])
-            newest = max(newest, output["newest"] or 0)
+def _whole_status(
+    reader: Reader, row: Row, alerts: Iterable[Mapping[str, Any]], bounds: Sequence[Bound], now: int
+) -> dict[str, Any]:
+    """Return how a session is; `alerts` are all that last now (UTC ns)."""
+    known = session_status(reader, row, now)
+    own = [alert for alert in alerts if alert["session"] == row["key"]]
+    needs = known.pop("needs")
+    said = {"unreadable", "run-failed"} if needs else set()
+    needs += [_alert_text(alert) for alert in own if _needs_a_person(alert) and alert["rule"] not in said]
+    good = _good(reader, reader.leading(row["id"])[OutputKind.CTF], bounds, now)
+    return {**known, "good": good, "alerts": own, "needs": needs}
+
+
+def session_status(reader: Reader, row: Row, now: int) -> dict[str, Any]:
+    """Return what is known of a session without a look at its items, as `cryowatch status --json` prints it."""
+    leading = reader.leading(row["id"])
+    times = [stage.newest for stage in leading.stages.values() if stage.newest is not None]
     failed = [run for run in reader.runs(row["id"]) if run["status"] == "failed"]
     needs = []
     if row["state"] not in _HEALTHY:
@@ -98,10 +120,31 @@ def session_status(reader: Reader, row: Row) -> dict[str, Any]:
         "status": row["status"] or "empty",
         "state": row["state"],
         "last_read": row["last_read"],
-        "newest": newest or None,
-        **counts,
+        "newest": min(max(times), now) if times else None,
+        **{kind.value: stage.count for kind, stage in leading.stages.items()},
         "needs": needs,
     }
+
+
+def _good(reader: Reader, estimates: Stage, bounds: Sequence[Bound], now: int) -> dict[str, Any] | None:
+    """Return how many of a session's estimates are good, and of how many; None before there is one."""
+    if not estimates.count:
+        return None
+    scope = Scope(session=0, host="", now=now, outputs=estimates.ids, estimates=True)
+    found = good_of(reader.table(*good_sql_of(bounds, scope))[1][0])
+    return {**asdict(found), "share": found.share}
+
+
+def _alert_status(row: Row) -> dict[str, Any]:
+    return {**row, "muted": bool(row["muted"])}
+
+
+def _needs_a_person(alert: Mapping[str, Any]) -> bool:
+    return alert["acknowledged"] is None and not alert["muted"] and alert["severity"] != Severity.INFO
+
+
+def _alert_text(alert: Mapping[str, Any]) -> str:
+    return f"{alert['severity']}: {alert['text']}"
 
 
 def _delivery_status(row: Row) -> dict[str, Any]:
@@ -123,7 +166,7 @@ def _left(delivery: Mapping[str, Any]) -> str:
     return f"{delivery['behind']:,} {noun} behind{refused}"
 
 
-def _print_status(found: list[dict[str, Any]], out: TextIO) -> None:
+def _print_status(found: list[dict[str, Any]], now: int, out: TextIO) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -134,9 +177,9 @@ def _print_status(found: list[dict[str, Any]], out: TextIO) -> None:
     table.add_column("Status")
     for stage in ("Movies", "Micrographs", "CTF"):
         table.add_column(stage, justify="right")
+    table.add_column("Good", justify="right")
     table.add_column("Newest")
     table.add_column("Needs a person", overflow="fold")
-    now = time.time_ns()
     for session in found:
         newest = "–" if session["newest"] is None else f"{_age(now - session['newest'])} ago"
         needs = Text(one_line("; ".join(session["needs"])) or "–", style="red" if session["needs"] else "")
@@ -144,10 +187,17 @@ def _print_status(found: list[dict[str, Any]], out: TextIO) -> None:
             Text(one_line(session["name"])),
             session["status"],
             *(f"{session[stage]:,}" for stage in ("movies", "micrographs", "ctf")),
+            _share_of_good(session["good"]),
             newest,
             needs,
         )
     console.print(table)
+
+
+def _share_of_good(good: Mapping[str, Any] | None) -> str:
+    if good is None or good["share"] is None:
+        return "–"
+    return f"{good['good']:,} of {good['of']:,} ({100 * good['share']:.0f} %)"
 
 
 def _age(nanoseconds: int) -> str:
@@ -193,6 +243,8 @@ def _records(reader: Reader, session: Row, kind: str) -> tuple[tuple[str, ...], 
     match kind:
         case "micrographs":
             return MICROGRAPH_COLUMNS, _with_booleans(reader.every_micrograph(session["id"]), "enabled")
+        case "estimates":
+            return MICROGRAPH_COLUMNS, _with_booleans(reader.every_estimate(session["id"]), "enabled")
         case "runs":
             return RUN_COLUMNS, _with_booleans(reader.rows(_RUNS, parameters), "output_stream_open")
         case "gain":

@@ -7,7 +7,7 @@ It is replaced as a whole, when something in it has changed and at least twice a
     phase            watching, finishing or ended
     reason           why it has ended by itself; empty where it has not
     address          of the pages; null without
-    sessions         as in `cryowatch status --json`, and `gains` and `alerts`: those that last
+    sessions         as in `cryowatch status --json` without `good`, and `gains` and `alerts`: those that last
     deliveries       as in `cryowatch status --json`, as they are at this moment
     left             what was not delivered when it ended, a line each
 """
@@ -93,7 +93,7 @@ class StateFile:
 
     def _session(self, row: dict[str, Any]) -> dict[str, Any]:
         return {
-            **session_status(self._reader, row),
+            **session_status(self._reader, row, self._clock()),
             "gains": self._reader.value(_GAINS, (row["id"],)),
             "alerts": self._reader.rows(_ALERTS, (row["id"], row["host"])),
         }

@@ -61,7 +61,7 @@ def test_columns_are_chosen_and_put_in_order() -> None:
     found = made('[dashboards.summary.fields]\nruns = ["status", "label", "size"]\n')
     panel = found["summary"].panel("runs")
     rows = [("135", "ctffind", "C", "running", 1, None, "", "outputCTF", "SetOfCTF", 5, 5, 1)]
-    data = compile_panel(panel, Scope(session=1, host="", output=None, now=0)).shape(rows)
+    data = compile_panel(panel, Scope(session=1, host="", now=0)).shape(rows)
     assert [column["label"] for column in data["columns"]] == ["Status", "Run", "Items"]
     assert data["rows"] == [["running", "ctffind", 5]]
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, Scope, compile_panel, find
+from cryowatch.dashboards.definition import Bins
 from cryowatch.dashboards.sql import RECENT
 from cryowatch.dashboards.thinning import MOST_POINTS, STRETCH
 from cryowatch.model import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
@@ -85,8 +86,10 @@ class Answers:
         return next((o["id"] for o in self.store.reader().outputs(self.session) if o["name"] == name), None)
 
     def scope(self, **values: Any) -> Scope:
-        usual = {"session": self.session, "host": "gpu1", "output": self.output_id(), "now": NOW}
-        return Scope(**{**usual, **values})
+        leading = self.store.reader().leading(values.get("session", self.session))
+        outputs = values.pop("outputs", leading.shown.ids)
+        usual = {"session": self.session, "host": "gpu1", "now": NOW, "stages": leading.ids}
+        return Scope(**{**usual, **values}, outputs=outputs, estimates=leading.estimated(outputs))
 
     def __call__(self, panel: Panel, **scope: Any) -> dict[str, Any]:
         return compile_panel(panel, self.scope(**scope)).answer(self.store.reader().table)
@@ -179,7 +182,7 @@ def items(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @EVERY_PANEL
 def test_every_panel_is_empty_without_a_session(dashboard: Dashboard, panel: Panel, own: Answers) -> None:
-    answered = own(panel, session=own.session + 1, output=None, start=0, stop=NOW)
+    answered = own(panel, session=own.session + 1, start=0, stop=NOW)
     assert answered == EMPTY
 
 
@@ -288,8 +291,10 @@ def test_a_window_keeps_its_first_and_last_moment(answer: Answers) -> None:
 def test_a_window_holds_for_statistics_too(answer: Answers) -> None:
     start, stop = EXPOSURES[100].time, EXPOSURES[199].time
     inside = values("defocus", scale=1e-4, records=EXPOSURES[100:200])
-    (item,) = answer(panel("ctf", "quality"), start=start, stop=stop)["items"]
+    item = items(answer(panel("summary", "quality"), start=start, stop=stop))["Median defocus"]
     assert (item["n"], item["value"]) == (100, pytest.approx(median(inside)))
+    good = items(answer(panel("summary", "good"), start=start, stop=stop))
+    assert good["Good"]["detail"].startswith(f"{sum(map(is_good, EXPOSURES[100:200]))} of 100")
     assert answer(panel("ctf", "defocus-histogram"), start=start, stop=stop)["n"] == 100
     assert sum(cell[2] for cell in answer(panel("ctf", "defocus-map"), start=start, stop=stop)["cells"]) == 100
     table = answer(panel("gain", "gain-table"), start=GAINS[1].time, stop=GAINS[2].time)
@@ -364,20 +369,129 @@ def test_a_session_that_can_be_drawn_whole_is(large: Answers) -> None:
 # Statistics.
 
 
+def is_good(record: Micrograph) -> bool:
+    """Return whether a record keeps the limits that pages have at first."""
+    return (
+        record.defocus is not None
+        and 1_000 <= record.defocus <= 40_000
+        and record.astigmatism is not None
+        and record.astigmatism <= 1_000
+        and record.resolution is not None
+        and record.resolution <= 6
+    )
+
+
+def test_good_are_those_that_keep_every_limit(answer: Answers) -> None:
+    good = sum(map(is_good, EXPOSURES))
+    found = items(answer(panel("summary", "good")))
+    assert found["Good"]["value"] == pytest.approx(100 * good / COUNT)
+    assert found["Good"]["detail"] == f"{good} of {COUNT}\nall limits kept"
+    assert found["Outside a limit"]["value"] == COUNT - good
+    assert found["Without a fit"]["value"] == 1
+    assert found["Good per hour"]["detail"].startswith("of 300 estimated")
+    assert "Disabled" not in found
+
+
+def test_a_session_of_which_two_thirds_failed_is_not_good(own: Answers) -> None:
+    failed = {"defocus_u": None, "defocus_v": None, "defocus_angle": None, "resolution": None}
+    own.commit(reading(span([micrograph(i, **({} if i % 3 == 0 else failed)) for i in range(1, 61)])))
+    good = items(own(panel("summary", "good")))
+    assert (round(good["Good"]["value"]), good["Good"]["status"]) == (33, "bad")
+    assert (good["Without a fit"]["value"], good["Outside a limit"]["value"]) == (40, 40)
+    for name in ("defocus-share", "resolution-share", "astigmatism-share"):
+        (item,) = own(panel("ctf", name))["items"]
+        assert item["detail"].startswith("20 of 60 ")
+        assert item["detail"].endswith("40 without a fit")
+    rows = {row[0]: row for row in own(panel("ctf", "compare"))["rows"]}
+    assert rows["Astigmatism"][-1] == "33 %"
+
+
+def test_disabled_micrographs_count_in_no_figure_and_are_told(own: Answers) -> None:
+    bad = {"defocus_u": 90_000.0, "defocus_v": 90_000.0, "enabled": False}
+    own.commit(reading(span([micrograph(i, **({} if i < 9 else bad)) for i in range(1, 11)])))
+    good = items(own(panel("summary", "good")))
+    assert good["Good"]["detail"].startswith("8 of 8")
+    assert good["Disabled"]["value"] == 2
+    assert items(own(panel("summary", "quality")))["Median defocus"]["n"] == 8
+    assert own(panel("ctf", "defocus-histogram"))["n"] == 8
+    assert len(own(panel("ctf", "defocus-over-time"))["time"]) == 8
+    assert items(own(panel("summary", "progress")))["CTF estimates"]["value"] == 10, "all were estimated"
+
+
+def test_good_ones_of_two_grids_are_counted_together(own: Answers) -> None:
+    other = [micrograph(i, run="136", name=f"b{i}", resolution=9.0) for i in range(1, 6)]
+    own.commit(
+        reading(
+            span([micrograph(i) for i in range(1, 11)]),
+            span(other, run="136"),
+            runs=(run(inputs="67.outputMicrographs"), run("136", inputs="68.outputMicrographs")),
+            outputs=(output(), output("136")),
+        )
+    )
+    assert items(own(panel("summary", "good")))["Good"]["detail"].startswith("10 of 15")
+    assert items(own(panel("summary", "progress")))["CTF estimates"]["value"] == 15
+    assert own(panel("ctf", "resolution-histogram"))["n"] == 15
+
+
+ON_EDGES = pytest.mark.parametrize("edge", [0.1, 0.2, 0.3, 0.6, 0.7, 1.1, 2.3, 4.0, 4.1, 4.7, 5.9])
+
+
+@ON_EDGES
+@pytest.mark.parametrize("kind", ["histogram", "map"])
+def test_a_value_on_an_edge_is_in_the_bin_that_begins_there(own: Answers, edge: float, kind: str) -> None:
+    length = round(edge * 10_000)
+    own.commit(reading(span([micrograph(1, defocus_u=float(length), defocus_v=float(length))])))
+    asked = panel("ctf", f"defocus-{kind}")
+    assert asked.bins is not None
+    edges = asked.bins.edges
+    expected = max(i for i, one in enumerate(edges) if one <= edge)
+    data = own(asked)
+    found = data["counts"].index(1) if kind == "histogram" else data["cells"][0][1]
+    assert found == expected == np.histogram([edge], np.array(edges))[0].tolist().index(1)
+
+
+def test_edges_are_the_numbers_that_people_read() -> None:
+    assert Bins(start=0, stop=6, step=0.1).edges == tuple(float(f"{i / 10:.1f}") for i in range(61))
+    assert Bins(start=2, stop=20, step=0.25).edges == tuple(2 + i / 4 for i in range(73))
+    assert Bins(start=0.05, stop=0.35, step=0.1).edges == (0.05, 0.15, 0.25, 0.35)
+
+
+FAR = 5_800_000_000 * SECOND
+
+
+def test_one_item_of_a_far_future_costs_nothing_and_is_drawn_at_the_edge(own: Answers) -> None:
+    own.commit(reading(span([*(micrograph(i) for i in range(1, 11)), micrograph(11, time=FAR)])))
+    throughput = own(panel("summary", "throughput"))
+    assert len(throughput["time"]) <= 160
+    assert max(throughput["time"]) <= NOW // MILLISECOND
+    assert max(own(panel("ctf", "defocus-over-time"))["time"]) == NOW // MILLISECOND
+    assert len(own(panel("ctf", "defocus-map"))["time"]) <= 45
+    (progress,) = own(panel("summary", "progress"))["items"]
+    assert progress["newest"] == NOW // MILLISECOND
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 30, 365, 3650])
+def test_steps_of_long_sessions_are_bounded(own: Answers, days: int) -> None:
+    times = [START - days * 24 * HOUR, START]
+    own.commit(reading(span([micrograph(i, time=time) for i, time in enumerate(times, 1)])))
+    assert len(own(panel("summary", "throughput"))["time"]) <= 160
+    assert len(own(panel("ctf", "defocus-map"))["time"]) <= 49
+
+
 def test_shares_count_what_is_within_the_limits(answer: Answers) -> None:
     defocus = values("defocus", scale=1e-4)
     (item,) = answer(panel("ctf", "defocus-share"))["items"]
     within = sum(0.1 <= v <= 4.0 for v in defocus)
-    assert 0 < within < len(defocus)
-    assert item["value"] == pytest.approx(100 * within / len(defocus))
-    assert item["detail"] == f"{within} of {len(defocus)}"
+    assert 0 < within < len(defocus) < COUNT
+    assert item["value"] == pytest.approx(100 * within / COUNT)
+    assert item["detail"] == f"{within} of {COUNT} within 0.10-4.00 µm\n{COUNT - len(defocus)} without a fit"
 
 
 @pytest.mark.parametrize("limit", [1.5, 3.0, 20.0])
 def test_a_reader_can_move_a_limit(answer: Answers, limit: float) -> None:
     defocus = values("defocus", scale=1e-4)
     (item,) = answer(panel("ctf", "defocus-share"), variables={"defocus_max": limit})["items"]
-    assert item["detail"] == f"{sum(0.1 <= v <= limit for v in defocus)} of {len(defocus)}"
+    assert item["detail"].startswith(f"{sum(0.1 <= v <= limit for v in defocus)} of {COUNT} within 0.10-{limit:.2f} µm")
 
 
 @pytest.mark.parametrize("limit", [1.1, 2.3, 4.1, 8.2])
@@ -386,35 +500,35 @@ def test_a_value_on_a_limit_is_within_it(own: Answers, limit: float) -> None:
     items = [micrograph(item, defocus_u=float(d), defocus_v=float(d)) for item, d in enumerate((on, on + 1), 1)]
     own.commit(reading(span(items)))
     found = own(panel("ctf", "defocus-share"), variables={"defocus_max": limit})["items"]
-    assert found[0]["detail"] == "1 of 2"
+    assert found[0]["detail"].startswith("1 of 2 ")
 
 
 def test_a_micrograph_without_any_fit_counts_as_outside(answer: Answers) -> None:
     fitted = values("resolution", scale=1.0)
-    estimated = sum(r.defocus is not None for r in EXPOSURES)
-    assert len(fitted) < estimated < COUNT
+    assert len(fitted) < COUNT
     (item,) = answer(panel("ctf", "resolution-share"))["items"]
-    assert item["detail"] == f"{sum(v <= 6.0 for v in fitted)} of {estimated}"
+    assert item["detail"] == f"{sum(v <= 6.0 for v in fitted)} of {COUNT} below 6.00 Å\n1 without a fit"
 
 
 def test_a_session_without_any_fit_has_nothing_within_limits(own: Answers) -> None:
     own.commit(reading(span([micrograph(i, resolution=None) for i in range(1, 5)])))
     (item,) = own(panel("ctf", "resolution-share"))["items"]
-    assert (item["value"], item["status"], item["detail"]) == (0.0, "bad", "0 of 4")
+    assert (item["value"], item["status"], item["detail"]) == (0.0, "bad", "0 of 4 below 6.00 Å")
     assert "Median resolution" not in items(own(panel("summary", "quality")))
 
 
 def test_resolutions_without_a_defocus_are_counted(own: Answers) -> None:
     own.commit(reading(span([micrograph(i, defocus_u=None, defocus_v=None, resolution=4.0 * i) for i in (1, 2)])))
     (item,) = own(panel("ctf", "resolution-share"))["items"]
-    assert item["detail"] == "1 of 2"
-    assert "50\N{NO-BREAK SPACE}% in limits" in items(own(panel("summary", "quality")))["Median resolution"]["detail"]
+    assert item["detail"] == "1 of 2 below 6.00 Å\n2 without a fit"
+    detail = items(own(panel("summary", "quality")))["Median resolution"]["detail"]
+    assert "50\N{NO-BREAK SPACE}% of 2 below 6.00 Å\n2 without a fit" in detail
 
 
 def test_micrographs_before_their_ctf_have_no_shares(answer: Answers) -> None:
     movies = answer.output_id("outputMovies")
-    for name in ("defocus-share", "resolution-share", "astigmatism-share", "quality"):
-        assert answer(panel("ctf", name), output=movies) == EMPTY
+    for name in ("good", "defocus-share", "resolution-share", "astigmatism-share"):
+        assert answer(panel("ctf", name), outputs=(movies,)) == EMPTY
 
 
 @pytest.mark.parametrize(
@@ -442,9 +556,8 @@ def test_the_last_fifty_stand_beside_all(answer: Answers) -> None:
     expected: list[str] = []
     for records in (EXPOSURES[-RECENT:], EXPOSURES):
         found = values("resolution", scale=1.0, records=records)
-        estimated = sum(r.defocus is not None for r in records)
         low, middle, high = quantiles(found, n=4, method="inclusive")
-        share = 100 * sum(v <= 6.0 for v in found) / estimated
+        share = 100 * sum(v <= 6.0 for v in found) / len(records)
         expected += [f"{middle:.2f} Å", f"{low:.2f}–{high:.2f} Å", f"{share:.0f} %"]
     assert rows["Resolution"] == expected
     assert rows["Motion"][2] == rows["Motion"][5] == "–", "it has no limits"
@@ -465,7 +578,7 @@ def test_the_last_fifty_are_the_newest_not_the_last_written(own: Answers) -> Non
 def test_histograms_count_what_falls_into_each_bin(answer: Answers, field: str, scale: float) -> None:
     asked = panel("ctf", f"{field}-histogram")
     assert asked.bins is not None
-    edges = asked.bins.start + asked.bins.step * np.arange(asked.bins.count + 1)
+    edges = np.array(asked.bins.edges)
     data = answer(asked)
     found = values(field, scale=scale)
     counts = np.histogram(found, edges)[0].tolist()
@@ -484,8 +597,8 @@ def test_values_beyond_the_bins_are_told_and_not_put_into_the_last(own: Answers)
     resolutions = [1.0, 2.0, 19.99, 20.0, 45.0, None]
     own.commit(reading(span([micrograph(i, resolution=r) for i, r in enumerate(resolutions, 1)])))
     data = own(panel("ctf", "resolution-histogram"))
-    assert (data["n"], data["beyond"]) == (5, 3)
-    assert (data["counts"][0], data["counts"][-1], sum(data["counts"])) == (1, 1, 2)
+    assert (data["n"], data["beyond"]) == (5, 2), "20.0 lies on the last edge, and the last bin holds that"
+    assert (data["counts"][0], data["counts"][-1], sum(data["counts"])) == (1, 2, 3)
 
 
 def test_few_micrographs_are_not_set_off_from_themselves(own: Answers) -> None:
@@ -529,13 +642,28 @@ def test_progress_counts_each_stage(answer: Answers) -> None:
     assert found["CTF estimates"]["newest"] == EXPOSURES[-1].time // MILLISECOND
 
 
-def test_progress_says_what_is_usual_from_full_hours_alone(own: Answers) -> None:
-    first = START // HOUR * HOUR
-    counts = [5, 100, 90, 120, 7]
-    times = [first + hour * HOUR + i * SECOND for hour, n in enumerate(counts) for i in range(n)]
+@pytest.mark.parametrize("rest", [0, 1_799, 1_801])
+def test_a_steady_rate_is_what_is_usual_wherever_the_session_ends(own: Answers, rest: int) -> None:
+    times = [START + i * 12 * SECOND for i in range(3 * 300 + rest // 12 + 1)]
     own.commit(reading(span([micrograph(i, time=time) for i, time in enumerate(times, 1)])))
-    (item,) = own(panel("summary", "progress"), now=first + 4 * HOUR + 20 * SECOND)["items"]
-    assert item["detail"].endswith("usually 100 per hour"), "neither the first nor the present hour is a full one"
+    (item,) = own(panel("summary", "progress"), now=times[-1] + 5 * HOUR)["items"]
+    assert item["detail"].endswith("usually 300 per hour")
+    good = items(own(panel("summary", "good"), now=times[-1] + 5 * HOUR))
+    assert good["Good per hour"]["value"] == pytest.approx(300)
+
+
+def test_hours_without_anything_count_in_what_is_usual(own: Answers) -> None:
+    counts = [100, 0, 0, 90, 7]
+    times = [START + hour * HOUR + i * SECOND for hour, n in enumerate(counts) for i in range(n)]
+    own.commit(reading(span([micrograph(i, time=time) for i, time in enumerate(times, 1)])))
+    (item,) = own(panel("summary", "progress"), now=times[-1] + 20 * SECOND)["items"]
+    assert item["detail"].endswith("usually 45 per hour"), "the median of 100, 0, 0 and 90"
+
+
+def test_before_the_first_hour_is_over_nothing_is_usual(own: Answers) -> None:
+    own.commit(reading(span([micrograph(i) for i in range(1, 11)])))
+    (item,) = own(panel("summary", "progress"))["items"]
+    assert "usually" not in item["detail"]
 
 
 def test_of_two_outputs_of_a_stage_the_growing_one_stands_for_it(own: Answers) -> None:
@@ -721,4 +849,4 @@ def panels_of(check: Callable[[Panel], bool]) -> list[Panel]:
 def test_panels_of_one_session_show_nothing_of_another(answer: Answers) -> None:
     other = answer.store.register(session("/projects/beta"))
     for asked in panels_of(lambda p: p.record in ("gain", "run", "output") and p.kind is not PanelKind.TEXT):
-        assert answer(asked, session=other.session, output=None) == EMPTY, asked.id
+        assert answer(asked, session=other.session) == EMPTY, asked.id

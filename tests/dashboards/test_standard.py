@@ -97,7 +97,7 @@ def test_a_moved_limit_moves_only_its_upper_end() -> None:
 
 
 def test_a_panel_that_cannot_be_drawn_says_which_and_why() -> None:
-    scope = Scope(session=1, host="gpu1", output=1, now=0)
+    scope = Scope(session=1, host="gpu1", outputs=(1,), now=0)
     wrong = Panel(id="odd", title="Odd", kind=PanelKind.HEAT_MAP, record="alert", bins=Bins(start=0, stop=1, step=1))
     with pytest.raises(ValueError, match="odd asks for a heatmap of alert"):
         compile_panel(wrong, scope)

@@ -170,7 +170,7 @@ def take_query(data: bytes) -> None:
     query = QueryParams(data.decode("latin-1"))
     reason = "none is needed"
     try:
-        ranges = queries.selection(query, 1).ranges or {}
+        ranges = queries.selection(query, (1,)).ranges or {}
         assert all(bound is None or math.isfinite(bound) for bounds in ranges.values() for bound in bounds)
         for dashboard in STANDARD:
             values = queries.variables(query, dashboard)

@@ -133,7 +133,7 @@ def test_refresh_window_and_limits(compiled: dict[str, Any], dashboard: Dashboar
     assert compiled["time"] == {"from": "now-1d" if hours == 24 else f"now-{hours}h", "to": "now"}
     limits = {v["name"]: v for v in compiled["templating"]["list"] if v["type"] == "textbox"}
     standard = {"defocus_max": 4.0, "resolution_max": 6.0, "astigmatism_max": 100.0}
-    named = {"ctf": list(standard), "summary": ["defocus_max", "resolution_max"]}.get(dashboard.name, [])
+    named = {"ctf": list(standard), "summary": list(standard)}.get(dashboard.name, [])
     found = {name: float(v["current"]["value"]) for name, v in limits.items()}
     assert found == {name: standard[name] for name in named}
 

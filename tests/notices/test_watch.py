@@ -82,7 +82,7 @@ def test_the_agent_tells_and_status_shows_how_it_goes(
     assert "alert 0" in body
     assert "https://watch.example.org/s/small/summary" in body
     out = io.StringIO()
-    reports.status(chosen.data_dir, as_json=False, out=out)
+    reports.status(chosen.data_dir, bounds=(), as_json=False, out=out)
     printed = out.getvalue()
     assert "notices mail: well; 0 notices behind" in printed
     assert "GEHEIM" not in printed + "".join(capsys.readouterr())

@@ -143,7 +143,7 @@ def test_a_target_that_refuses_needs_a_person_and_status_says_so(published: Publ
     publisher._said = None
     publisher._record()
     out = io.StringIO()
-    assert status(published.watched.store.data_dir, as_json=False, out=out) == 1
+    assert status(published.watched.store.data_dir, bounds=(), as_json=False, out=out) == 1
     assert "quota exceeded" in out.getvalue()
 
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.dashboards import PanelKind, Scope, compile_panel
 from cryowatch.dashboards.custom import customised
-from cryowatch.store.reader import leading
+from cryowatch.store.leading import Leading
 from tests.dashboards.test_sql import EXPOSURES, GAINS
 from tests.records import SECOND, START, micrograph, session
 from tests.report.making import HOSTILE, Sessions
@@ -141,10 +141,10 @@ def test_it_computes_what_the_agent_would_answer(opened: Opened, sessions: Sessi
     reader = sessions.store.reader()
     [session] = reader.sessions()
     outputs = reader.outputs(session["id"])
-    lead = leading(outputs)
-    assert lead is not None
+    leading = Leading(outputs)
     different = []
-    for output in (lead["id"], next(o["id"] for o in outputs if o["id"] != lead["id"])):
+    for output in (None, next(o["id"] for o in outputs if o["id"] not in leading.shown.ids)):
+        chosen = leading.shown.ids if output is None else (output,)
         for dashboard in sessions.maker.dashboards:
             for panel in dashboard.panels:
                 if panel.record != "micrograph" or panel.kind is PanelKind.TEXT:
@@ -154,7 +154,13 @@ def test_it_computes_what_the_agent_would_answer(opened: Opened, sessions: Sessi
                     name: round(query[n] * 10**6) for name, n in (("start", "from"), ("stop", "to")) if n in query
                 }
                 scope = Scope(
-                    session=session["id"], host="gpu1", output=output, now=sessions.now, variables=limits, **times
+                    session=session["id"],
+                    host="gpu1",
+                    outputs=chosen,
+                    estimates=leading.estimated(chosen),
+                    now=sessions.now,
+                    variables=limits,
+                    **times,
                 )
                 compiled = compile_panel(panel, scope)
                 expected = json.loads(json.dumps(compiled.answer(reader.table), default=list))

@@ -110,10 +110,10 @@ def test_a_report_is_of_one_moment_while_the_session_grows(sessions: Sessions) -
         reader = sessions.store.reader()
         for _ in range(20):
             found = content(reader, key, sessions.maker.dashboards, now=sessions.now)
-            assert found.leading is not None
+            [lead] = found.leading
             [ctf] = [o for o in found.data["session"]["outputs"] if o["kind"] == "ctf"]
             items = {i["label"]: i["value"] for i in found.data["panels"]["summary"]["progress"]["items"]}
-            assert len(found.rows[found.leading]) == ctf["count"] == items["CTF estimates"]
+            assert len(found.rows[lead]) == ctf["count"] == items["CTF estimates"]
     finally:
         stop.set()
         grower.join()

@@ -59,7 +59,7 @@ class Scheduled(Sessions):
     def status(self) -> dict[str, Any]:
         """Return what `cryowatch status` says of the reports."""
         out = io.StringIO()
-        code = status(self.store.data_dir, as_json=True, out=out)
+        code = status(self.store.data_dir, bounds=(), as_json=True, out=out)
         [found] = [d for d in json.loads(out.getvalue())["deliveries"] if d["where"].startswith("report ")]
         return {**found, "code": code}
 

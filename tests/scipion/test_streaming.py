@@ -32,7 +32,7 @@ COUNT = 40
 def stored(reader: Reader, output: str) -> dict[int, dict[str, Any]]:
     [session] = reader.sessions()
     [place] = [o["id"] for o in reader.outputs(session["id"]) if o["name"] == output]
-    return {row["item"]: row for row in reader.micrographs_after(place, 0, limit=100_000)}
+    return {row["item"]: row for row in reader.micrographs_after((place,), 0, limit=100_000)}
 
 
 def has(reader: Reader, output: str) -> bool:

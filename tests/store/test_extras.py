@@ -29,7 +29,8 @@ class Stored:
         return self.store.commit(self.session, found, now=START)
 
     def shifts(self, item: int) -> Shifts | None:
-        return self.store.reader().shifts(self.session, micrograph(item).name)
+        asked = {"name": micrograph(item).name, "micrograph_path": ""}
+        return self.store.reader().shifts(self.session, asked)
 
     def gains(self) -> list[dict[str, Any]]:
         return self.store.reader().rows("SELECT item, movie, time, stddev, seq FROM gain ORDER BY run, item")
@@ -57,7 +58,8 @@ def test_shifts_are_kept_with_the_movies_of_a_span(stored: Stored) -> None:
     stored.commit(movies({1: FIRST}, 1, 2))
     assert stored.shifts(1) == FIRST
     assert stored.shifts(2) is None
-    assert stored.store.reader().shifted(stored.session, [micrograph(i).name for i in (1, 2)]) == {micrograph(1).name}
+    asked = [{"id": i, "name": micrograph(i).name, "micrograph_path": ""} for i in (1, 2)]
+    assert stored.store.reader().shifted(stored.session, asked) == {1}
 
 
 def test_shifts_that_came_later_or_changed_are_a_change_and_the_same_ones_are_none(stored: Stored) -> None:

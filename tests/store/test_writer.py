@@ -120,7 +120,7 @@ def test_followers_find_what_changed_since_their_position(store: Store) -> None:
     store.commit(known.session, reading(span([micrograph(2, enabled=False)], after=1, upto=2)), now=START)
     reader = store.reader()
     (row,) = reader.outputs(known.session)
-    changed = reader.micrographs_after(row["id"], reader.position("influx"), limit=10)
+    changed = reader.micrographs_after((row["id"],), reader.position("influx"), limit=10)
     assert [m["item"] for m in changed] == [2]
 
 

@@ -35,12 +35,6 @@ def median(values: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def inside(value: float, low: float | None, high: float | None) -> bool:
-    """Return whether a value lies within limits; one that lies on a limit does."""
-    slack = 1e-9 * max(abs(value), 1e-300)
-    return (low is None or value >= low - slack) and (high is None or value <= high + slack)
-
-
 def broken_limit(value: float, low: float | None, high: float | None) -> float | None:
     """Return the limit that a value breaks, or would break first."""
     if low is None or high is None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside
-from cryowatch.alerts.rules import About, Rule, bounds
+from cryowatch.alerts.finding import MINUTE, Finding, broken_limit
+from cryowatch.alerts.rules import About, Rule
 from cryowatch.durations import duration
 from cryowatch.errors import one_line
+from cryowatch.judgement import between, inside
 from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 
@@ -86,7 +87,7 @@ def _judged(rule: Rule, host: str, device: str, value: float, since: int, full_i
     name = f"{rule.title} {one_line(device)}" if device else rule.title
     label = quantity.label.lower()
     measured = "" if label in rule.title.lower() else f"{label} "
-    limits = bounds(rule.low, rule.high, quantity)
+    limits = between(rule.low, rule.high, quantity)
     soon = full_in is not None and full_in < _SOON and rule.field != "full_in"
     more = f"; full in {duration(full_in or 0.0)}" if soon else ""
     low = None if rule.low is None else rule.low + abs(rule.low) * _HYSTERESIS

@@ -1,7 +1,7 @@
-"""Rules about the newest items of a session: micrographs of its CTF estimate, and gain residuals.
+"""Rules about the newest items of a session: micrographs of its CTF estimates, and gain residuals.
 
-A decision rests on a window of items, never on one.  A micrograph whose CTF could not be estimated has no defocus and
-no resolution: it counts as outside.  Of quantities that are not measured in a session nothing is said.
+A decision rests on a window of items, never on one.  What is inside and what is outside, `cryowatch.judgement` says; of
+quantities that are not measured in a session nothing is said.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, inside, median
-from cryowatch.alerts.rules import About, Rule, bounds
+from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, median
+from cryowatch.alerts.rules import About, Rule
+from cryowatch.judgement import OF_A_FIT, between, inside, of_outputs
 from cryowatch.model import OutputKind
+from cryowatch.store.leading import Stage
 from cryowatch.store.ledger import Key, State
-from cryowatch.store.reader import Reader, Row, leading_of
+from cryowatch.store.reader import Reader, Row
 
-_FIELDS_OF_A_FIT = frozenset({"defocus", "resolution"})
 _GROWN = 1.1
 
 
@@ -35,24 +36,25 @@ class Quality:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._medians: dict[tuple[int, str], tuple[int, float | None]] = {}
+        self._medians: dict[tuple[tuple[int, ...], str], tuple[int, float | None]] = {}
         self._unmeasured: dict[tuple[int, About, str], int] = {}
 
     def findings(self, session: Row, rules: Iterable[Rule], host: str, now: int) -> Iterator[Finding]:
         """Yield what the rules find in a session; for how long a rule is broken counts up to `now` (UTC ns)."""
-        output = None
+        estimates: Stage | None = None
         for rule in rules:
             measured = (session["id"], rule.about, rule.field)
             if self._unmeasured.get(measured) == session["seq"]:
                 continue
             if rule.about is About.MICROGRAPH:
-                output = output or leading_of(self._reader.outputs(session["id"]), OutputKind.CTF)
-                if output is None or not output["count"]:
+                estimates = estimates or self._reader.leading(session["id"])[OutputKind.CTF]
+                if not estimates.count:
                     continue
-                values, windows = self._newest(rule, f"micrograph WHERE output_id = {output['id']:d}", now)
-                factor = self._median(output, rule.field) if rule.relative else 1.0
+                values, windows = self._newest(rule, _judged_by(rule, estimates.ids), now)
+                factor = self._median(estimates, rule) if rule.relative else 1.0
             else:
-                values, windows = self._newest(rule, f"gain WHERE session_id = {session['id']:d}", now)
+                source = f"gain WHERE session_id = {session['id']:d} AND {rule.field} IS NOT NULL"
+                values, windows = self._newest(rule, source, now)
                 factor = 1.0
             if not values:
                 self._unmeasured[measured] = session["seq"]
@@ -62,26 +64,31 @@ class Quality:
 
     def _newest(self, rule: Rule, source: str, now: int) -> tuple[list[_Value], int]:
         """Return the values that count in shown units, newest first, and of how many windows, one for each moment."""
-        fit = rule.about is About.MICROGRAPH and rule.field in _FIELDS_OF_A_FIT
-        source = source if fit else f"{source} AND {rule.field} IS NOT NULL"
         begin = now - round(rule.minutes * MINUTE)
         more = self._reader.value(f"SELECT count(*) FROM {source} AND time > ?", (begin,)) if rule.minutes else 0
         _, rows = self._reader.table(
-            f"SELECT {rule.field}, time FROM {source} ORDER BY time DESC, item DESC LIMIT ?", (rule.window + more,)
+            f"SELECT {rule.field}, min(time, ?) FROM {source} ORDER BY time DESC, item DESC LIMIT ?",
+            (now, rule.window + more),
         )
         shown = rule.quantity.shown
         return [_Value(value=None if value is None else shown(value), time=time) for value, time in rows], more + 1
 
-    def _median(self, output: Row, field: str) -> float | None:
+    def _median(self, estimates: Stage, rule: Rule) -> float | None:
         """Return the median over all items in shown units; computed anew when there are a tenth more."""
-        count, value = self._medians.get((output["id"], field), (0, None))
-        if not count <= output["count"] <= count * _GROWN:
-            _, rows = self._reader.table(
-                f"SELECT quantile({field}, 0.5) FROM micrograph WHERE output_id = ?", (output["id"],)
+        kept = (estimates.ids, rule.field)
+        count, value = self._medians.get(kept, (0, None))
+        if not count <= estimates.count <= count * _GROWN:
+            value = self._reader.value(
+                f"SELECT quantile({rule.field}, 0.5) FROM micrograph WHERE {of_outputs(estimates.ids)} AND enabled = 1"
             )
-            value = rows[0][0]
-            self._medians[output["id"], field] = (output["count"], value)
-        return value
+            self._medians[kept] = (estimates.count, value)
+        return None if value is None else rule.quantity.shown(value)
+
+
+def _judged_by(rule: Rule, outputs: Sequence[int]) -> str:
+    """Return the table and condition of the estimates that a rule judges."""
+    source = f"micrograph WHERE {of_outputs(outputs)} AND enabled = 1"
+    return source if rule.field in OF_A_FIT else f"{source} AND {rule.field} IS NOT NULL"
 
 
 def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor: float, host: str) -> Finding | None:
@@ -100,8 +107,11 @@ def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor
     quantity = rule.quantity
     noun = "micrographs" if rule.about is About.MICROGRAPH else "movies"
     value = "no fit" if middle is None else f"median {quantity.said(middle)}"
+    unfit = len(values) - len(known)
+    if known and unfit:
+        value += f", {unfit} without a fit"
     good = _counted(len(values) - len(outside), only=share < rule.calm_share)
-    text = f"{rule.title}: {good} of the last {len(values)} {noun} {bounds(low, high, quantity)} ({value})"
+    text = f"{rule.title}: {good} of the last {len(values)} {noun} {between(low, high, quantity)} ({value})"
     return Finding(
         key=Key(rule=rule.name, session=session["id"], host=host),
         rule=rule,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cryowatch.errors import ConfigError
+from cryowatch.judgement import between
 from cryowatch.model import RECORDS, Quantity, Severity, quantities
 from cryowatch.toml_table import TomlTable, nearest, one_of
 
@@ -246,14 +247,6 @@ def _check(rule: Rule, where: str) -> None:
         raise ConfigError(what, where=where)
 
 
-def bounds(low: float | None, high: float | None, quantity: Quantity) -> str:
-    """Return limits as people say them, such as `within 0.10-4.00 µm` or `below 100.0 nm`."""
-    if low is not None and high is not None:
-        first = f"{quantity.said(low)} to " if quantity.unit == "s" else f"{low:.{quantity.decimals or 0}f}-"
-        return f"within {first}{quantity.said(high)}"
-    return f"below {quantity.said(high)}" if high is not None else f"above {quantity.said(low or 0.0)}"
-
-
 _WORDS: Mapping[About, str] = {
     About.MICROGRAPH: "{rule.field}: fewer than {rule.share:.0%} of the last {rule.window} micrographs {limits}",
     About.GAIN: "{rule.field}: fewer than {rule.share:.0%} of the last {rule.window} movies {limits}",
@@ -272,7 +265,7 @@ _WORDS: Mapping[About, str] = {
 
 def described(rule: Rule) -> str:
     """Return when a rule is broken, in words."""
-    limits = bounds(rule.low, rule.high, rule.quantity) if rule.about in MEASURED else ""
+    limits = between(rule.low, rule.high, rule.quantity) if rule.about in MEASURED else ""
     if rule.relative:
         limits = " and ".join(
             f"{word} {value:g} of the session's median"

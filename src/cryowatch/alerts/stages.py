@@ -15,9 +15,10 @@ from itertools import pairwise
 from cryowatch.alerts.finding import HOUR, MINUTE, Finding
 from cryowatch.alerts.rules import About, Rule
 from cryowatch.errors import one_line
+from cryowatch.judgement import of_outputs
 from cryowatch.model import OutputKind, RunStatus
 from cryowatch.store.ledger import Key, State
-from cryowatch.store.reader import Reader, Row, leading_of
+from cryowatch.store.reader import Reader, Row
 
 FEWEST_WAITING = 3
 _KINDS = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
@@ -30,14 +31,15 @@ _SLACK = 2 * MINUTE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """How far a stage has come: its output, how many items, the time of the newest (UTC ns), whether it is at work.
+    """How far a stage has come: its outputs, how many items, the time of the newest (UTC ns), whether it is at work.
 
-    A run at work that has not brought anything yet has no output, or an empty one; `newest` is 0 then.
+    A run at work that has not brought anything yet has no output, or an empty one; `newest` is 0 then.  The items of
+    several grids count together, and the stage is at work while one of its runs is.
     """
 
     about: About
     name: str
-    output: int | None
+    outputs: tuple[int, ...]
     count: int
     newest: int
     working: bool
@@ -46,7 +48,9 @@ class Stage:
 
 
 class Stages:
-    """Looks at the stages of sessions; `incoming` tells when something last came where an import looks (UTC ns)."""
+    """Looks at the stages of sessions; a time in the future counts as the present.
+
+    `incoming` tells when something last came where an import looks (UTC ns)."""
 
     def __init__(self, reader: Reader, incoming: Callable[[str], int | None] = lambda _: None) -> None:
         self._reader = reader
@@ -56,7 +60,7 @@ class Stages:
         """Yield what the rules find in a session that was read whole at `as_of` (UTC ns)."""
         rules = list(rules)
         runs = self._reader.runs(session["id"])
-        stages = [] if all(rule.about is About.RUN for rule in rules) else self._stages(session, runs)
+        stages = [] if all(rule.about is About.RUN for rule in rules) else self._stages(session, runs, as_of)
         for rule in rules:
             key = Key(rule=rule.name, session=session["id"], host=host)
             if rule.about is About.RUN:
@@ -69,28 +73,30 @@ class Stages:
                     if stage.about is rule.about:
                         yield self._stall(key, rule, stages, place, as_of)
 
-    def _stages(self, session: Row, runs: list[Row]) -> list[Stage]:
+    def _stages(self, session: Row, runs: list[Row], as_of: int) -> list[Stage]:
         """Return the stages that the session has, in order; the first is the import, whatever it brings."""
-        outputs = self._reader.outputs(session["id"])
+        leading = self._reader.leading(session["id"])
         known = {run["run"]: run for run in runs}
         found: list[Stage] = []
         for kind in _KINDS:
-            output = leading_of(outputs, kind)
-            run = _at_work_on(kind, runs) if output is None else known.get(output["run"], {})
+            stage = leading[kind]
+            begun = _at_work_on(kind, runs)
+            made_by = [known[o["run"]] for o in stage.outputs if o["run"] in known] or ([begun] if begun else [])
             first = not found
-            if run is None or (output is None and first and not _imports(run["class_name"])):
+            if not made_by or (not stage.outputs and first and not _imports(made_by[0]["class_name"])):
                 continue
+            working = [run for run in made_by if _active(run["status"])]
             about, name = (About.IMPORT, "Import") if first else _STAGES[kind]
             found.append(
                 Stage(
                     about=about,
                     name=name,
-                    output=output["id"] if output else None,
-                    count=output["count"] if output else 0,
-                    newest=(output["newest"] if output else None) or 0,
-                    working=_active(run.get("status", "")),
-                    started=run.get("started") or 0,
-                    files=run.get("files", ""),
+                    outputs=stage.ids,
+                    count=stage.count,
+                    newest=min(stage.newest or 0, as_of),
+                    working=bool(working),
+                    started=min(max((run["started"] or 0 for run in working or made_by), default=0), as_of),
+                    files=(working or made_by)[-1]["files"],
                 )
             )
         return found
@@ -119,7 +125,7 @@ class Stages:
     def _first_after(self, stage: Stage, time: int) -> int | None:
         """Return when a stage brought its first item after a time; None where it has brought none."""
         found: int | None = self._reader.value(
-            "SELECT min(time) FROM micrograph WHERE output_id = ? AND time > ?", (stage.output, time)
+            f"SELECT min(time) FROM micrograph WHERE {of_outputs(stage.outputs)} AND time > ?", (time,)
         )
         return found
 
@@ -147,7 +153,7 @@ class Stages:
         counts = [
             int(
                 self._reader.value(
-                    "SELECT count(*) FROM micrograph WHERE output_id = ? AND time <= ?", (one.output, upto)
+                    f"SELECT count(*) FROM micrograph WHERE {of_outputs(one.outputs)} AND time <= ?", (upto,)
                 )
             )
             for one in (before, stage)

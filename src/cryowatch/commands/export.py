@@ -22,6 +22,7 @@ class Kind(StrEnum):
     """What `export` can write of."""
 
     MICROGRAPHS = "micrographs"
+    ESTIMATES = "estimates"
     RUNS = "runs"
     GAIN = "gain"
     HOST = "host"

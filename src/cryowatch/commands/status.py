@@ -17,8 +17,11 @@ def status(
 ) -> None:
     """Say how every session is: exit 0 when all is well, 1 when something needs a person."""
     from cryowatch import reports, resolved  # noqa: PLC0415
+    from cryowatch.dashboards.good import bounds_of_good  # noqa: PLC0415
+    from cryowatch.facility import dashboards_of  # noqa: PLC0415
 
     settings = resolved.settings(config, data_dir=data_dir)
-    code = reports.status(settings.data_dir, as_json=json, out=sys.stdout)
+    bounds = bounds_of_good(dashboards_of(settings))
+    code = reports.status(settings.data_dir, bounds=bounds, as_json=json, out=sys.stdout)
     sys.stdout.flush()  # here, where Typer knows what to do about a closed pipe
     raise typer.Exit(code)

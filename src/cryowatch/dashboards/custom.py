@@ -237,7 +237,7 @@ def _checked(panel: Panel, where: str) -> Panel:
     if not panel.fields and panel.kind in (PanelKind.TIME_SERIES, PanelKind.STAT) and panel.record != "output":
         raise ConfigError(f"a {panel.kind} needs fields", where=f"{where}.fields")
     try:
-        compile_panel(panel, Scope(session=0, host="", output=0, now=0))
+        compile_panel(panel, Scope(session=0, host="", now=0))
     except ValueError as error:
         raise ConfigError(str(error), where=where) from None
     return panel

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
+from math import lcm
 
 from cryowatch.errors import NotFoundError
+from cryowatch.judgement import Bound
 
 
 class PanelKind(StrEnum):
@@ -32,6 +35,9 @@ class Aggregate(StrEnum):
 
     NONE = "none"
     """Each row is a point or a line of a table."""
+
+    GOOD = "good"
+    """How many of the micrographs that were estimated keep all of the panel's limits."""
 
     SHARE = "share"
     """Share of the rows within the panel's limits."""
@@ -82,10 +88,18 @@ class Limit:
         """Return the low and high bound for these values of the dashboard's variables."""
         return self.low, variables.get(self.variable, self.high) if self.variable else self.high
 
+    def bound(self, variables: Mapping[str, float]) -> Bound:
+        """Return the bound of micrographs for these values of the dashboard's variables."""
+        low, high = self.bounds(variables)
+        return Bound(field=self.field, low=low, high=high)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bins:
-    """Equal bins of a histogram or heat map: from `start` to `stop` in steps of `step`."""
+    """Equal bins of a histogram or heat map: from `start` to `stop` in steps of `step`.
+
+    A bin holds its lower edge and not its upper one; the last bin holds both, as numpy's does.
+    """
 
     start: float
     stop: float
@@ -94,6 +108,22 @@ class Bins:
     @property
     def count(self) -> int:
         return round((self.stop - self.start) / self.step)
+
+    @property
+    def fractions(self) -> tuple[int, int, int]:
+        """Whole numbers a, b and k: edge i is (a + i * b) / k, the number nearest to what people read.
+
+        0.1 times 3 is more than 0.3, so edges are never made by adding or multiplying steps.
+        """
+        start, step = Fraction(str(self.start)), Fraction(str(self.step))
+        k = lcm(start.denominator, step.denominator)
+        return int(start * k), int(step * k), k
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The edges of all bins, one more than there are bins."""
+        a, b, k = self.fractions
+        return tuple((a + i * b) / k for i in range(self.count + 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

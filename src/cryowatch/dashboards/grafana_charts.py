@@ -24,7 +24,7 @@ from cryowatch.dashboards.grafana_fields import (
     unit,
     without_time,
 )
-from cryowatch.dashboards.influxql import LIMIT, RECENT, known_fields, moved_limit
+from cryowatch.dashboards.influxql import GOOD_COUNTS, LIMIT, RECENT, known_fields, moved_limit
 from cryowatch.dashboards.layouts import Layout
 from cryowatch.dashboards.query import quantity
 
@@ -76,9 +76,10 @@ def _number_options() -> dict[str, object]:
 
 def draw_stat(panel: Panel, layout: Layout) -> Drawing:
     """Return one number for each field, coloured by its limits."""
-    share = panel.aggregate is Aggregate.SHARE
-    overrides = []
+    share = panel.aggregate in (Aggregate.SHARE, Aggregate.GOOD)
     plain = colour_steps((None, NEUTRAL))
+    count: list[Property] = [("unit", "none"), ("decimals", 0), ("max", None), ("thresholds", plain)]
+    overrides = [override(name, count) for name in GOOD_COUNTS if panel.aggregate is Aggregate.GOOD]
     for name in () if share else known_fields(panel, layout):
         judged: list[Property] = [
             ("thresholds", limit_colours(panel, name) or plain),

@@ -8,7 +8,7 @@ Grafana's tables may put the values of several tags under each other's names, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,7 @@ from cryowatch.dashboards.layouts import (
     values_of,
 )
 from cryowatch.dashboards.query import quantity
+from cryowatch.judgement import OF_A_FIT
 
 RECENT = 50
 LIMIT = "Limit"
@@ -138,31 +139,70 @@ def _bound(limit: Limit) -> tuple[str, str]:
     return "" if limit.low is None else _number(limit.low), high
 
 
+def _inside(panel: Panel, layout: Layout, limit: Limit) -> str:
+    """Return the condition that a field is within a limit, in shown units; "" without any."""
+    low, high = _bound(limit)
+    shown = _shown(panel, layout, limit.field)
+    return " AND ".join(filter(None, [f"{shown} >= {low}" if low else "", f"{shown} <= {high}" if high else ""]))
+
+
 def _share(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """Ones for what is within the limits over the number of all: 0 where none is, nothing where there is nothing.
 
-    For the resolution, a micrograph whose CTF fits nowhere counts as outside.  The limit stands among the sums too,
-    where InfluxQL refuses a word: compared with a field it would be one that is nowhere, and the share 0.
+    By what a fit gives every estimate is judged, by anything else what has a value.  The limit stands among the sums
+    too, where InfluxQL refuses a word: compared with a field it would be one that is nowhere, and the share 0.
     """
     field, limit = panel.fields[0], panel.limits[0]
-    low, high = _bound(limit)
-    shown = _shown(panel, layout, field)
-    terms = [f"{shown} >= {low}" if low else "", f"{shown} <= {high}" if high else ""]
-    inside = " AND ".join([values_of(layout, panel.record, field), *filter(None, terms)])
-    of = '"ctfID"' if field == "resolution" else column(layout, field)
-    every = rows_of(layout, panel.record) if field == "resolution" else values_of(layout, panel.record, field)
+    inside = " AND ".join(filter(None, [values_of(layout, panel.record, field), _inside(panel, layout, limit)]))
+    every = rows_of(layout, panel.record) if field in OF_A_FIT else values_of(layout, panel.record, field)
+    of = '"ctfID"' if field in OF_A_FIT else column(layout, field)
     text = (
-        f'SELECT (sum("inside") + 0 * {high or 1}) / count("of") AS {quoted(quantity(panel, field).label)}'
+        f'SELECT (sum("inside"){_checked([limit])}) / count("of") AS {quoted(quantity(panel, field).label)}'
         f' FROM (SELECT {column(layout, field)} * 0.0 + 1 AS "inside" {inside}),'
         f' (SELECT {of} * 0.0 AS "inside", {of} * 0.0 AS "of" {every})'
     )
     return (InfluxQuery(text=text, format="table"),)
 
 
+def _checked(limits: Iterable[Limit]) -> str:
+    """Return nothing in numbers of the limits that readers can move: what is no number is refused there."""
+    return "".join(f" + 0 * {_bound(limit)[1]}" for limit in limits if limit.variable)
+
+
+GOOD = "Good"
+GOOD_COUNTS = ("Good micrographs", "Estimated", "Without a fit")
+"""The columns of the panel that counts good micrographs: a share, and what it is made of."""
+
+
+def _good(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
+    """Share and number of the estimates that keep all limits, and how many have no fit."""
+    limits = [limit for limit in panel.limits if limit.field in FIELDS[layout]]
+    kept = " AND ".join(filter(None, [_inside(panel, layout, limit) for limit in limits]))
+    fitted = values_of(layout, panel.record, "defocus")
+    good = f'(sum("inside"){_checked(limits)})'
+    name = column(layout, "defocus")
+    columns = (f'{good} / count("of")', good, 'count("of")', 'sum("unfit")')
+    named = ", ".join(f"{text} AS {quoted(label)}" for text, label in zip(columns, (GOOD, *GOOD_COUNTS), strict=True))
+    text = (
+        f"SELECT {named}"
+        f' FROM (SELECT {name} * 0.0 + 1 AS "inside" {fitted}{f" AND {kept}" if kept else ""}),'
+        f' (SELECT {name} * 0.0 - 1 AS "unfit" {fitted}),'
+        ' (SELECT "ctfID" * 0.0 AS "inside", "ctfID" * 0.0 AS "of", "ctfID" * 0.0 + 1 AS "unfit"'
+        f" {rows_of(layout, panel.record)})"
+    )
+    return (InfluxQuery(text=text, format="table"),)
+
+
+def _in_shown_units(panel: Panel, field: str, text: str, *, part: int = 1) -> str:
+    """Return a value in stored units, or one of so many parts of it, in the shown unit."""
+    per = quantity(panel, field).per_shown * part
+    return text if per == 1.0 else f"{text} / {_number(per)}"
+
+
 def _medians(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     return tuple(
         InfluxQuery(
-            text=f"SELECT median({column(layout, f)}) * {_number(quantity(panel, f).scale)}"
+            text=f"SELECT {_in_shown_units(panel, f, f'median({column(layout, f)})')}"
             f" AS {quoted(quantity(panel, f).label)} {values_of(layout, panel.record, f)}",
             format="table",
         )
@@ -179,9 +219,9 @@ def _compare(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     columns = [f'count("{FIELDS[layout][fields[0]]}") AS "Number"']
     for field in fields:
         name, label = column(layout, field), quantity(panel, field).label
-        scale = quantity(panel, field).scale
-        spread = f"(percentile({name}, 75) - percentile({name}, 25)) * {_number(scale / 2)}"
-        columns += [f"median({name}) * {_number(scale)} AS {quoted(label)}", f"{spread} AS {quoted(f'± {label}')}"]
+        middle = _in_shown_units(panel, field, f"median({name})")
+        spread = _in_shown_units(panel, field, f"(percentile({name}, 75) - percentile({name}, 25))", part=2)
+        columns += [f"{middle} AS {quoted(label)}", f"{spread} AS {quoted(f'± {label}')}"]
     queries = []
     for end in ("", f" ORDER BY time DESC LIMIT {RECENT}"):
         parts = [f"(SELECT {column(layout, f)} {values_of(layout, panel.record, f)}{end})" for f in fields]
@@ -350,6 +390,7 @@ _COMPILERS: Mapping[tuple[str, PanelKind, Aggregate], Callable[[Panel, Layout], 
     ("micrograph", PanelKind.SCATTER, _NONE): _scatter,
     ("micrograph", PanelKind.HISTOGRAM, _NONE): _histogram,
     ("micrograph", PanelKind.HEAT_MAP, _NONE): _heat_map,
+    ("micrograph", PanelKind.STAT, Aggregate.GOOD): _good,
     ("micrograph", PanelKind.STAT, Aggregate.SHARE): _share,
     ("micrograph", PanelKind.STAT, Aggregate.MEDIAN): _medians,
     ("micrograph", PanelKind.TABLE, Aggregate.COMPARE): _compare,

@@ -168,12 +168,16 @@ def column(layout: Layout, field: str) -> str:
 
 
 def rows_of(layout: Layout, record: str, time: str = DURING) -> str:
-    """Return FROM and WHERE of the rows of a record within the chosen project, or of the chosen host."""
+    """Return FROM and WHERE of the rows of a record within the chosen project, or of the chosen host.
+
+    Disabled micrographs count nowhere; the layout `scipion` does not hold them.
+    """
     if layout is Layout.SCIPION:
         return f"FROM {PROJECT} WHERE \"section\" = '{_SECTIONS[record]}' AND {time}"
     if record in ("host", "device"):
         return f'FROM "system" WHERE "host" =~ {HOST} AND {time}'
     run = f' AND "run" =~ {RUN}' if record in ("micrograph", "image") else ""
+    run += ' AND "enabled" = true' if record == "micrograph" else ""
     return f'FROM {quoted(record)} WHERE "project" =~ {PROJECT} AND "host" =~ {HOST}{run} AND {time}'
 
 

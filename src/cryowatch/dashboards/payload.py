@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryowatch.dashboards.definition import Bins, Panel
+from cryowatch.dashboards.good import Good
+from cryowatch.dashboards.pace import Pace
 from cryowatch.dashboards.query import Scope
+from cryowatch.judgement import OF_A_FIT, SHARE_RULE, Bound, between, in_words, inside, share_status
 from cryowatch.model import Quantity
 
 Rows = Sequence[tuple[Any, ...]]
@@ -78,7 +81,7 @@ def histogram(quantity: Quantity, bins: Bins, last: int, rows: Rows) -> Data:
     counts, recent = [0] * bins.count, [0] * bins.count
     for kind, place, count, *_ in rows:
         if kind != 2:
-            (recent if kind else counts)[min(place, bins.count - 1)] += count
+            (recent if kind else counts)[place] = count
     return {
         **_described(quantity),
         "start": bins.start,
@@ -107,15 +110,17 @@ def heat_map(quantity: Quantity, bins: Bins, rows: Rows) -> Data:
         "start": bins.start,
         "step": bins.step,
         "bins": bins.count,
-        "cells": [[(time - first) // step, min(place, bins.count - 1), count] for _, time, place, count in rows],
+        "cells": [[(time - first) // step, place, count] for _, time, place, count in rows],
     }
 
 
-def shares(known: Sequence[Quantity], judged: Sequence[bool], rows: Rows) -> Data:
-    """Rows of statistics: (place, n, quartiles, within, of)."""
-    del judged
+Judged = tuple[Quantity, Bound]
+
+
+def shares(judged: Sequence[Judged], rows: Rows, unfit: int) -> Data:
+    """Rows of statistics, (place, n, quartiles, inside, of), and how many estimates have no fit."""
     items = []
-    for quantity, (_, _, _, _, _, within, of) in zip(known, rows, strict=True):
+    for (quantity, bound), (_, _, _, _, _, within, of) in zip(judged, rows, strict=True):
         if not of or within is None:
             continue
         share = within / of
@@ -126,41 +131,76 @@ def shares(known: Sequence[Quantity], judged: Sequence[bool], rows: Rows) -> Dat
                 "unit": "%",
                 "decimals": 1,
                 "share": True,
-                "status": _share_status(share),
-                "detail": f"{within:,} of {of:,}",
+                "status": share_status(share),
+                "rule": SHARE_RULE,
+                "detail": _lines_of(f"{within:,} of {of:,} {in_words(bound, quantity)}", _unfit(bound.field, unfit)),
             }
         )
     return {"items": items} if items else EMPTY
 
 
-def _share_status(share: float) -> str:
-    """Good from 90 %, bad below 75 %: the colours of the published CTF dashboard."""
-    return "good" if share >= 0.9 else "warn" if share >= 0.75 else "bad"
+def _unfit(field: str, unfit: int) -> str:
+    return f"{unfit:,} without a fit" if unfit and field in OF_A_FIT else ""
 
 
-def medians(known: Sequence[Quantity], judged: Sequence[bool], rows: Rows) -> Data:
-    """Rows of statistics: (place, n, quartiles, within, of)."""
+def _lines_of(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
+
+
+def medians(judged: Sequence[Judged], rows: Rows, unfit: int) -> Data:
+    """Rows of statistics, (place, n, quartiles, inside, of), and how many estimates have no fit.
+
+    The mark beside a median judges the median.
+    """
     items = []
-    for quantity, limited, (_, n, lower, median, upper, within, of) in zip(known, judged, rows, strict=True):
+    for (quantity, bound), (_, n, lower, median, upper, within, of) in zip(judged, rows, strict=True):
         if not n:
             continue
         low, high = number(lower, quantity.decimals), number(upper, quantity.decimals)
         unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
-        detail = f"half within {low}–{high}{unit}"
-        if limited:
-            detail += f"\n{number(100 * within / of, 0)}\N{NO-BREAK SPACE}% in limits"
+        share = ""
+        if within is not None and of:
+            share = f"{number(100 * within / of, 0)}\N{NO-BREAK SPACE}% of {of:,} {in_words(bound, quantity)}"
         items.append(
             {
                 **_described(quantity),
                 "label": f"Median {quantity.label.lower()}" if quantity.label != "U / V" else "Median U / V",
                 "value": median,
                 "share": False,
-                "status": _share_status(within / of) if limited else None,
-                "detail": detail,
+                "status": None if within is None else "good" if bound.inside(median) else "bad",
+                "rule": None if within is None else in_words(bound, quantity),
+                "detail": _lines_of(f"half within {low}–{high}{unit}", share, _unfit(bound.field, unfit)),
                 "n": n,
             }
         )
     return {"items": items} if items else EMPTY
+
+
+def good(found: Good) -> Data:
+    """Return the count of good ones first, then what makes the rest."""
+    if found.share is None:
+        return EMPTY
+    of = f"{found.good:,} of {found.of:,}"
+    items: list[Data] = [
+        _count("Good", 100 * found.share, f"{of}\nall limits kept", unit="%", decimals=1)
+        | {"share": True, "status": share_status(found.share), "rule": SHARE_RULE},
+    ]
+    if found.per_hour is not None:
+        usual = "" if found.usual is None else f"usually {number(found.usual, 0)} estimated"
+        lately = _lines_of(f"of {number(found.estimated_per_hour, 0)} estimated", usual)
+        items.append(_count("Good per hour", found.per_hour, lately))
+    outside = found.of - found.good
+    share = f"{number(100 * outside / found.of, 0)}\N{NO-BREAK SPACE}% of {found.of:,}"
+    items.append(_count("Outside a limit", outside, share))
+    items.append(_count("Without a fit", found.unfit, "they count as outside" if found.unfit else "each has a fit"))
+    if found.disabled:
+        items.append(_count("Disabled", found.disabled, "they count nowhere else"))
+    return {"items": items}
+
+
+def _count(label: str, value: float, detail: str, *, unit: str = "", decimals: int = 0) -> Data:
+    return {"label": label, "value": value, "unit": unit, "decimals": decimals, "share": False, "status": None,
+            "detail": detail}  # fmt: skip
 
 
 def comparison(known: Sequence[Quantity], recent: int, rows: Rows) -> Data:
@@ -209,35 +249,31 @@ def latest(known: Sequence[Quantity], bounds: Sequence[tuple[float | None, float
     for quantity, (low, high), value in zip(known, bounds, rows[0], strict=True):
         if value is None:
             continue
-        outside = (low is not None and value < low) or (high is not None and value > high)
-        limit = "" if high is None else f"limit {number(high, quantity.decimals)}"
-        detail = f"{limit} {quantity.shown_unit}".strip() if limit else quantity.text
-        judged = None if low is None and high is None else "bad" if outside else "good"
-        items.append({**_described(quantity), "value": value, "share": False, "status": judged, "detail": detail})
+        limited = low is not None or high is not None
+        words = between(low, high, quantity) if limited else ""
+        judged = None if not limited else "good" if inside(value, low, high) else "bad"
+        items.append(
+            {**_described(quantity), "value": value, "share": False, "status": judged, "rule": words or None,
+             "detail": words or quantity.text}
+        )  # fmt: skip
     return {"items": items} if items else EMPTY
 
 
-def progress(rows: Rows, now: int) -> Data:
-    """Rows of (kind, items, may grow, newest, in the last hour, median of full hours)."""
+def progress(rows: Sequence[tuple[str, int | None, Pace]], now: int) -> Data:
+    """Rows of (kind, whether it may grow, pace)."""
     items = []
-    for kind, n, growing, newest, last_hour, typical in rows:
+    for kind, growing, pace_ in rows:
         detail = []
-        if newest is not None:
-            detail.append(f"newest {age(now - newest)} ago")
-        if growing or last_hour:
-            detail.append(f"{last_hour:,} in the last hour")
-        if typical is not None:
-            detail.append(f"usually {number(typical, 0)} per hour")
+        if pace_.newest is not None:
+            detail.append(f"newest {age(now - pace_.newest)} ago")
+        if growing or pace_.last_hour:
+            detail.append(f"{pace_.last_hour:,} in the last hour")
+        if pace_.usual is not None:
+            detail.append(f"usually {number(pace_.usual, 0)} per hour")
         items.append(
             {
-                "label": _STAGES[kind],
-                "value": n,
-                "unit": "",
-                "decimals": 0,
-                "share": False,
-                "status": None,
-                "detail": "\n".join(detail),
-                "newest": None if newest is None else newest // _MILLISECOND,
+                **_count(_STAGES[kind], pace_.count, "\n".join(detail)),
+                "newest": None if pace_.newest is None else pace_.newest // _MILLISECOND,
             }
         )
     return {"items": items} if items else EMPTY

@@ -39,14 +39,19 @@ class Table(Protocol):
 class Scope:
     """What a panel is asked for: whose rows, of what time (UTC ns), changed since when, by which limits.
 
+    `outputs` are those whose micrographs are shown together, `estimates` says whether they are CTF estimates, and
+    `stages` are the outputs that stand for each kind of items.
+
     `confined` leaves out what is of the machine and not of the session: its alerts, and its samples from outside the
     time even where the newest is asked for.
     """
 
     session: int
     host: str
-    output: int | None
     now: int
+    outputs: tuple[int, ...] = ()
+    estimates: bool = False
+    stages: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     start: int | None = None
     stop: int | None = None
     after: int | None = None

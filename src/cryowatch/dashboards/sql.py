@@ -11,8 +11,10 @@ from typing import Any
 
 from cryowatch.dashboards import machine, payload, stages
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
+from cryowatch.dashboards.good import good_of, good_sql_of
 from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, quantity, window
 from cryowatch.dashboards.thinning import thinned
+from cryowatch.judgement import Bound, judged_sql, of_outputs, within_sql
 
 RECENT = 50
 
@@ -34,15 +36,15 @@ def _shown(panel: Panel, field: str) -> str:
 
 
 def _rows_of(panel: Panel, scope: Scope) -> tuple[str, dict[str, Any]]:
-    """Return FROM and WHERE of the rows that a panel of single rows shows."""
+    """Return FROM and WHERE of the rows that a panel of single rows shows; disabled micrographs are not among them."""
     during, parameters = window(scope)
     if panel.record == "micrograph":
-        return f"FROM micrograph WHERE output_id = :output{during}", {**parameters, "output": scope.output}
+        return f"FROM micrograph WHERE {of_outputs(scope.outputs)} AND enabled = 1{during}", parameters
     return f"FROM gain WHERE session_id = :session{during}", {**parameters, "session": scope.session}
 
 
 def _points(panel: Panel, scope: Scope) -> Query:
-    """Rows as points: id, time, then the fields in shown units.
+    """Rows as points: id, time, then the fields in shown units; what lies in the future is drawn at the present.
 
     Left out are rows without any value, and in a scatter those without both.
     """
@@ -51,7 +53,8 @@ def _points(panel: Panel, scope: Scope) -> Query:
     either = " AND " if panel.kind is PanelKind.SCATTER else " OR "
     rows += f" AND ({either.join(f'{f} IS NOT NULL' for f in fields)})"
     shown = ", ".join(_shown(panel, f) for f in fields)
-    columns = f"id, time / {MILLISECOND}, {shown}"
+    columns = f"id, min(time, :now) / {MILLISECOND}, {shown}"
+    parameters["now"] = scope.now
     shape = payload.scatter if panel.kind is PanelKind.SCATTER else payload.time_series
     known = [quantity(panel, f) for f in fields]
     if scope.after is not None:
@@ -68,23 +71,33 @@ def _points(panel: Panel, scope: Scope) -> Query:
     )
 
 
+def _placed(bins: Bins) -> tuple[str, str, dict[str, Any]]:
+    """Return a first guess at the bin of x, the bin of x that follows from a guess `i`, and the parameters of both.
+
+    A division may put a value that lies on an edge into the bin below, so the guess is compared with the edges.
+    """
+    a, b, k = bins.fractions
+    guess = "CAST((x - :first) / :step AS INTEGER)"
+    place = "min(i - (x < (:a + i * :b) / :k) + (x >= (:a + (i + 1) * :b) / :k), :last_bin)"
+    values = {"first": bins.edges[0], "last": bins.edges[-1], "step": bins.step, "last_bin": bins.count - 1}
+    return guess, place, {**values, "a": a, "b": b, "k": float(k)}
+
+
 def _histogram(panel: Panel, scope: Scope) -> Query:
     field, bins = panel.fields[0], _bins(panel)
     rows, parameters = _rows_of(panel, scope)
-    shown = _shown(panel, field)
+    guess, place, values = _placed(bins)
     sql = f"""
-        WITH found AS (SELECT {shown} AS x, time, item {rows} AND {field} IS NOT NULL),
-        recent AS (SELECT x FROM found ORDER BY time DESC, item DESC LIMIT {RECENT})
-        SELECT 0, CAST((x - :first) / :step AS INTEGER), count(*), NULL FROM found
-            WHERE x >= :first AND x < :last GROUP BY 2
-        UNION ALL
-        SELECT 1, CAST((x - :first) / :step AS INTEGER), count(*), NULL FROM recent
-            WHERE x >= :first AND x < :last GROUP BY 2
+        WITH found AS (SELECT {_shown(panel, field)} AS x, time, item {rows} AND {field} IS NOT NULL),
+        recent AS (SELECT x FROM found ORDER BY time DESC, item DESC LIMIT {RECENT}),
+        guessed AS (SELECT 0 AS kind, x, {guess} AS i FROM found WHERE x >= :first AND x <= :last
+            UNION ALL SELECT 1, x, {guess} FROM recent WHERE x >= :first AND x <= :last)
+        SELECT kind, {place}, count(*), NULL FROM guessed GROUP BY 1, 2
         UNION ALL
         SELECT 2, NULL, count(*), quartiles(x) FROM found"""
     return Query(
         sql=sql,
-        parameters={**parameters, "first": bins.start, "last": bins.stop, "step": bins.step},
+        parameters={**parameters, **values},
         shape=lambda found: payload.histogram(quantity(panel, field), bins, RECENT, _spread(found, 3)),
     )
 
@@ -93,19 +106,21 @@ def _heat_map(panel: Panel, scope: Scope) -> Query:
     """Counts by time and value; the step in time grows with the span, so that about 40 columns stay."""
     field, bins = panel.fields[0], _bins(panel)
     rows, parameters = _rows_of(panel, scope)
+    guess, place, values = _placed(bins)
     sql = f"""
-        WITH found AS (SELECT {_shown(panel, field)} AS x, time {rows} AND {field} IS NOT NULL),
+        WITH found AS (SELECT {_shown(panel, field)} AS x, min(time, :now) AS time {rows} AND {field} IS NOT NULL),
         span AS (SELECT max(time) - min(time) AS width FROM found),
         step AS (SELECT CASE WHEN width < {HOUR // 2} THEN {HOUR // 60} WHEN width < {3 * HOUR} THEN {HOUR // 12}
                         WHEN width < {8 * HOUR} THEN {HOUR // 4} WHEN width < {48 * HOUR} THEN {HOUR}
-                        ELSE {4 * HOUR} END AS ns FROM span)
+                        ELSE (width / {160 * HOUR} + 1) * {4 * HOUR} END AS ns FROM span),
+        guessed AS (SELECT x, time, {guess} AS i FROM found WHERE x >= :first AND x <= :last)
         SELECT (SELECT ns FROM step) / {MILLISECOND},
                time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND},
-               CAST((x - :first) / :step AS INTEGER), count(*)
-        FROM found WHERE x >= :first AND x < :last GROUP BY 2, 3 ORDER BY 2, 3"""
+               {place}, count(*)
+        FROM guessed GROUP BY 2, 3 ORDER BY 2, 3"""
     return Query(
         sql=sql,
-        parameters={**parameters, "first": bins.start, "last": bins.stop, "step": bins.step},
+        parameters={**parameters, **values, "now": scope.now},
         shape=lambda found: payload.heat_map(quantity(panel, field), bins, found),
     )
 
@@ -116,33 +131,23 @@ def _bins(panel: Panel) -> Bins:
     return panel.bins
 
 
-def _judged(panel: Panel, scope: Scope, field: str) -> tuple[str, dict[str, Any]]:
-    """Return the SQL condition that a field is within its limits ("" without any), in shown units."""
-    for limit in panel.limits:
-        if limit.field == field:
-            low, high = limit.bounds(scope.variables)
-            terms, parameters = [], {}
-            if low is not None:
-                terms.append(f"{_shown(panel, field)} >= :low_{field}")
-                parameters[f"low_{field}"] = low
-            if high is not None:
-                terms.append(f"{_shown(panel, field)} <= :high_{field}")
-                parameters[f"high_{field}"] = high
-            return " AND ".join(terms), parameters
-    return "", {}
+def _bound(panel: Panel, scope: Scope, field: str) -> Bound:
+    """Return between what a field should lie: anywhere, where the panel has no limit of it."""
+    limits = (limit.bound(scope.variables) for limit in panel.limits if limit.field == field)
+    return next(limits, Bound(field=field))
 
 
 def _statistics(panel: Panel, scope: Scope, rows: str, fields: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return a SELECT of one row, which has for each field: n, quartiles, how many are within limits, of how many.
+    """Return a SELECT of one row, which has for each field: n, quartiles, how many are inside, of how many.
 
-    Rows are read once for all fields.  For the resolution, a micrograph whose CTF fits nowhere counts as outside.
+    Rows are read once for all fields.
     """
     columns, parameters = [], {}
     for field in fields:
-        within, values = _judged(panel, scope, field)
+        within, values = within_sql(_bound(panel, scope, field))
         parameters.update(values)
         quartiles = f"quartiles({_shown(panel, field)})" if panel.aggregate is not Aggregate.SHARE else "NULL"
-        of = "count(coalesce(defocus_u, resolution))" if field == "resolution" else f"count({field})"
+        of = judged_sql(field, estimates=scope.estimates)
         inside = f"count(CASE WHEN {within} THEN 1 END)" if within else "NULL"
         columns += [f"count({field})", quartiles, inside, of]
     return f"SELECT {', '.join(columns)} {rows}", parameters
@@ -166,12 +171,28 @@ def _spread(rows: Rows, place: int) -> Rows:
 
 
 def _statistic_stat(panel: Panel, scope: Scope) -> Query:
+    if panel.aggregate is Aggregate.GOOD:
+        return _good(panel, scope)
     rows, parameters = _rows_of(panel, scope)
-    sql, limits = _statistics(panel, scope, rows, panel.fields)
-    known = [quantity(panel, f) for f in panel.fields]
-    judged = [bool(_judged(panel, scope, f)[0]) for f in panel.fields]
+    sql, limits = _statistics(panel, scope, f", count(*), count(defocus) {rows}", panel.fields)
+    judged = [(quantity(panel, f), _bound(panel, scope, f)) for f in panel.fields]
     shape = payload.shares if panel.aggregate is Aggregate.SHARE else payload.medians
-    return Query(sql=sql, parameters={**parameters, **limits}, shape=lambda found: shape(known, judged, _each(found)))
+
+    def shaped(found: Rows) -> payload.Data:
+        unfit = found[0][-2] - found[0][-1] if scope.estimates else 0
+        return shape(judged, _each([row[:-2] for row in found]), unfit)
+
+    return Query(sql=sql, parameters={**parameters, **limits}, shape=shaped)
+
+
+def _good(panel: Panel, scope: Scope) -> Query:
+    """How many keep all limits, of how many, and how fast they come; of what was not estimated nothing is said."""
+    sql, parameters = good_sql_of([limit.bound(scope.variables) for limit in panel.limits], scope)
+    return Query(
+        sql=sql,
+        parameters=parameters,
+        shape=lambda found: payload.good(good_of(found[0])) if scope.estimates else payload.EMPTY,
+    )
 
 
 def _latest_stat(panel: Panel, scope: Scope) -> Query:
@@ -270,9 +291,9 @@ def _alert_table(panel: Panel, scope: Scope) -> Query:
 
 def _gallery(panel: Panel, scope: Scope) -> Query:
     return Query(
-        sql="SELECT 1 FROM micrograph WHERE output_id = :output LIMIT 1",
-        parameters={"output": scope.output},
-        shape=lambda found: {"limit": panel.rows} if found else {"empty": True},
+        sql=f"SELECT 1 FROM micrograph WHERE {of_outputs(scope.outputs)} LIMIT 1",
+        parameters={},
+        shape=lambda found: {"limit": panel.rows} if found else payload.EMPTY,
     )
 
 

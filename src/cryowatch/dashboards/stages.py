@@ -2,59 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cryowatch.dashboards import payload
 from cryowatch.dashboards.definition import Panel
-from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Scope, window
+from cryowatch.dashboards.pace import pace, pace_sql
+from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, window
+from cryowatch.judgement import of_outputs
 
 _STAGES = "('movies', 'micrographs', 'ctf')"
 
-_LEADING = f"""
-    WITH sized AS (
-        SELECT id, kind, stream_open, (SELECT count(*) FROM micrograph WHERE output_id = output.id) AS n
-        FROM output WHERE session_id = :session AND kind IN {_STAGES}),
-    leading AS (
-        SELECT id, kind, n, stream_open, row_number() OVER (
-            PARTITION BY kind ORDER BY (coalesce(stream_open, 0) AND n > 0) DESC,
-            CASE WHEN stream_open AND n > 0 THEN 0 ELSE n END DESC, id) AS place
-        FROM sized)"""
-
 
 def progress(_panel: Panel, scope: Scope) -> Query:
-    """One row a stage: kind, items, newest, in the last hour, in each full hour (a list), whether it may grow."""
-    sql = f"""{_LEADING},
-        hours AS (SELECT output_id, time / {HOUR} AS hour, count(*) AS n FROM micrograph
-                  WHERE output_id IN (SELECT id FROM leading WHERE place = 1) GROUP BY 1, 2)
-        SELECT kind, n, stream_open,
-            (SELECT max(time) FROM micrograph WHERE output_id = leading.id),
-            (SELECT count(*) FROM micrograph WHERE output_id = leading.id AND time > :now - {HOUR} AND time <= :now),
-            (SELECT quantile(n, 0.5) FROM hours WHERE output_id = leading.id AND hour < :now / {HOUR}
-                AND hour > (SELECT min(hour) FROM hours WHERE output_id = leading.id))
-        FROM leading WHERE place = 1
-        ORDER BY CASE kind WHEN 'movies' THEN 0 WHEN 'micrographs' THEN 1 ELSE 2 END"""
-    return Query(
-        sql=sql,
-        parameters={"session": scope.session, "now": scope.now},
-        shape=lambda found: payload.progress(found, scope.now),
-    )
+    """One row a stage: kind, whether it may grow, then its pace; the items of all its outputs count together."""
+    parts = []
+    parameters: dict[str, Any] = {"now": scope.now}
+    for kind, outputs in scope.stages.items():
+        if not outputs:
+            continue
+        source, values = pace_sql(f"micrograph WHERE {of_outputs(outputs)}", scope.now)
+        growing = f"(SELECT max(stream_open) FROM output WHERE {of_outputs(outputs, 'id')})"
+        parts.append(f"SELECT '{kind}', {growing}, * FROM ({source})")
+        parameters.update(values)
+
+    def shaped(rows: Rows) -> payload.Data:
+        return payload.progress([(kind, growing, pace(tuple(row))) for kind, growing, *row in rows], scope.now)
+
+    return Query(sql=" UNION ALL ".join(parts) or "SELECT 1 WHERE 0", parameters=parameters, shape=shaped)
 
 
 def rate(_panel: Panel, scope: Scope) -> Query:
-    """Items per hour of each stage in equal steps of time, at most about 150 of them."""
+    """Items per hour of each stage in equal steps of time, at most about 150 of them; the future counts as now."""
     during, parameters = window(scope)
     until = scope.now if scope.stop is None else min(scope.now, scope.stop)
-    sql = f"""{_LEADING},
-        found AS (SELECT leading.kind, time FROM micrograph JOIN leading
-                  ON leading.id = micrograph.output_id AND place = 1 WHERE true{during}),
+    found = " UNION ALL ".join(
+        f"SELECT '{kind}' AS kind, min(time, :now) AS time FROM micrograph WHERE {of_outputs(outputs)}{during}"
+        for kind, outputs in scope.stages.items()
+    )
+    sql = f"""
+        WITH found AS ({found or "SELECT '' AS kind, 0 AS time WHERE 0"}),
         span AS (SELECT max(time) - min(time) AS width FROM found),
         step AS (SELECT CASE WHEN width < {2 * HOUR} THEN {HOUR // 30} WHEN width < {12 * HOUR} THEN {HOUR // 6}
-                        WHEN width < {48 * HOUR} THEN {HOUR // 2} ELSE {2 * HOUR} END AS ns FROM span)
+                        WHEN width < {48 * HOUR} THEN {HOUR // 2}
+                        ELSE (width / {300 * HOUR} + 1) * {2 * HOUR} END AS ns FROM span)
         SELECT (SELECT ns FROM step) / {MILLISECOND},
                time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND}, kind, count(*),
                min(time) / {MILLISECOND}
         FROM found GROUP BY 2, 3 ORDER BY 2"""
     return Query(
         sql=sql,
-        parameters={**parameters, "session": scope.session},
+        parameters={**parameters, "now": scope.now},
         shape=lambda found: payload.rates(found, until),
     )
 
@@ -69,7 +66,7 @@ def runs(panel: Panel, scope: Scope) -> Query:
                     ELSE output.size END,
                CASE WHEN output.kind IN {_STAGES} THEN
                     (SELECT count(*) FROM micrograph WHERE output_id = output.id AND time > :now - {HOUR}) END,
-               coalesce((SELECT max(time) FROM micrograph WHERE output_id = output.id),
+               coalesce((SELECT min(max(time), :now) FROM micrograph WHERE output_id = output.id),
                         (SELECT max(time) FROM output_size WHERE output_id = output.id))
         FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
         WHERE run.session_id = :session ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""

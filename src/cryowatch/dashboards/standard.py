@@ -32,21 +32,28 @@ _VARIABLES = (
     ),
 )
 
+_JUDGED_BY = (DEFOCUS, RESOLUTION, ASTIGMATISM)
+_GOOD = Panel(
+    id="good", title="Good micrographs", kind=PanelKind.STAT, record="micrograph", aggregate=Aggregate.GOOD,
+    limits=_JUDGED_BY, width=12, height=2,
+    text="Estimated micrographs that keep all limits: of defocus, resolution and astigmatism.",
+)  # fmt: skip
+
 _QUALITY = (
     Panel(
         id="defocus-share", title="Defocus in limits", kind=PanelKind.STAT, record="micrograph", fields=("defocus",),
-        aggregate=Aggregate.SHARE, limits=(DEFOCUS,), width=3, height=2,
-        text="Share of micrographs whose mean defocus is above 0.1 µm and below the limit.",
+        aggregate=Aggregate.SHARE, limits=(DEFOCUS,), width=4, height=2,
+        text="Share of the estimated micrographs whose mean defocus is from 0.1 µm to the limit; no fit is outside.",
     ),
     Panel(
         id="resolution-share", title="Resolution in limits", kind=PanelKind.STAT, record="micrograph",
-        fields=("resolution",), aggregate=Aggregate.SHARE, limits=(RESOLUTION,), width=3, height=2,
-        text="Share of micrographs whose CTF fits to better than the limit; one without any fit counts as outside.",
+        fields=("resolution",), aggregate=Aggregate.SHARE, limits=(RESOLUTION,), width=4, height=2,
+        text="Share of the estimated micrographs whose CTF fits to the limit or better; no fit is outside.",
     ),
     Panel(
         id="astigmatism-share", title="Astigmatism in limits", kind=PanelKind.STAT, record="micrograph",
-        fields=("astigmatism",), aggregate=Aggregate.SHARE, limits=(ASTIGMATISM,), width=3, height=2,
-        text="Share of micrographs whose two defoci differ by less than the limit.",
+        fields=("astigmatism",), aggregate=Aggregate.SHARE, limits=(ASTIGMATISM,), width=4, height=2,
+        text="Share of the estimated micrographs whose two defoci differ by the limit or less; no fit is outside.",
     ),
 )  # fmt: skip
 
@@ -77,6 +84,7 @@ SUMMARY = Dashboard(
             id="alerts", title="Alerts", kind=PanelKind.TABLE, record="alert", width=12, height=2, rows=20,
             fields=("severity", "text", "since", "until"), text="What is wrong now, and what was lately.",
         ),
+        _GOOD,
         Panel(
             id="progress", title="Progress", kind=PanelKind.STAT, record="output", aggregate=Aggregate.PROGRESS,
             width=12, height=2, text="What each stage has produced, and how long ago it produced the newest.",
@@ -92,7 +100,7 @@ SUMMARY = Dashboard(
         Panel(
             id="quality", title="Quality", kind=PanelKind.STAT, record="micrograph", aggregate=Aggregate.MEDIAN,
             fields=("defocus", "resolution", "astigmatism", "motion_total"), limits=(DEFOCUS, RESOLUTION, ASTIGMATISM),
-            width=7, height=2, text="Median of the session, with quartiles and the share within limits.",
+            width=7, height=2, text="Medians with quartiles, and the share within limits.",
         ),
         Panel(
             id="properties", title="Session", kind=PanelKind.TABLE, record="session", width=4, height=3,
@@ -122,11 +130,8 @@ CTF = Dashboard(
     window_seconds=12 * 3600,
     variables=_VARIABLES,
     panels=(
+        _GOOD,
         *_QUALITY,
-        Panel(
-            id="quality", title="Median defocus", kind=PanelKind.STAT, record="micrograph", aggregate=Aggregate.MEDIAN,
-            fields=("defocus",), limits=(DEFOCUS,), width=3, height=2, text="Median of all, with quartiles.",
-        ),
         _OVER_TIME["defocus"],
         _OVER_TIME["resolution"],
         Panel(

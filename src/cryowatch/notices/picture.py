@@ -13,7 +13,6 @@ from cryowatch.errors import CryowatchError
 from cryowatch.images import ImageServer, Rendered, available, subject
 from cryowatch.model import ImageKind
 from cryowatch.store import Reader, Selection
-from cryowatch.store.reader import leading
 
 SIZE = 512
 PATIENCE_SECONDS = 10.0
@@ -52,10 +51,8 @@ class Pictures:
                 found[session] = picture
 
     def _newest(self, session: int, deadline: float) -> Rendered | None:
-        output = leading(self._reader.outputs(session))
-        if output is None:
-            return None
-        _, rows = self._reader.micrographs(Selection(output=output["id"]), offset=0, limit=1)
+        outputs = self._reader.leading(session).shown.ids
+        _, rows = self._reader.micrographs(Selection(outputs=outputs), offset=0, limit=1)
         path = self._reader.value("SELECT path FROM session WHERE id = ?", (session,))
         if not rows or not available(rows[0], ImageKind.MICROGRAPH, shifted=False):
             return None

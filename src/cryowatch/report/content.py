@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from cryowatch.dashboards import Dashboard, Panel, PanelKind, Scope, compile_panel
 from cryowatch.images import available
+from cryowatch.judgement import OF_A_FIT, SHARE_RULE
 from cryowatch.model import RECORDS, ImageKind, OutputKind, quantities
 from cryowatch.report.columns import packed
 from cryowatch.store import Reader
-from cryowatch.store.reader import Row, leading
+from cryowatch.store.leading import Leading
+from cryowatch.store.reader import Row
 from cryowatch.web.api import definition
 
 _MILLISECOND = 10**6
@@ -37,12 +40,21 @@ SELECT min(time), max(time) FROM (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What the page gets as JSON, and the rows that images are made of, by output and oldest first."""
+    """What the page gets as JSON, and the rows that images are made of, by output and oldest first.
+
+    `leading` are the outputs that are shown together unless a reader chooses another.
+    """
 
     session: Row
     data: Mapping[str, Any]
     rows: Mapping[int, Sequence[Row]]
-    leading: int | None
+    leading: tuple[int, ...]
+
+    @property
+    def leading_rows(self) -> Sequence[Row]:
+        """The rows of all leading outputs, oldest first."""
+        rows = [row for output in self.leading for row in self.rows.get(output, ())]
+        return sorted(rows, key=itemgetter("time", "item", "id"))
 
 
 def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: int) -> Content:
@@ -50,12 +62,12 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
     with reader.snapshot():
         session = reader.session(name)
         outputs = reader.outputs(session["id"])
-        chosen = leading(outputs)
-        lead = None if chosen is None else int(chosen["id"])
-        shown = [o for o in outputs if o["count"] and (o["kind"] in _TABLES or o["id"] == lead)]
+        leading = Leading(outputs)
+        lead = leading.shown.ids
+        shown = [o for o in outputs if o["count"] and (o["kind"] in _TABLES or o["id"] in lead)]
         rows = {o["id"]: _rows(reader, session, o["id"]) for o in shown}
-        newest = max((o["newest"] for o in outputs if o["newest"] is not None), default=None)
-        panels, made_of = _panels(reader, session, lead, dashboards, now)
+        newest = max((stage.newest for stage in leading.stages.values() if stage.newest is not None), default=None)
+        panels, made_of = _panels(reader, session, leading, dashboards, now)
     data = {
         "session": {
             "id": session["key"],
@@ -63,8 +75,8 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
             "status": session["status"] or "empty",
             "state": session["state"],
             "last_read": _milliseconds(session["last_read"]),
-            "newest": {"time": _milliseconds(newest)},
-            "output": lead,
+            "newest": {"time": _milliseconds(None if newest is None else min(newest, now))},
+            "leading": lead,
             "outputs": [{key: o[key] for key in ("id", "run", "run_label", "name", "kind", "count")} for o in shown],
         },
         "dashboards": [_definition(d) for d in dashboards],
@@ -72,7 +84,9 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
         "panels": panels,
         "made_of": made_of,
         "tables": {output: _table(found) for output, found in rows.items()},
-        "counts": {"micrographs": len(rows.get(lead, ())) if lead is not None else 0},
+        "share_rule": SHARE_RULE,
+        "of_a_fit": sorted(OF_A_FIT),
+        "counts": {"micrographs": sum(len(rows.get(output, ())) for output in lead)},
     }
     return Content(session=session, data=data, rows=rows, leading=lead)
 
@@ -92,7 +106,13 @@ def _milliseconds(nanoseconds: int | None) -> int | None:
 
 def _fields() -> dict[str, Any]:
     return {
-        name: {"label": q.label, "text": q.text, "shown_unit": q.shown_unit, "scale": q.scale, "decimals": q.decimals}
+        name: {
+            "label": q.label,
+            "text": q.text,
+            "shown_unit": q.shown_unit,
+            "per_shown": q.per_shown,
+            "decimals": q.decimals,
+        }
         for name, q in quantities(RECORDS["micrograph"]).items()
     }
 
@@ -100,10 +120,10 @@ def _fields() -> dict[str, Any]:
 def _rows(reader: Reader, session: Row, output: int) -> list[Row]:
     """Return an output's micrographs, each with `images`: which kinds of image can be made, as bits in their order."""
     rows = reader.rows(_MICROGRAPHS, (output,))
-    plotless = [row["name"] for row in rows if not row["shift_plot_path"]]
+    plotless = [row for row in rows if not row["shift_plot_path"]]
     shifted = reader.shifted(session["id"], plotless) if plotless else set()
     for row in rows:
-        there = (available(row, kind, shifted=row["name"] in shifted) for kind in ImageKind)
+        there = (available(row, kind, shifted=row["id"] in shifted) for kind in ImageKind)
         row["images"] = sum(1 << bit for bit, is_there in enumerate(there) if is_there)
         row["session_path"] = session["path"]
     return rows
@@ -118,7 +138,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _panels(
-    reader: Reader, session: Row, output: int | None, dashboards: Sequence[Dashboard], now: int
+    reader: Reader, session: Row, leading: Leading, dashboards: Sequence[Dashboard], now: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return by dashboard and panel the data of those that are not of micrographs, and how to make those that are."""
     first, last = reader.table(_SPAN, {"session": session["id"]})[1][0]
@@ -134,8 +154,10 @@ def _panels(
             scope = Scope(
                 session=session["id"],
                 host=session["host"],
-                output=output,
                 now=now,
+                outputs=leading.shown.ids,
+                estimates=leading.shown.kind is OutputKind.CTF,
+                stages=leading.ids,
                 start=(now if first is None else first) if of_host else None,
                 stop=(now if session["status"] == "running" or last is None else last) if of_host else None,
                 variables={v.name: v.value for v in dashboard.variables},
@@ -150,5 +172,5 @@ def _recipe(panel: Panel) -> dict[str, Any]:
     return {
         "aggregate": panel.aggregate,
         "rows": panel.rows,
-        "bins": bins and {"start": bins.start, "stop": bins.stop, "step": bins.step, "count": bins.count},
+        "bins": bins and {"edges": bins.edges, "step": bins.step, "count": bins.count},
     }

@@ -76,7 +76,7 @@ class Maker:
         chosen = pictures(self.reader, self.images, found, most=most, progress=progress, ended=ended)
         if ended():
             raise ReportError("was not finished", where=path)
-        rows = found.rows.get(found.leading, ()) if found.leading is not None else ()
+        rows = found.leading_rows
         pictured = sum(chosen.holds(row["id"]) for row in rows)
         left_out = _left_out(chosen, rows, pictured, size_mb)
         data = self._page(found, now, page.inert({"images": chosen.images, "reasons": chosen.reasons}), left_out)

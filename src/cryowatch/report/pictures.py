@@ -81,8 +81,8 @@ def pictures(
     progress: Progress = silent,
     ended: Callable[[], bool] = lambda: False,
 ) -> Pictures:
-    """Return images of a session's leading output that take at most so many bytes."""
-    rows = found.rows.get(found.leading, ()) if found.leading is not None else ()
+    """Return images of a session's leading outputs that take at most so many bytes."""
+    rows = found.leading_rows
     large, small = Pictures(), Pictures()
     if rows and not _reached(images, found.session["path"]):
         small.reasons[0] = NO_PROJECT
@@ -116,7 +116,7 @@ def _rendered(
     def ask(row: Row, kind: ImageKind) -> Future[Rendered] | str:
         shifts: Shifts | None = None
         if kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"]:
-            shifts = reader.shifts(session, row["name"])
+            shifts = reader.shifts(session, row)
         made_of = partial(subject, row, kind, lambda: shifts)
         try:
             return images.ask_for(made_of, SIZES[kind], name=row["name"], project=row["session_path"], ahead=True)
@@ -192,7 +192,7 @@ def _share(place: Pictures, found: Content, rows: Sequence[Row]) -> None:
         for kind, column in zip(ImageKind, _COLUMNS, strict=True):
             if row[column] and isinstance(place.images[kind.value].get(row["id"]), str):
                 known[kind, row[column]] = row["id"]
-    others = (row for output, rows in found.rows.items() if output != found.leading for row in rows)
+    others = (row for output, rows in found.rows.items() if output not in found.leading for row in rows)
     same = (
         (kind, row["id"], known[kind, row[column]])
         for row in others

@@ -20,8 +20,10 @@ from typing import Any
 from urllib.parse import quote
 
 from cryowatch.errors import NotFoundError, StoreDamaged, StoreFailed
+from cryowatch.judgement import OF_A_FIT, of_outputs, shown_sql
 from cryowatch.model import OutputKind
 from cryowatch.store.failures import failure
+from cryowatch.store.leading import STAGES, Leading, OutputRow
 
 Row = dict[str, Any]
 
@@ -32,8 +34,9 @@ SELECT id, key, path, name, source, host, created, status, software, voltage, sp
 FROM session"""
 
 _OUTPUTS = """
-SELECT output.id, output.run, run.label AS run_label, run.status AS run_status, run.class_name AS run_class,
-       run.started, output.name, output.class_name, output.kind, output.size, output.stream_open,
+SELECT output.id, output.run, run.inputs AS run_inputs, run.label AS run_label, run.status AS run_status,
+       run.class_name AS run_class, run.started, output.name, output.class_name, output.kind, output.size,
+       output.stream_open,
        (SELECT count(*) FROM micrograph WHERE output_id = output.id) AS count,
        (SELECT max(time) FROM micrograph WHERE output_id = output.id) AS newest
 FROM output JOIN run ON run.session_id = output.session_id AND run.run = output.run
@@ -48,14 +51,25 @@ m.power_spectrum_path, m.shift_plot_path"""
 
 _MICROGRAPHS = f"SELECT {_MICROGRAPH_COLUMNS} FROM micrograph AS m JOIN output ON output.id = m.output_id"
 
-_SHIFTED = """
-SELECT shifts.name FROM json_each(?2) AS wanted
-JOIN output ON output.session_id = ?1
-JOIN shifts ON shifts.output_id = output.id AND shifts.name = wanted.value"""
+_ALIGNMENTS = """
+WITH wanted AS (SELECT key AS place, json_extract(value, '$[0]') AS name, json_extract(value, '$[1]') AS path
+                FROM json_each(?2))
+SELECT wanted.place, output.id,
+       run.working_dir <> '' AND substr(wanted.path, 1, length(run.working_dir) + 1) = run.working_dir || '/'
+FROM wanted
+JOIN output ON output.session_id = ?1 AND output.kind = 'movies'
+JOIN run ON run.session_id = output.session_id AND run.run = output.run
+JOIN shifts ON shifts.output_id = output.id AND shifts.name = wanted.name"""
 
-_SHIFTS = """
-SELECT x, y FROM output JOIN shifts ON shifts.output_id = output.id AND shifts.name = ?2
-WHERE output.session_id = ?1 AND output.kind = 'movies' ORDER BY output.id DESC LIMIT 1"""
+_SHIFTS = "SELECT x, y FROM shifts WHERE output_id = ? AND name = ?"
+
+_LASTING_ALERTS = """
+SELECT alert.rule, session.key AS session, alert.host, alert.subject, alert.severity, alert.since, alert.value,
+       alert."limit", alert.unit, alert.acknowledged, alert.text,
+       EXISTS (SELECT 1 FROM mute WHERE mute.rule = alert.rule AND mute.session_id = coalesce(alert.session_id, 0)
+               AND mute.host = alert.host AND mute.subject = alert.subject AND mute.until > ?) AS muted
+FROM alert LEFT JOIN session ON session.id = alert.session_id WHERE alert.until IS NULL
+ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, since, alert.id"""
 
 _FREE_SPACE = """
 SELECT device, time, free, total FROM host_sample JOIN device_sample ON sample_id = host_sample.id
@@ -73,27 +87,31 @@ CACHE_KIB = 1_024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which micrographs of one output, in stored units, and in which order."""
+    """Which micrographs of some outputs, and in which order; ranges are in shown units.
 
-    output: int
+    `fit` asks for estimates that have one, or for those that have none.
+    """
+
+    outputs: tuple[int, ...]
     sort: str = "time"
     descending: bool = True
     ranges: Mapping[str, tuple[float | None, float | None]] | None = None
     search: str = ""
     enabled: bool | None = None
+    fit: bool | None = None
 
     def where(self) -> tuple[str, list[Any]]:
         """Return the SQL condition and its parameters."""
-        terms, parameters = ["m.output_id = ?"], [self.output]
-        values: list[Any] = [*parameters]
+        terms = [of_outputs(self.outputs, "m.output_id")]
+        values: list[Any] = []
         for field, (low, high) in (self.ranges or {}).items():
             if field not in SORTABLE or field == "name":
                 raise ValueError(f"{field} has no range")
             if low is not None:
-                terms.append(f"m.{field} >= ?")
+                terms.append(f"m.{shown_sql(field)} >= ?")
                 values.append(low)
             if high is not None:
-                terms.append(f"m.{field} <= ?")
+                terms.append(f"m.{shown_sql(field)} <= ?")
                 values.append(high)
         if self.search:
             terms.append("m.name LIKE ? ESCAPE '\\'")
@@ -102,16 +120,23 @@ class Selection:
         if self.enabled is not None:
             terms.append("m.enabled = ?")
             values.append(int(self.enabled))
+        if self.fit is not None:
+            terms.append(f"m.defocus IS {'NOT ' if self.fit else ''}NULL")
         return " AND ".join(terms), values
 
     def order(self) -> str:
-        """Return the SQL order: missing values last, ties by age."""
+        """Return the SQL order, ties by age.
+
+        What every fit gives and an estimate lacks is worse than any value, and comes where the largest do; what was not
+        measured comes last.
+        """
         if self.sort not in SORTABLE:
             raise ValueError(f"micrographs cannot be sorted by {self.sort}")
         way = "DESC" if self.descending else "ASC"
         if self.sort == "time":
             return f"m.time {way}, m.item {way}"
-        return f"m.{self.sort} {way} NULLS LAST, m.time {way}, m.item {way}"
+        missing = "FIRST" if self.sort in OF_A_FIT and self.descending else "LAST"
+        return f"m.{self.sort} {way} NULLS {missing}, m.time {way}, m.item {way}"
 
 
 class Reader:
@@ -186,10 +211,14 @@ class Reader:
         """Return the outputs of a session in order of their runs, with the items known of each."""
         return self.rows(_OUTPUTS, (session,))
 
+    def leading(self, session: int) -> Leading:
+        """Return the outputs that stand for the stages of a session."""
+        return Leading(self.outputs(session))
+
     def runs(self, session: int) -> list[Row]:
         """Return the runs of a session in the order in which they were made."""
         return self.rows(
-            "SELECT run, label, class_name, status, started, ended, error, working_dir, files FROM run"
+            "SELECT run, label, class_name, status, started, ended, error, working_dir, files, inputs FROM run"
             " WHERE session_id = ?"
             " ORDER BY CAST(run AS INTEGER), run",
             (session,),
@@ -207,28 +236,45 @@ class Reader:
             raise NotFoundError(f"there is no micrograph {micrograph}")
         return found[0]
 
-    def shifted(self, session: int, names: Sequence[str]) -> set[str]:
-        """Return which of some micrographs have the shifts of their movie's frames."""
-        found = self.rows(_SHIFTED, (session, json.dumps(names)))
-        return {row["name"] for row in found}
+    def shifted(self, session: int, micrographs: Sequence[Row]) -> set[int]:
+        """Return the ids of those micrographs of a session whose movie's frames have known shifts."""
+        return {micrographs[place]["id"] for place in self._alignments(session, micrographs)}
 
-    def shifts(self, session: int, name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Return where the frames of a movie were, in Å: x and y, of as many frames; None where that is not known."""
-        found = self.rows(_SHIFTS, (session, name))
+    def _alignments(self, session: int, micrographs: Sequence[Row]) -> dict[int, int]:
+        """Return the output that holds the movie's shifts, by the place of each micrograph for which it can be told.
+
+        It is that of the run in whose folder the micrograph lies; where there is but one alignment, that one.
+        """
+        wanted = json.dumps([[row["name"], row["micrograph_path"]] for row in micrographs])
+        found: dict[int, list[tuple[int, bool]]] = {}
+        for place, output, own in self.table(_ALIGNMENTS, (session, wanted))[1]:
+            found.setdefault(place, []).append((output, bool(own)))
+        chosen = {place: [o for o, own in several if own or len(several) == 1] for place, several in found.items()}
+        return {place: outputs[0] for place, outputs in chosen.items() if outputs}
+
+    def shifts(self, session: int, micrograph: Row) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Return where the frames of a micrograph's movie were, in Å: x and y, of as many frames; None if unknown."""
+        output = self._alignments(session, [micrograph]).get(0)
+        found = [] if output is None else self.rows(_SHIFTS, (output, micrograph["name"]))
         if not found:
             return None
         x, y = (tuple(map(float, found[0][axis].split())) for axis in ("x", "y"))
         return x, y
 
     def neighbours(self, micrograph: Row) -> tuple[int | None, int | None]:
-        """Return the ids of the micrographs just before and just after one, in time, of the same output."""
-        place = (micrograph["output_id"], micrograph["time"], micrograph["item"])
+        """Return the ids of the micrographs just before and just after one, in time.
+
+        They are of the same output, or of any that counts together with it.
+        """
+        own = micrograph["output_id"]
+        stages = self.leading(micrograph["session_id"]).stages.values()
+        outputs = next((stage.ids for stage in stages if own in stage.ids), (own,))
         found = []
         for sign, way in (("<", "DESC"), (">", "ASC")):
             rows = self.table(
-                f"SELECT id FROM micrograph WHERE output_id = ? AND (time, item) {sign} (?, ?)"
-                f" ORDER BY time {way}, item {way} LIMIT 1",
-                place,
+                f"SELECT id FROM micrograph WHERE {of_outputs(outputs)} AND (time, item, id) {sign} (?, ?, ?)"
+                f" ORDER BY time {way}, item {way}, id {way} LIMIT 1",
+                (micrograph["time"], micrograph["item"], micrograph["id"]),
             )[1]
             found.append(rows[0][0] if rows else None)
         return found[0], found[1]
@@ -242,32 +288,46 @@ class Reader:
         )
         return total, rows
 
-    def micrographs_after(self, output: int, after: int, *, limit: int) -> list[Row]:
-        """Return micrographs of an output that were added or changed since a position, oldest change first."""
-        return self.rows(
-            f"{_MICROGRAPHS} WHERE m.output_id = ? AND m.seq > ? ORDER BY m.seq LIMIT ?", (output, after, limit)
-        )
+    def micrographs_after(self, outputs: Sequence[int], after: int, *, limit: int) -> list[Row]:
+        """Return micrographs of some outputs that were added or changed since a position, oldest change first."""
+        where = f"{of_outputs(outputs, 'm.output_id')} AND m.seq > ?"
+        return self.rows(f"{_MICROGRAPHS} WHERE {where} ORDER BY m.seq LIMIT ?", (after, limit))
 
-    def every_micrograph(self, session: int, *, page: int = 2000) -> Iterator[Row]:
-        """Yield what is known of each micrograph of a session: every CTF estimate, then what has none yet.
+    def every_micrograph(self, session: int) -> Iterator[Row]:
+        """Yield what is known of each micrograph of a session, once: its CTF estimate, or what there is before that.
 
-        A movie or micrograph is left out where a later stage holds one of the same name.
+        A micrograph or movie is left out where a later stage holds one of the same name that comes from the same grid.
         """
-        covered: set[str] = set()
-        for kind in (OutputKind.CTF, OutputKind.MICROGRAPHS, OutputKind.MOVIES):
-            names: set[str] = set()
-            for output in self.outputs(session):
-                if output["kind"] != kind:
-                    continue
-                item = -1
-                while rows := self.rows(
-                    f"{_MICROGRAPHS} WHERE m.output_id = ? AND m.item > ? ORDER BY m.item LIMIT ?",
-                    (output["id"], item, page),
-                ):
-                    item = rows[-1]["item"]
-                    names.update(row["name"] for row in rows)
-                    yield from (row for row in rows if row["name"] not in covered)
-            covered |= names
+        leading = self.leading(session)
+        later: list[tuple[OutputRow, set[str]]] = []
+        for kind in reversed(STAGES):
+            found: list[tuple[OutputRow, set[str]]] = []
+            for output in leading[kind].outputs:
+                covered = set().union(*(names for other, names in later if leading.together(output, other)))
+                names: set[str] = set()
+                for row in self._items(output["id"]):
+                    if row["name"] not in covered:
+                        yield row
+                    names.add(row["name"])
+                found.append((output, names))
+            later += found
+
+    def every_estimate(self, session: int) -> Iterator[Row]:
+        """Yield every CTF estimate of a session, output by output: also those of selections, and several of one."""
+        for output in self.outputs(session):
+            if output["kind"] == OutputKind.CTF:
+                yield from self._items(output["id"])
+
+    def _items(self, output: int, *, page: int = 2000) -> Iterator[Row]:
+        """Yield the items of an output in the order of their ids."""
+        sql, item = f"{_MICROGRAPHS} WHERE m.output_id = ? AND m.item > ? ORDER BY m.item LIMIT ?", -1
+        while rows := self.rows(sql, (output, item, page)):
+            yield from rows
+            item = rows[-1]["item"]
+
+    def lasting_alerts(self, now: int) -> list[Row]:
+        """Return the alerts that last, the worst first, with their session's key (None: the machine's) and `muted`."""
+        return self.rows(_LASTING_ALERTS, (now,))
 
     def followers(self, *, since: int) -> list[Row]:
         """Return those who follow the store and were seen after a time (UTC ns), with how far behind each is."""
@@ -363,25 +423,3 @@ def quantile(ordered: Sequence[float], q: float) -> float | None:
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
-
-
-def leading(outputs: Sequence[Row]) -> Row | None:
-    """Return the output that pages show unless told otherwise.
-
-    The CTF estimates come before micrographs and movies; among several the first that is still growing, else the one
-    with most items.
-    """
-    for kind in (OutputKind.CTF, OutputKind.MICROGRAPHS, OutputKind.MOVIES):
-        chosen = leading_of(outputs, kind)
-        if chosen is not None and (chosen["count"] or kind is OutputKind.MOVIES):
-            return chosen
-    return None
-
-
-def leading_of(outputs: Sequence[Row], kind: OutputKind) -> Row | None:
-    """Return the output of one kind that stands for its stage: the first still growing, else the largest."""
-    candidates = [o for o in outputs if o["kind"] == kind]
-    growing = [o for o in candidates if o["stream_open"] and o["count"]]
-    if growing:
-        return growing[0]
-    return max(candidates, key=lambda o: o["count"], default=None)

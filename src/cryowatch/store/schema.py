@@ -305,7 +305,12 @@ ALTER TABLE position ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE position ADD COLUMN dropped_at INTEGER;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED)
+_LINEAGE = """
+-- What a run was made from: RUN.OUTPUT between commas; NULL where the source has not told yet.
+ALTER TABLE run ADD COLUMN inputs TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED, _LINEAGE)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

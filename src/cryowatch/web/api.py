@@ -16,7 +16,8 @@ from cryowatch.dashboards import Dashboard, Panel, Scope, compile_panel, find
 from cryowatch.errors import NotFoundError
 from cryowatch.images import ImageServer, Rendered, Shifts, available, subject
 from cryowatch.model import RECORDS, ImageKind, quantities
-from cryowatch.store.reader import Reader, Row, leading
+from cryowatch.store.leading import Leading
+from cryowatch.store.reader import Reader, Row
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.events import Hub
 from cryowatch.web.gate import who
@@ -80,12 +81,12 @@ class API:
         session = sight.session(request.path_params["session"])
         detail = self.summaries.detail(session, sight.dashboards(self.dashboards))
         outputs = [{**output, "id": sight.id(output["id"])} for output in detail["outputs"]]
-        chosen = None if detail["output"] is None else sight.id(detail["output"])
+        leading = [sight.id(number) for number in detail["leading"]]
         return JSON(
             {
                 **_summary(detail, sight),
                 "outputs": outputs,
-                "output": chosen,
+                "leading": leading,
                 "alerts": self.alerts.of(session, sight),
                 "deliveries": [] if sight.confined else self.deliveries(),
             }
@@ -109,7 +110,7 @@ class API:
             for panel in dashboard.panels:
                 if panel.id == name:
                     scope = self._scope(request, session, dashboard)
-                    return JSON({**_head(session, sight), **self._answer(panel, scope, sight)})
+                    return JSON({**_head(session, sight, scope.outputs), **self._answer(panel, scope, sight)})
         raise NotFoundError(f"there is no panel {name[:80]}")
 
     def data(self, request: Request) -> Response:
@@ -120,19 +121,17 @@ class API:
         names = request.query_params.get("panels")
         panels = dashboard.panels if not names else [dashboard.panel(n) for n in names.split(",")[:50]]
         answers = {panel.id: self._answer(panel, scope, sight) for panel in panels}
-        return JSON({**_head(session, sight), "panels": answers})
+        return JSON({**_head(session, sight, scope.outputs), "panels": answers})
 
     def micrographs(self, request: Request) -> Response:
         sight = self._sight(request)
         session = sight.session(request.path_params["session"])
-        output = self._output(request, session)
-        head = _head(session, sight)
-        if output is None:
-            return JSON({**head, "total": 0, "micrographs": []})
+        outputs, _ = self._outputs(request, session)
+        head = _head(session, sight, outputs)
         after = whole(request.query_params, "after")
         if after is not None:
             most = whole(request.query_params, "limit", most=MOST_CHANGES) or MOST_CHANGES
-            rows = self.reader.micrographs_after(output, sight.position(after), limit=most + 1)
+            rows = self.reader.micrographs_after(outputs, sight.position(after), limit=most + 1)
             more = len(rows) > most
             rows = rows[:most]
             if more:
@@ -141,7 +140,7 @@ class API:
             return JSON({**head, "total": len(rows), "more": more, "micrographs": listed})
         limit = whole(request.query_params, "limit", most=MOST_MICROGRAPHS)
         offset = whole(request.query_params, "offset") or 0
-        chosen = selection(request.query_params, output)
+        chosen = selection(request.query_params, outputs)
         total, rows = self.reader.micrographs(chosen, offset=offset, limit=60 if limit is None else limit)
         return JSON({**head, "total": total, "micrographs": self._shown(session["id"], rows, sight)})
 
@@ -163,6 +162,7 @@ class API:
                         "unit": q.unit,
                         "shown_unit": q.shown_unit,
                         "scale": q.scale,
+                        "per_shown": q.per_shown,
                         "decimals": q.decimals,
                     }
                     for name, q in quantities(kind).items()
@@ -203,25 +203,26 @@ class API:
         return Response(rendered.data, media_type=rendered.media_type, headers=headers)
 
     def _shown(self, session: int, rows: Sequence[Row], sight: Sight) -> list[dict[str, Any]]:
-        plotless = [row["name"] for row in rows if not row["shift_plot_path"]]
+        plotless = [row for row in rows if not row["shift_plot_path"]]
         shifted = self.reader.shifted(session, plotless) if plotless else set()
-        return [shown(row, sight, shifted=row["name"] in shifted) for row in rows]
+        return [shown(row, sight, shifted=row["id"] in shifted) for row in rows]
 
     def _shifts(self, row: Row) -> Shifts | None:
-        return self.reader.shifts(row["session_id"], row["name"])
+        return self.reader.shifts(row["session_id"], row)
 
     def _sight(self, request: Request) -> Sight:
         return self.sights.of(who(request))
 
-    def _output(self, request: Request, session: Row) -> int | None:
+    def _outputs(self, request: Request, session: Row) -> tuple[tuple[int, ...], Leading]:
+        """Return the outputs that are asked for, else those that are shown unless told otherwise, and all that lead."""
         outputs = self.reader.outputs(session["id"])
+        leading = Leading(outputs)
         wanted = whole(request.query_params, "output")
         if wanted is None:
-            chosen = leading(outputs)
-            return None if chosen is None else int(chosen["id"])
+            return leading.shown.ids, leading
         number = self._sight(request).number(wanted)
         if any(o["id"] == number for o in outputs):
-            return number
+            return (number,), leading
         raise NotFoundError(f"the session has no output {wanted}")
 
     def _scope(self, request: Request, session: Row, dashboard: Dashboard) -> Scope:
@@ -230,11 +231,14 @@ class API:
         start, stop = nanoseconds(query, "from"), nanoseconds(query, "to")
         if start is not None and stop is not None and start > stop:
             raise BadQuery("from must not be after to")
+        outputs, leading = self._outputs(request, session)
         return Scope(
             session=session["id"],
             host="" if self._sight(request).confined else session["host"],
-            output=self._output(request, session),
             now=self.clock(),
+            outputs=outputs,
+            estimates=leading.estimated(outputs),
+            stages=leading.ids,
             start=start,
             stop=stop,
             after=None if after is None else self._sight(request).position(after),
@@ -319,8 +323,10 @@ def _panel(panel: Panel, chosen: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _head(session: Row, sight: Sight) -> dict[str, Any]:
-    return {"head": sight.head(session["seq"]), "generation": session["generation"]}
+def _head(session: Row, sight: Sight, outputs: Sequence[int]) -> dict[str, Any]:
+    """Return how far an answer tells, and of which outputs; where they change, earlier answers are of no use."""
+    numbers = [sight.id(number) for number in outputs]
+    return {"head": sight.head(session["seq"]), "generation": session["generation"], "outputs": numbers}
 
 
 def _summary(summary: dict[str, Any], sight: Sight) -> dict[str, Any]:

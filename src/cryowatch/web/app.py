@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cryowatch.dashboards import STANDARD, Dashboard
+from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.errors import CryowatchError
 from cryowatch.images import ImageServer
 from cryowatch.store.ledger import Ledger
@@ -65,7 +66,7 @@ def create_app(
     `names` are those that this server goes by, `url` is where others reach it.
     """
     sights = Sights(reader, access.key if access is not None else None)
-    summaries = Summaries(reader, clock, last_read)
+    summaries = Summaries(reader, clock, last_read, bounds_of_good(dashboards))
     alerts = Alerts(reader=reader, sights=sights, ledger=ledger, hub=hub, clock=clock)
     api = API(
         reader=reader,

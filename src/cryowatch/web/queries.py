@@ -9,7 +9,6 @@ from starlette.datastructures import QueryParams
 
 from cryowatch import digits
 from cryowatch.dashboards import Dashboard
-from cryowatch.model import Micrograph, quantities
 from cryowatch.store.reader import SORTABLE, Selection
 from cryowatch.web.replies import BadQuery
 
@@ -57,7 +56,7 @@ def variables(query: QueryParams, dashboard: Dashboard) -> Mapping[str, float]:
     return found
 
 
-def selection(query: QueryParams, output: int) -> Selection:
+def selection(query: QueryParams, outputs: tuple[int, ...]) -> Selection:
     """Return which micrographs a query asks for; ranges are given in shown units."""
     sort = query.get("sort") or "time"
     if sort not in SORTABLE:
@@ -65,7 +64,6 @@ def selection(query: QueryParams, output: int) -> Selection:
     order = query.get("order") or ("asc" if sort == "name" else "desc")
     if order not in ("asc", "desc"):
         raise BadQuery("order must be asc or desc", where=order[:40])
-    known = quantities(Micrograph)
     ranges: dict[str, tuple[float | None, float | None]] = {}
     for name in query:
         bound, _, field = name.partition("_")
@@ -76,16 +74,21 @@ def selection(query: QueryParams, output: int) -> Selection:
         value = real(query, name)
         if value is not None:
             low, high = ranges.get(field, (None, None))
-            stored = round(value * known[field].per_shown, 6)
-            ranges[field] = (stored, high) if bound == "min" else (low, stored)
-    enabled = query.get("enabled") or None
-    if enabled not in (None, "0", "1"):
-        raise BadQuery("enabled must be 0 or 1", where=enabled[:40])
+            ranges[field] = (value, high) if bound == "min" else (low, value)
     return Selection(
-        output=output,
+        outputs=outputs,
         sort=sort,
         descending=order == "desc",
         ranges=ranges,
         search=(query.get("search") or "")[:200],
-        enabled=None if enabled is None else enabled == "1",
+        enabled=_yes_or_no(query, "enabled"),
+        fit=_yes_or_no(query, "fit"),
     )
+
+
+def _yes_or_no(query: QueryParams, name: str) -> bool | None:
+    """Return whether something is asked for, `1`, or its contrary, `0`; None where neither is."""
+    text = query.get(name) or None
+    if text not in (None, "0", "1"):
+        raise BadQuery(f"{name} must be 0 or 1", where=text[:40])
+    return None if text is None else text == "1"

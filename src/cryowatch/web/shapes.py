@@ -70,6 +70,20 @@ _SESSION = {
     "stages": by_name(or_null(TIME)),
     "newest": holding(time=or_null(TIME), micrograph=or_null(ID), name=or_null(TEXT), version=or_null(WHOLE)),
     "rate": holding(last_hour=or_null(COUNT), median_hour=or_null(REAL)),
+    "good": or_null(
+        holding(
+            of=COUNT,
+            good=COUNT,
+            unfit=COUNT,
+            disabled=COUNT,
+            share=or_null(REAL),
+            status=or_null(text("good", "warn", "bad")),
+            per_hour=or_null(REAL),
+            estimated_per_hour=or_null(REAL),
+            usual=or_null(REAL),
+        )
+    ),
+    "future": or_null(holding(count=COUNT, latest=TIME)),
     "medians": holding(defocus=or_null(REAL), resolution=or_null(REAL), astigmatism=or_null(REAL)),
 }
 _ALERTS = {
@@ -80,8 +94,8 @@ _ALERTS = {
 
 def _with_head(schema: Schema) -> Schema:
     """Return an object that also holds the position of its session's last change."""
-    properties = {"head": WHOLE, "generation": WHOLE, **schema["properties"]}
-    return {**schema, "properties": properties, "required": ["head", "generation", *schema["required"]]}
+    properties = {"head": WHOLE, "generation": WHOLE, "outputs": listed(ID), **schema["properties"]}
+    return {**schema, "properties": properties, "required": ["head", "generation", "outputs", *schema["required"]]}
 
 
 def _micrograph() -> dict[str, Schema]:
@@ -109,7 +123,9 @@ _DATA: dict[str, Schema] = {
             holding(
                 "newest",
                 "n",
+                "rule",
                 **_LABELLED,
+                rule=or_null(TEXT),
                 value=or_null(REAL),
                 share=YES_OR_NO,
                 status=or_null(text("good", "warn", "bad")),
@@ -252,7 +268,7 @@ COMPONENTS: dict[str, Schema] = {
                 newest=or_null(TIME),
             )
         ),
-        output=or_null(ID),
+        leading=listed(ID),
         dashboards=listed(holding(name=TEXT, uid=TEXT, title=TEXT)),
         deliveries=listed(named("Delivery")),
     ),
@@ -300,6 +316,7 @@ COMPONENTS: dict[str, Schema] = {
         unit=TEXT,
         shown_unit=TEXT,
         scale=REAL,
+        per_shown=REAL,
         decimals=or_null(COUNT),
     ),
     "Share": holding(id=TEXT, until=TIME, created=TIME, by=TEXT),

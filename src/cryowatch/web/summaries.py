@@ -5,31 +5,29 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
-from cryowatch.model import DERIVED, Micrograph, OutputKind, Session, quantities
-from cryowatch.store.reader import Reader, Row, leading, leading_of
+from cryowatch.dashboards import Scope
+from cryowatch.dashboards.good import good_of, good_sql_of
+from cryowatch.dashboards.pace import pace, pace_sql
+from cryowatch.judgement import Bound, of_outputs, share_status, shown_sql
+from cryowatch.model import OutputKind, Session, quantities
+from cryowatch.store.leading import Leading, Stage
+from cryowatch.store.reader import Reader, Row
 
 T = TypeVar("T")
 
 _MILLISECOND = 10**6
-_HOUR = 3_600 * 10**9
 _RATE_LASTS = 10 * 10**9
 _ACQUISITION = (
     "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size", "dose_per_frame",
 )  # fmt: skip
 _MEDIANS = ("defocus", "resolution", "astigmatism")
 
-_FIGURES = f"""
-SELECT {", ".join(f"quartiles({f})" for f in _MEDIANS)} FROM micrograph WHERE output_id = ?"""
-
-_NEWEST = "SELECT id, name, time, seq FROM micrograph WHERE output_id = ? ORDER BY time DESC, item DESC LIMIT 1"
-
-_RATES = f"""
-WITH hours AS (SELECT time / {_HOUR} AS hour, count(*) AS n FROM micrograph WHERE output_id = :output GROUP BY 1)
-SELECT (SELECT count(*) FROM micrograph WHERE output_id = :output AND time > :now - {_HOUR} AND time <= :now),
-       (SELECT quantile(n, 0.5) FROM hours WHERE hour < :now / {_HOUR} AND hour > (SELECT min(hour) FROM hours))"""
+_MOST_AHEAD = 120 * 10**9
+"""How far a time may lie in the future before it is said so: by so much the clocks of two machines may differ."""
 
 
 def milliseconds(nanoseconds: int | None) -> int | None:
@@ -38,10 +36,20 @@ def milliseconds(nanoseconds: int | None) -> int | None:
 
 
 class Summaries:
-    """Summaries of sessions, kept until the session's next change; its rates for ten seconds at most."""
+    """Summaries of sessions, kept until the session's next change; rates and the good ones for ten seconds at most.
 
-    def __init__(self, reader: Reader, clock: Callable[[], int], last_read: Callable[[int], int | None]) -> None:
+    `bounds` are the limits that good micrographs keep.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Callable[[], int],
+        last_read: Callable[[int], int | None],
+        bounds: Sequence[Bound],
+    ) -> None:
         self._reader = reader
+        self._bounds = bounds
         self._clock = clock
         self._last_read = last_read
         self._kept: dict[int, tuple[int, dict[str, Any]]] = {}
@@ -56,9 +64,11 @@ class Summaries:
         """Return the summary of one row of the session table."""
         now = self._clock()
         number, seq = session["id"], session["seq"]
-        outputs = partial(self._reader.outputs, number)
-        figures = self._known(self._kept, number, seq, lambda: self._figures(outputs()))
-        rate = self._known(self._rates, number, (seq, now // _RATE_LASTS), lambda: self._rate(outputs(), now))
+        leading = partial(self._reader.leading, number)
+        figures = self._known(self._kept, number, seq, lambda: self._figures(leading()))
+        rates = self._known(self._rates, number, (seq, now // _RATE_LASTS), lambda: self._rate(leading(), now))
+        time = figures["newest"]["time"]
+        newest = {**figures["newest"], "time": None if time is None else min(time, milliseconds(now) or 0)}
         return {
             "id": session["key"],
             "name": session["name"],
@@ -72,13 +82,14 @@ class Summaries:
             "head": session["seq"],
             "generation": session["generation"],
             **figures,
-            "rate": rate,
+            "newest": newest,
+            **rates,
         }
 
     def detail(self, session: Row, dashboards: Sequence[Any]) -> dict[str, Any]:
         """Return the summary with acquisition, runs, outputs and dashboards."""
         outputs = self._reader.outputs(session["id"])
-        chosen = leading(outputs)
+        leading = Leading(outputs)
         known = quantities(Session)
         return {
             **self.summary(session),
@@ -95,7 +106,7 @@ class Summaries:
             ],
             "runs": [_run(row) for row in self._reader.runs(session["id"])],
             "outputs": [_output(row) for row in outputs],
-            "output": chosen["id"] if chosen else None,
+            "leading": leading.shown.ids,
             "dashboards": [{"name": d.name, "uid": d.uid, "title": d.title} for d in dashboards],
         }
 
@@ -120,35 +131,55 @@ class Summaries:
                 kept[session] = known
         return known[1]
 
-    def _rate(self, outputs: Sequence[Row], now: int) -> dict[str, Any]:
-        chosen = leading(outputs)
-        last_hour = median_hour = None
-        if chosen is not None and chosen["count"]:
-            last_hour, median_hour = self._reader.table(_RATES, {"output": chosen["id"], "now": now})[1][0]
-        return {"last_hour": last_hour, "median_hour": median_hour}
+    def _rate(self, leading: Leading, now: int) -> dict[str, Any]:
+        """Return how fast items come, how many are good, and what lies in the future."""
+        stage = leading.shown
+        rate: dict[str, Any] = {"last_hour": None, "median_hour": None}
+        if stage.count:
+            sql, parameters = pace_sql(f"micrograph WHERE {of_outputs(stage.ids)}", now)
+            known = pace(self._reader.table(sql, parameters)[1][0])
+            rate = {"last_hour": known.last_hour, "median_hour": known.usual}
+        return {"rate": rate, "good": self._good(leading[OutputKind.CTF], now), "future": self._future(leading, now)}
 
-    def _figures(self, outputs: Sequence[Row]) -> dict[str, Any]:
-        stages = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
-        leaders = {kind: leading_of(outputs, kind) for kind in stages}
-        counts = {kind.value: leader["count"] if leader else 0 for kind, leader in leaders.items()}
-        newest_of = {kind.value: milliseconds(leader["newest"]) for kind, leader in leaders.items() if leader}
-        newest = max((leader["newest"] or 0 for leader in leaders.values() if leader), default=0)
-        chosen = leading(outputs)
+    def _good(self, estimates: Stage, now: int) -> dict[str, Any] | None:
+        if not estimates.count:
+            return None
+        scope = Scope(session=0, host="", now=now, outputs=estimates.ids, estimates=True)
+        sql, parameters = good_sql_of(self._bounds, scope)
+        found = good_of(self._reader.table(sql, parameters)[1][0])
+        status = None if found.share is None else share_status(found.share)
+        return {**asdict(found), "share": found.share, "status": status}
+
+    def _future(self, leading: Leading, now: int) -> dict[str, Any] | None:
+        """Return how many items are dated after the present, and when the latest would be; None without any."""
+        ids = [number for stage in leading.stages.values() for number in stage.ids]
+        where = f"{of_outputs(ids)} AND time > ?"
+        count, latest = self._reader.table(
+            f"SELECT count(*), max(time) FROM micrograph WHERE {where}", (now + _MOST_AHEAD,)
+        )[1][0]
+        return {"count": count, "latest": milliseconds(latest)} if count else None
+
+    def _figures(self, leading: Leading) -> dict[str, Any]:
+        stages = leading.stages
+        times = [stage.newest for stage in stages.values() if stage.newest is not None]
+        chosen = leading.shown
         medians: dict[str, float | None] = dict.fromkeys(_MEDIANS)
         last: tuple[Any, ...] = (None, None, None, None)
-        if chosen is not None and chosen["count"]:
-            values = self._reader.table(_FIGURES, (chosen["id"],))[1][0]
-            known = {**quantities(Micrograph), **DERIVED}
+        if chosen.count:
+            source = f"FROM micrograph WHERE {of_outputs(chosen.ids)}"
+            quartiles = ", ".join(f"quartiles({shown_sql(field)})" for field in _MEDIANS)
+            values = self._reader.table(f"SELECT {quartiles} {source} AND enabled = 1")[1][0]
             medians = {
-                field: None if value is None else known[field].shown(float(value.split()[1]))
+                field: None if value is None else float(value.split()[1])
                 for field, value in zip(_MEDIANS, values, strict=True)
             }
-            last = self._reader.table(_NEWEST, (chosen["id"],))[1][0]
+            newest = f"SELECT id, name, time, seq {source} ORDER BY time DESC, item DESC LIMIT 1"
+            last = self._reader.table(newest)[1][0]
         return {
-            "counts": counts,
-            "stages": newest_of,
+            "counts": {kind.value: stage.count for kind, stage in stages.items()},
+            "stages": {kind.value: milliseconds(stage.newest) for kind, stage in stages.items() if stage.outputs},
             "newest": {
-                "time": milliseconds(newest or None),
+                "time": milliseconds(max(times, default=None)),
                 "micrograph": last[0],
                 "name": last[1],
                 "version": last[3],

@@ -33,27 +33,31 @@ function chosen(columns, query) {
   for (const [name, text] of Object.entries(query)) {
     const [, bound, field] = /^(min|max)_(\w+)$/.exec(name) ?? [];
     if (!bound || text === "" || !Number.isFinite(Number(text)) || !content.fields[field]) continue;
-    const limit = Number(text) / content.fields[field].scale;
+    const limit = Number(text);
+    const { per_shown: per } = content.fields[field];
     const values = columns[field];
-    terms.push((row) => values[row] !== null && (bound === "min" ? values[row] >= limit : values[row] <= limit));
+    terms.push((row) => values[row] !== null && (bound === "min" ? values[row] / per >= limit : values[row] / per <= limit));
   }
   if (query.search) {
     const wanted = String(query.search).toLowerCase();
     terms.push((row) => columns.name[row].toLowerCase().includes(wanted));
   }
   if (query.enabled) terms.push((row) => columns.enabled[row] === (query.enabled === "1"));
+  if (query.fit) terms.push((row) => (columns.defocus[row] !== null) === (query.fit === "1"));
   if (query.pictured) terms.push((row) => pictured(columns.id[row]));
   return Array.from({ length: columns.count }, (_, row) => row).filter((row) => terms.every((holds) => holds(row)));
 }
 
-// Rows come by time; what has no value goes last either way, and equals go by time.
+// Rows come by time, and equals go by time.  What every fit gives and an estimate lacks comes where the largest values
+// do; what was not measured comes last.
 function sorted(columns, rows, query) {
   const field = query.sort || "time";
   const sign = (query.order || (field === "name" ? "asc" : "desc")) === "asc" ? 1 : -1;
   if (field === "time" || !columns[field]) return sign > 0 ? rows : rows.reverse();
   const values = columns[field];
+  const missing = sign < 0 && content.of_a_fit.includes(field) ? -1 : 1;
   return rows.sort((a, b) => {
-    if (values[a] === null || values[b] === null) return (values[a] === null) - (values[b] === null) || sign * (a - b);
+    if (values[a] === null || values[b] === null) return missing * ((values[a] === null) - (values[b] === null)) || sign * (a - b);
     return sign * (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b);
   });
 }

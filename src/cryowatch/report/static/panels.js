@@ -1,8 +1,9 @@
 // The data of a panel, as the agent would answer: computed from the columns, so that limits and time can be moved; what
 // is not of micrographs was computed when the report was made, and is only cut to the time.
 
-import { content, tableOf } from "./content.js";
-import { quartiles, statistics, verdict, written } from "./statistics.js";
+import { now } from "../../web/static/now.js";
+import { content, estimated, tableOf } from "./content.js";
+import { goodOnes, inside, inWords, pace, quartiles, statistics, value, verdict, written } from "./statistics.js";
 
 const EMPTY = { empty: true };
 const HOUR = 3600000;
@@ -13,20 +14,21 @@ export function panelData(dashboard, panel, query) {
   if (kept) return cut(kept, query);
   const made = content.made_of[dashboard][panel.id];
   const columns = tableOf(query.output);
-  const rows = [];
+  const chosen = [];
   for (let row = 0; row < columns.count; row += 1) {
     const time = columns.time[row];
-    if ((query.from ?? time) <= time && time <= (query.to ?? time)) rows.push(row);
+    if ((query.from ?? time) <= time && time <= (query.to ?? time)) chosen.push(row);
   }
-  const fields = panel.fields.map((field) => ({ ...field, scale: content.fields[field.name].scale }));
+  const rows = chosen.filter((row) => columns.enabled[row]);
+  const fields = panel.fields.map((field) => ({ ...field, per: content.fields[field.name].per_shown }));
   const limits = panel.limits.map((limit) => ({ ...limit, high: limit.variable ? Number(query[limit.variable] ?? limit.high) : limit.high }));
-  const asked = { columns, rows, fields, limits, made };
+  const asked = { columns, rows, chosen, fields, limits, made, estimates: estimated(query.output) };
   switch (panel.kind) {
     case "timeseries": return points(asked, (row) => fields.some((f) => columns[f.name][row] !== null), (series) => ({ series }));
     case "scatter": return points(asked, (row) => fields.every((f) => columns[f.name][row] !== null), ([x, y]) => ({ x, y }));
     case "histogram": return histogram(asked);
     case "heatmap": return heatMap(asked);
-    case "stat": return made.aggregate === "share" ? shares(asked) : medians(asked);
+    case "stat": return STATS[made.aggregate](asked);
     case "gallery": return columns.count ? { limit: made.rows } : EMPTY;
     default: return comparison(asked);
   }
@@ -43,17 +45,23 @@ function cut(data, { from, to }) {
 
 const described = ({ label, unit, decimals }) => ({ label, unit, decimals });
 const limitOf = (limits, field) => limits.find((limit) => limit.field === field.name) ?? null;
-const value = (columns, field, row) => {
-  const stored = columns[field.name][row];
-  return stored === null ? null : stored * field.scale;
-};
+const drawnAt = (time) => Math.min(time, now());
+
+// The bin of a value, by its edges; the last bin holds its upper edge too.
+function binOf(x, { edges, count, step }) {
+  if (x < edges[0] || x > edges[count]) return null;
+  let bin = Math.trunc((x - edges[0]) / step);
+  if (x < edges[bin]) bin -= 1;
+  if (x >= edges[bin + 1]) bin += 1;
+  return Math.min(bin, count - 1);
+}
 
 function points({ columns, rows, fields }, wanted, shape) {
   const found = rows.filter(wanted);
   if (!found.length) return EMPTY;
   const series = fields.map((field) => ({ ...described(field), values: found.map((row) => value(columns, field, row)) }));
   return {
-    id: found.map((row) => columns.id[row]), time: found.map((row) => columns.time[row]), ...shape(series),
+    id: found.map((row) => columns.id[row]), time: found.map((row) => drawnAt(columns.time[row])), ...shape(series),
     shown: found.length, total: found.length, partial: false,
   };
 }
@@ -63,15 +71,13 @@ function histogram({ columns, rows, fields: [field], made: { bins } }) {
   if (!values.length) return EMPTY;
   const counted = (some) => {
     const counts = Array(bins.count).fill(0);
-    for (const x of some) {
-      if (x >= bins.start && x < bins.stop) counts[Math.min(Math.trunc((x - bins.start) / bins.step), bins.count - 1)] += 1;
-    }
+    for (const bin of some.map((x) => binOf(x, bins))) if (bin !== null) counts[bin] += 1;
     return counts;
   };
   const counts = counted(values);
   const [lower, median, upper] = quartiles(values);
   return {
-    ...described(field), start: bins.start, step: bins.step, counts, recent: values.length > RECENT ? counted(values.slice(-RECENT)) : null,
+    ...described(field), start: bins.edges[0], step: bins.step, counts, recent: values.length > RECENT ? counted(values.slice(-RECENT)) : null,
     n: values.length, median, lower, upper, beyond: values.length - counts.reduce((a, b) => a + b, 0),
   };
 }
@@ -79,13 +85,14 @@ function histogram({ columns, rows, fields: [field], made: { bins } }) {
 function heatMap({ columns, rows, fields: [field], made: { bins } }) {
   const found = rows.filter((row) => columns[field.name][row] !== null);
   if (!found.length) return EMPTY;
-  const width = columns.time[found[found.length - 1]] - columns.time[found[0]];
-  const step = [[HOUR / 2, HOUR / 60], [3 * HOUR, HOUR / 12], [8 * HOUR, HOUR / 4], [48 * HOUR, HOUR]].find(([below]) => width < below)?.[1] ?? 4 * HOUR;
+  const width = drawnAt(columns.time[found[found.length - 1]]) - drawnAt(columns.time[found[0]]);
+  const steps = [[HOUR / 2, HOUR / 60], [3 * HOUR, HOUR / 12], [8 * HOUR, HOUR / 4], [48 * HOUR, HOUR]];
+  const step = steps.find(([below]) => width < below)?.[1] ?? (Math.floor(width / (160 * HOUR)) + 1) * 4 * HOUR;
   const cells = new Map();
   for (const row of found) {
-    const x = value(columns, field, row);
-    if (x < bins.start || x >= bins.stop) continue;
-    const key = [Math.floor(columns.time[row] / step) * step, Math.min(Math.trunc((x - bins.start) / bins.step), bins.count - 1)].join();
+    const bin = binOf(value(columns, field, row), bins);
+    if (bin === null) continue;
+    const key = [Math.floor(drawnAt(columns.time[row]) / step) * step, bin].join();
     cells.set(key, (cells.get(key) ?? 0) + 1);
   }
   if (!cells.size) return EMPTY;
@@ -94,40 +101,84 @@ function heatMap({ columns, rows, fields: [field], made: { bins } }) {
   const last = listed[listed.length - 1][0];
   return {
     ...described(field), time: Array.from({ length: (last - first) / step + 1 }, (_, i) => first + i * step), step_ms: step,
-    start: bins.start, step: bins.step, bins: bins.count, cells: listed.map(([time, bin, n]) => [(time - first) / step, bin, n]),
+    start: bins.edges[0], step: bins.step, bins: bins.count, cells: listed.map(([time, bin, n]) => [(time - first) / step, bin, n]),
   };
 }
 
-function shares({ columns, rows, fields, limits }) {
-  const items = fields.flatMap((field) => {
-    const { within, of } = statistics(columns, rows, field, limitOf(limits, field));
-    if (!of || within === null) return [];
-    return [{ label: field.label, value: (100 * within) / of, unit: "%", decimals: 1, share: true, status: verdict(within / of), detail: `${written(within)} of ${written(of)}` }];
-  });
-  return items.length ? { items } : EMPTY;
-}
+const unfitOf = ({ columns, rows, estimates }) => (estimates ? rows.filter((row) => columns.defocus[row] === null).length : 0);
+const linesOf = (...lines) => lines.filter(Boolean).join("\n");
+const without = (name, unfit) => (unfit && content.of_a_fit.includes(name) ? `${written(unfit)} without a fit` : "");
 
-function medians({ columns, rows, fields, limits }) {
+function shares(asked) {
+  const { rows, fields, limits } = asked;
+  const unfit = unfitOf(asked);
   const items = fields.flatMap((field) => {
-    const { n, lower, median, upper, within, of } = statistics(columns, rows, field, limitOf(limits, field));
-    if (!n) return [];
-    const unit = field.unit ? ` ${field.unit}` : "";
-    const judged = within === null ? "" : `\n${written((100 * within) / of)}\u00a0% in limits`;
+    const limit = limitOf(limits, field);
+    const { within, of } = statistics(asked, rows, field, limit);
+    if (!of || within === null) return [];
     return [{
-      ...described(field), label: field.label === "U / V" ? "Median U / V" : `Median ${field.label.toLowerCase()}`, value: median, share: false,
-      status: within === null ? null : verdict(within / of), detail: `half within ${written(lower, field.decimals)}–${written(upper, field.decimals)}${unit}${judged}`, n,
+      label: field.label, value: (100 * within) / of, unit: "%", decimals: 1, share: true, status: verdict(within / of), rule: content.share_rule,
+      detail: linesOf(`${written(within)} of ${written(of)} ${inWords(limit, field)}`, without(field.name, unfit)),
     }];
   });
   return items.length ? { items } : EMPTY;
 }
 
-function comparison({ columns, rows, fields, limits }) {
+function medians(asked) {
+  const { rows, fields, limits } = asked;
+  const unfit = unfitOf(asked);
+  const items = fields.flatMap((field) => {
+    const limit = limitOf(limits, field);
+    const { n, lower, median, upper, within, of } = statistics(asked, rows, field, limit);
+    if (!n) return [];
+    const unit = field.unit ? ` ${field.unit}` : "";
+    const rule = within === null ? null : inWords(limit, field);
+    const share = within !== null && of ? `${written((100 * within) / of)}\u00a0% of ${written(of)} ${rule}` : "";
+    return [{
+      ...described(field), label: field.label === "U / V" ? "Median U / V" : `Median ${field.label.toLowerCase()}`, value: median, share: false,
+      status: within === null ? null : inside(median, limit) ? "good" : "bad", rule, n,
+      detail: linesOf(`half within ${written(lower, field.decimals)}–${written(upper, field.decimals)}${unit}`, share, without(field.name, unfit)),
+    }];
+  });
+  return items.length ? { items } : EMPTY;
+}
+
+// The count of good ones first, then what makes the rest; of what was not estimated nothing is said.
+function good(asked) {
+  const { columns, rows, chosen, limits, estimates } = asked;
+  if (!estimates || !rows.length) return EMPTY;
+  const fields = Object.fromEntries(limits.map((limit) => [limit.field, { name: limit.field, per: content.fields[limit.field].per_shown }]));
+  const kept = goodOnes(columns, rows, fields, limits);
+  const of = rows.length;
+  const speed = pace(rows.map((row) => drawnAt(columns.time[row])));
+  const lately = kept.filter((row) => drawnAt(columns.time[row]) > speed.newest - HOUR).length;
+  const unfit = unfitOf(asked);
+  const disabled = chosen.length - of;
+  const count = (label, number, detail) => ({ label, value: number, unit: "", decimals: 0, share: false, status: null, detail });
+  const share = kept.length / of;
+  const items = [
+    { ...count("Good", 100 * share, `${written(kept.length)} of ${written(of)}\nall limits kept`), unit: "%", decimals: 1, share: true, status: verdict(share), rule: content.share_rule },
+  ];
+  if (speed.per_hour !== null) {
+    const usual = speed.usual === null ? "" : `usually ${written(speed.usual)} estimated`;
+    items.push(count("Good per hour", (speed.per_hour * lately) / speed.recent, linesOf(`of ${written(speed.per_hour)} estimated`, usual)));
+  }
+  items.push(count("Outside a limit", of - kept.length, `${written((100 * (of - kept.length)) / of)}\u00a0% of ${written(of)}`));
+  items.push(count("Without a fit", unfit, unfit ? "they count as outside" : "each has a fit"));
+  if (disabled) items.push(count("Disabled", disabled, "they count nowhere else"));
+  return { items };
+}
+
+const STATS = { share: shares, median: medians, good };
+
+function comparison(asked) {
+  const { rows, fields, limits } = asked;
   const lines = fields.flatMap((field) => {
     const limit = limitOf(limits, field);
-    const all = statistics(columns, rows, field, limit);
+    const all = statistics(asked, rows, field, limit);
     if (!all.n) return [];
     const unit = field.unit ? ` ${field.unit}` : "";
-    const cells = [statistics(columns, rows.slice(-RECENT), field, limit), all].flatMap(({ n, lower, median, upper, within, of }) => [
+    const cells = [statistics(asked, rows.slice(-RECENT), field, limit), all].flatMap(({ n, lower, median, upper, within, of }) => [
       n ? `${written(median, field.decimals)}${unit}` : "–",
       n ? `${written(lower, field.decimals)}–${written(upper, field.decimals)}${unit}` : "–",
       within === null || !of ? "–" : `${written((100 * within) / of)} %`,

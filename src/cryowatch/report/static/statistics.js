@@ -1,5 +1,8 @@
-// Statistics of columns, the same as the store's and the dashboards' (sql.py, payload.py).
+// Statistics of columns, the same as the store's and the dashboards' (judgement.py, sql.py, pace.py, payload.py).
 
+import { content } from "./content.js";
+
+const HOUR = 3600000;
 const formats = new Map();
 
 // As Python writes a number: ties go to the even digit.
@@ -24,16 +27,55 @@ export const quartiles = (values) => {
   return [0.25, 0.5, 0.75].map((q) => quantile(ordered, q));
 };
 
-// Of some rows: how many have a value, its quartiles, how many lie within a limit, and of how many.
-export function statistics(columns, rows, field, limit) {
-  const values = rows.map((row) => columns[field.name][row]).filter((value) => value !== null).map((value) => value * field.scale);
-  const [lower, median, upper] = quartiles(values);
-  const judged = field.name === "resolution" ? rows.filter((row) => columns.defocus_u[row] !== null || columns.resolution[row] !== null).length : values.length;
-  const within = limit && (limit.low !== null || limit.high !== null) ? values.filter((value) => inside(value, limit)).length : null;
-  return { n: values.length, lower, median, upper, within, of: judged };
+// A value in the shown unit: divided, as a product may miss a limit that the value lies on.
+export function value(columns, field, row) {
+  const stored = columns[field.name][row];
+  return stored === null ? null : stored / field.per;
 }
 
-const inside = (value, { low, high }) => (low === null || value >= low) && (high === null || value <= high);
+// Of some rows: how many have a value, its quartiles, how many lie within a limit, and of how many that are judged.
+export function statistics({ columns, estimates }, rows, field, limit) {
+  const values = rows.map((row) => value(columns, field, row)).filter((one) => one !== null);
+  const [lower, median, upper] = quartiles(values);
+  const every = estimates && content.of_a_fit.includes(field.name);
+  const of = every ? rows.length : values.length;
+  const within = limited(limit) ? values.filter((one) => inside(one, limit)).length : null;
+  return { n: values.length, lower, median, upper, within, of };
+}
 
-// Good from 90 %, bad below 75 %.
+const limited = (limit) => Boolean(limit) && (limit.low !== null || limit.high !== null);
+
+export const inside = (one, { low, high }) => (low === null || one >= low) && (high === null || one <= high);
+
+// Which rows keep all limits.
+export function goodOnes(columns, rows, fields, limits) {
+  const judged = limits.filter(limited).map((limit) => ({ limit, field: fields[limit.field], needed: content.of_a_fit.includes(limit.field) }));
+  const kept = (row) => ({ limit, field, needed }) => {
+    const one = value(columns, field, row);
+    return one === null ? !needed : inside(one, limit);
+  };
+  return rows.filter((row) => columns.defocus[row] !== null && judged.every(kept(row)));
+}
+
+// How fast items come that have these times, in ms and in their order: in the hour that ends with the newest, usually.
+export function pace(times) {
+  const newest = times[times.length - 1];
+  const recent = times.filter((time) => time > newest - HOUR);
+  const width = newest - recent[0];
+  const hours = Math.floor((newest - times[0]) / HOUR);
+  const counts = Array(hours).fill(0);
+  for (const time of times) {
+    const hour = Math.floor((time - times[0]) / HOUR);
+    if (hour < hours) counts[hour] += 1;
+  }
+  return { newest, recent: recent.length, per_hour: width > 0 ? ((recent.length - 1) * HOUR) / width : null, usual: quantile(counts.sort((a, b) => a - b), 0.5) };
+}
+
+// Limits as people say them.
+export function inWords({ low, high }, { unit, decimals }) {
+  const said = (one) => `${written(one, decimals)}${unit === "" || unit === "°" ? unit : ` ${unit}`}`;
+  if (low !== null && high !== null) return `within ${written(low, decimals)}-${said(high)}`;
+  return high !== null ? `below ${said(high)}` : `above ${said(low)}`;
+}
+
 export const verdict = (share) => (share >= 0.9 ? "good" : share >= 0.75 ? "warn" : "bad");

@@ -63,6 +63,8 @@ class Tree:
 
     roots: tuple[Node, ...]
     children: Mapping[int, tuple[Node, ...]]
+    outputs: Mapping[str, str]
+    """RUN.OUTPUT by the id of each object right below a run."""
 
     def values(self, parent: int) -> dict[str, str | None]:
         """Return the attributes of an object by their last name."""
@@ -127,7 +129,7 @@ def read_project(
                 raise
             except SourceError as error:
                 troubles.append(Trouble(where=f"{working_dir}/logs/run.db", state=error.state, text=error.what))
-        run = _run(root, versions[0][0].values(root.id), working_dir, zone)
+        run = _run(root, versions[0][0].values(root.id), working_dir, zone, _inputs(tree, root))
         runs.append(run)
         outputs.extend(_outputs(run, versions))
         acquisitions += _acquisition(*versions[0])
@@ -168,7 +170,8 @@ def _tree(database: Database, path: Path, found: Stamp) -> Tree:
             roots.append(node)
         else:
             children[parent].append(node)
-    return Tree(tuple(roots), {k: tuple(v) for k, v in children.items()})
+    outputs = {str(node.id): node.name for root in roots for node in children.get(root.id, ())}
+    return Tree(tuple(roots), {k: tuple(v) for k, v in children.items()}, outputs)
 
 
 def _newer(
@@ -203,7 +206,7 @@ def _newer(
     return [(tree, node) for node in tree.roots if node.id == root.id]
 
 
-def _run(root: Node, values: Mapping[str, str | None], working_dir: str, zone: ZoneInfo | None) -> Run:
+def _run(root: Node, values: Mapping[str, str | None], working_dir: str, zone: ZoneInfo | None, inputs: str) -> Run:
     return Run(
         run=str(root.id),
         label=root.label or root.class_name,
@@ -214,7 +217,29 @@ def _run(root: Node, values: Mapping[str, str | None], working_dir: str, zone: Z
         error=values.get("_error") or "",
         working_dir=working_dir,
         files=_files(values),
+        inputs=inputs,
     )
+
+
+def _inputs(tree: Tree, root: Node) -> str:
+    """Return what a run was made from, as its parameters point to it: RUN.OUTPUT, between commas, each once.
+
+    A pointer holds the id of a run, and the output's name beside it (`_extended`); older ones hold the id of the output
+    itself.  One in a list stands a level lower.  One that points to a run and names no output says no set.
+    """
+    found: dict[str, None] = {}
+    for node in tree.children.get(root.id, ()):
+        pointers = [node, *tree.children.get(node.id, ())] if node.class_name.startswith("Pointer") else []
+        for pointer in pointers:
+            if pointer.class_name != "Pointer" or not (pointer.value or "").strip():
+                continue
+            number = (pointer.value or "").strip()
+            name = (tree.values(pointer.id).get("_extended") or "").partition(".")[0]
+            if name:
+                found[f"{number}.{name}"] = None
+            elif number in tree.outputs:
+                found[tree.outputs[number]] = None
+    return ",".join(found)
 
 
 def _files(values: Mapping[str, str | None]) -> str:

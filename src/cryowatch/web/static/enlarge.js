@@ -142,8 +142,8 @@ function draw() {
   const whole = kind === "micrograph";
   lens.show(current.images[kind], label, whole ? 2048 : 1024, whole ? current.pixel_size : null);
   const rows = NUMBERS.filter((field) => current[field] !== null).map((field) => {
-    const { label: text, shown_unit: unit, scale, decimals } = fields[field];
-    return [text, quantity(current[field] / (1 / scale), unit, decimals), fields[field].text];
+    const { label: text, shown_unit: unit, per_shown: per, decimals } = fields[field];
+    return [text, quantity(current[field] / per, unit, decimals), fields[field].text];
   });
   if (current.defocus === null) rows.unshift(["CTF", view.withoutCtf(current), "No CTF is known of this micrograph."]);
   else if (current.resolution === null) rows.push(["Resolution", "no fit", "The CTF fits at no resolution."]);

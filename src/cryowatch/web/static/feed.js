@@ -113,11 +113,12 @@ export class Feed {
       const answer = await get(sessionPath(this.view.id, "data", this.view.dashboard), { ...this.view.query(), panels: wanted.map((p) => p.id).join(","), after });
       await this.known;
       if (turn !== this.turn) return;
-      if (this.generation !== null && answer.generation !== this.generation) {
+      const generation = JSON.stringify([answer.generation, answer.outputs]);
+      if (this.generation !== null && generation !== this.generation) {
         this.forget();
         return;
       }
-      this.generation = answer.generation;
+      this.generation = generation;
       for (const panel of wanted) panel.show(answer.panels[panel.id], answer.head);
       document.body.dataset.ready = "yes";
       if (!wanted.every((p) => p.incremental)) this.rested = performance.now() + REST * (performance.now() - began);

@@ -8,7 +8,7 @@ const SORTS = [
 ];
 const RANGES = [["defocus", "Defocus", "µm", 0.1], ["resolution", "Resolution", "Å", 0.1], ["astigmatism", "Astigmatism", "nm", 1], ["motion_total", "Motion", "Å", 1]];
 const PAUSE = 250;
-const KEPT = /^(sort|order|search|enabled|pictured|(min|max)_)/;
+const KEPT = /^(sort|order|search|enabled|fit|pictured|(min|max)_)/;
 
 export class Filter {
   constructor(view, changed, count) {
@@ -22,8 +22,10 @@ export class Filter {
     this.ranges = RANGES.map(([field, label, unit, step]) => el("fieldset", {}, el("legend", { text: label }), this.bound("min", field, step, "from"), "–", this.bound("max", field, step, "to"), el("span", { class: "muted", text: unit })));
     const enabled = el("select", { "aria-label": "Discarded", onchange: () => this.set("enabled", enabled.value) },
       ...[["", "All"], ["1", "Kept"], ["0", "Discarded"]].map(([value, text]) => el("option", { value, text, selected: value === (this.values.enabled ?? "") })));
+    const fit = el("select", { "aria-label": "Fit", onchange: () => this.set("fit", fit.value) },
+      ...[["", "Any fit"], ["1", "With a fit"], ["0", "Without a fit"]].map(([value, text]) => el("option", { value, text, selected: value === (this.values.fit ?? "") })));
     this.clear = el("button", { class: "quiet", type: "button", text: "Clear", hidden: true, onclick: () => this.reset() });
-    this.details = el("details", { class: "ranges", open: RANGES.some(([f]) => this.values[`min_${f}`] || this.values[`max_${f}`]) }, el("summary", { text: "Filter" }), el("div", {}, ...this.ranges, enabled));
+    this.details = el("details", { class: "ranges", open: Boolean(this.values.fit) || RANGES.some(([f]) => this.values[`min_${f}`] || this.values[`max_${f}`]) }, el("summary", { text: "Filter" }), el("div", {}, ...this.ranges, fit, enabled));
     this.node = el("div", { class: "filter" }, this.search, el("label", {}, "Sort", sort), this.way, this.details, this.clear, count);
     this.sorted = sort;
     this.showWay();
@@ -81,7 +83,7 @@ export class Filter {
   reset() {
     this.values = Object.fromEntries(Object.entries(this.values).filter(([name]) => ["sort", "order"].includes(name)));
     for (const input of this.node.querySelectorAll("input")) input.value = "";
-    this.node.querySelector("[aria-label=Discarded]").value = "";
+    for (const select of this.node.querySelectorAll(".ranges select")) select.value = "";
     this.apply();
   }
 

@@ -56,6 +56,9 @@ export function bytes(value) {
   return `${number(value / 1000 ** step, step ? 1 : 0)} ${units[step]}`;
 }
 
+// What is said where items are dated after the present.
+export const future = ({ count, latest }) => `${number(count)} ${count === 1 ? "item is" : "items are"} dated in the future, up to ${moment(latest)}. Is a clock or the time zone wrong?`;
+
 const STATUS = {
   running: ["running", "good"], finished: ["finished", "done"], failed: ["failed", "bad"], aborted: ["stopped", "warn"],
   empty: ["no runs yet", ""], launched: ["launched", "good"], waiting: ["waiting", ""], scheduled: ["scheduled", ""],

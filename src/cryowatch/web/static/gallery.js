@@ -194,9 +194,9 @@ export class Gallery {
 
   card(m) {
     const values = this.described.fields.filter((f) => f.name !== "time" && m[f.name] !== null).map((f) => {
-      const { scale } = this.known[f.name];
+      const { per_shown: per } = this.known[f.name];
       const limit = this.described.limits.map((l) => this.view.bounds(l)).find((l) => l.field === f.name);
-      const value = m[f.name] / (1 / scale);
+      const value = m[f.name] / per;
       const outside = limit && ((limit.high !== null && value > limit.high) || (limit.low !== null && value < limit.low));
       return el("span", { class: outside ? "outside" : "", title: outside ? "outside the limits" : f.label }, `${f.label} `, el("b", { text: quantity(value, f.unit, f.decimals) }));
     });

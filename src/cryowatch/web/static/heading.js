@@ -3,7 +3,7 @@
 import { showBadge, titled } from "./alerts.js";
 import { showDeliveries } from "./deliveries.js";
 import { byId, el } from "./dom.js";
-import { age, clock, moment, status } from "./format.js";
+import { age, clock, future, moment, status } from "./format.js";
 
 const FRESH = 10 * 60000;
 const KINDS = {
@@ -22,7 +22,7 @@ export function showHeader(view) {
   pill.className = `pill ${kind}`;
   pill.textContent = word;
   showAge(session);
-  showState(session.state);
+  showState(session);
   showDeliveries(session.deliveries);
   showAlerts(view);
 }
@@ -42,10 +42,14 @@ function showAge(session) {
   place.title = moment(time);
 }
 
-function showState(state) {
+function showState({ state, future: ahead }) {
   const banner = byId("state");
   const known = KINDS[state.state];
-  banner.hidden = !known;
+  banner.hidden = !known && !ahead;
+  if (!known && ahead) {
+    banner.className = "banner warn";
+    banner.replaceChildren(future(ahead));
+  }
   if (!known) return;
   banner.className = `banner ${known[0]}`;
   const since = state.last_read ? `Last good read ${clock(state.last_read)} (${age(state.last_read)}); what was read before is kept.` : "It has never been read.";

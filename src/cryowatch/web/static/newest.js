@@ -37,7 +37,7 @@ export class Newest {
     if (this.shown === key) return;
     this.shown = key;
     const numbers = [
-      newest.defocus === null ? null : `defocus ${quantity(newest.defocus * 1e-4, "µm", 2)}`,
+      newest.defocus === null ? null : `defocus ${quantity(newest.defocus / 1e4, "µm", 2)}`,
       newest.resolution === null ? null : `resolution ${quantity(newest.resolution, "Å", 2)}`,
       newest.astigmatism === null ? null : `astigmatism ${quantity(newest.astigmatism / 10, "nm", 1)}`,
       newest.motion_total === null ? null : `motion ${quantity(newest.motion_total, "Å", 1)}`,

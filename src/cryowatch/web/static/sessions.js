@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { byId, el } from "./dom.js";
 import { listen } from "./events.js";
 import { showDeliveries } from "./deliveries.js";
-import { age, moment, number, quantity, status } from "./format.js";
+import { age, future, moment, number, quantity, status } from "./format.js";
 
 const cards = new Map();
 let asked = false;
@@ -53,7 +53,9 @@ function card(session) {
   const picture = newest.micrograph === null
     ? document.createTextNode("no micrograph yet")
     : el("img", { src: `/images/${newest.micrograph}/micrograph?size=256&v=${newest.version}`, alt: "", loading: "lazy", onerror: missing });
+  const { good } = session;
   const figures = [
+    [good?.of ? `${number(good.good)} of ${number(good.of)}` : "–", good?.of ? `good, ${number(100 * good.share)} %` : "good", good?.status],
     [number(session.counts.movies), "movies"],
     [number(session.counts.micrographs), "micrographs"],
     [number(session.counts.ctf), "CTFs"],
@@ -72,7 +74,8 @@ function card(session) {
         el("span", { class: "muted", title: moment(newest.time), text: newest.time ? `newest ${age(newest.time)}` : "waiting for the first movie" }),
         rate && el("span", { class: "muted", text: rate })),
       strip(session.alerts.active),
-      el("div", { class: "figures" }, ...figures.map(([value, label]) => el("div", {}, el("b", { text: value }), el("span", { text: label })))),
+      el("div", { class: "figures" }, ...figures.map(([value, label, judged]) => el("div", { class: judged ?? "" }, el("b", { text: value }), el("span", { text: label })))),
+      session.future && el("p", { class: "trouble", text: future(session.future) }),
       bad && el("p", { class: "trouble", text: session.state.text })));
 }
 

@@ -11,7 +11,7 @@ export class Stats {
   update(data) {
     const items = data.items.map((item) => el("div", { class: item.status ?? "" },
       data.items.length > 1 ? el("div", { class: "label", text: item.label }) : null,
-      el("div", { class: "value" }, number(item.value, item.decimals), item.unit ? el("small", { text: item.unit }) : null),
+      el("div", { class: "value", title: item.rule ?? "" }, number(item.value, item.decimals), item.unit ? el("small", { text: item.unit }) : null),
       el("div", { class: "detail", text: item.detail ?? "", title: item.detail ?? "" })));
     this.body.replaceChildren(el("div", { class: "stats" }, ...items));
   }

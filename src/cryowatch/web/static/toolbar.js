@@ -25,8 +25,11 @@ export class Toolbar {
   outputs() {
     const outputs = (this.view.session?.outputs ?? []).filter((o) => SELECTABLE.includes(o.kind) && o.count);
     if (outputs.length < 2 || this.view.ofHost) return null;
-    const chosen = Number(this.view.output ?? this.view.session.output);
-    const select = el("select", { id: "output", onchange: (event) => this.view.set({ output: event.target.value }) });
+    const { leading } = this.view.session;
+    const several = leading.length > 1;
+    const chosen = this.view.output === null && several ? null : Number(this.view.output ?? leading[0]);
+    const select = el("select", { id: "output", onchange: (event) => this.view.set({ output: event.target.value || null }) });
+    if (several) select.append(el("option", { value: "", text: `All ${leading.length} grids`, selected: chosen === null }));
     for (const output of outputs) {
       select.append(el("option", { value: output.id, text: `${output.run_label} · ${output.name}`, selected: output.id === chosen }));
     }

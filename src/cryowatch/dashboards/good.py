@@ -1,0 +1,85 @@
+"""How many of a session's micrographs are good: the one count that pages, lists, `status` and reports show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryowatch.dashboards.definition import Aggregate, Dashboard
+from cryowatch.dashboards.pace import pace, pace_sql
+from cryowatch.dashboards.query import HOUR, Scope, window
+from cryowatch.dashboards.standard import STANDARD
+from cryowatch.judgement import Bound, good_sql, of_outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Good:
+    """Of `of` enabled estimates `good` keep all limits, and `unfit` have no fit; `disabled` ones count nowhere.
+
+    `estimated_per_hour` and `per_hour`, the good ones among them, are of the hour that ends with the newest estimate;
+    `usual` estimates an hour are of the whole session.  None where nobody can tell.
+    """
+
+    of: int
+    good: int
+    unfit: int
+    disabled: int
+    per_hour: float | None
+    estimated_per_hour: float | None
+    usual: float | None
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None where nothing counts."""
+        return self.good / self.of if self.of else None
+
+
+def bounds_of_good(dashboards: Sequence[Dashboard]) -> list[Bound]:
+    """Return the limits that a session is judged by: those of the first panel that counts good ones.
+
+    What readers can move is where the facility has it at first.  One that dropped that panel everywhere is judged by
+    the standard limits.
+    """
+    for dashboard in (*dashboards, *STANDARD):
+        for panel in dashboard.panels:
+            if panel.aggregate is Aggregate.GOOD:
+                return [limit.bound({v.name: v.value for v in dashboard.variables}) for limit in panel.limits]
+    return []
+
+
+def good_sql_of(bounds: Sequence[Bound], scope: Scope) -> tuple[str, dict[str, Any]]:
+    """Return a SELECT of one row, which `good_of` understands, and its parameters."""
+    during, parameters = window(scope)
+    kept, limits = good_sql(bounds)
+    source = f"micrograph WHERE {of_outputs(scope.outputs)}{during}"
+    pace_, values = pace_sql(f"{source} AND enabled = 1", scope.now)
+    sql = f"""
+        WITH pace AS ({pace_}),
+        judged AS (SELECT min(time, :now) AS time, enabled, enabled AND defocus IS NULL AS unfit,
+                          enabled AND {kept} AS good FROM {source})
+        SELECT coalesce(sum(enabled), 0), coalesce(sum(good), 0), coalesce(sum(unfit), 0),
+               coalesce(sum(NOT enabled), 0),
+               coalesce(sum(good AND judged.time > (SELECT newest FROM pace) - {HOUR}), 0),
+               {", ".join(f"(SELECT {name} FROM pace)" for name in _PACE)}
+        FROM judged"""
+    return sql, {**parameters, **limits, **values}
+
+
+_PACE = ("n", "newest", "last_hour", "recent", "recent_first", "hours", "counts")
+
+
+def good_of(row: tuple[Any, ...]) -> Good:
+    """Return what a row of `good_sql_of` says."""
+    of, good, unfit, disabled, lately, *rest = row
+    now = pace(tuple(rest))
+    per_hour = None if now.per_hour is None else now.per_hour * lately / now.recent
+    return Good(
+        of=of,
+        good=good,
+        unfit=unfit,
+        disabled=disabled,
+        per_hour=per_hour,
+        estimated_per_hour=now.per_hour,
+        usual=now.usual,
+    )
