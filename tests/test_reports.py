@@ -13,8 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.errors import NotFoundError, StoreFailed
 from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind, Severity
+from cryowatch.reading import Span
 from cryowatch.reports import export, status
 from cryowatch.store import Store
 from cryowatch.store.ledger import Key, State
@@ -48,13 +50,13 @@ def table(store: Store, **options: Any) -> list[dict[str, str]]:
 
 def said(store: Store) -> tuple[int, str]:
     out = io.StringIO()
-    code = status(store.data_dir, bounds=(), as_json=False, out=out)
+    code = status(store.data_dir, bounds=bounds_of_good(()), as_json=False, out=out)
     return code, out.getvalue()
 
 
 def state(store: Store) -> tuple[int, dict[str, Any]]:
     out = io.StringIO()
-    code = status(store.data_dir, bounds=(), as_json=True, out=out)
+    code = status(store.data_dir, bounds=bounds_of_good(()), as_json=True, out=out)
     return code, json.loads(out.getvalue())
 
 
@@ -238,12 +240,13 @@ def test_a_healthy_session_has_its_counts(store: Store) -> None:
     store.note(known.session, state="ok", text="", troubles=(), last_read=START)
     code, found = state(store)
     assert (code, found["healthy"]) == (0, True)
-    assert found["sessions"] == [
-        {
-            "session": "alpha", "name": "alpha", "path": "/projects/alpha", "status": "running", "state": "ok",
-            "last_read": START, "newest": START + 8 * SECOND, "movies": 0, "micrographs": 0, "ctf": 2, "needs": [],
-        }
-    ]  # fmt: skip
+    [status_] = found["sessions"]
+    assert (status_["good"]["good"], status_["good"]["of"], status_["good"]["share"]) == (2, 2, 1.0)
+    assert {**status_, "good": None} == {
+        "session": "alpha", "name": "alpha", "path": "/projects/alpha", "status": "running", "state": "ok",
+        "last_read": START, "newest": START + 8 * SECOND, "movies": 0, "micrographs": 0, "ctf": 2, "good": None,
+        "alerts": [], "needs": [],
+    }  # fmt: skip
     code, text = said(store)
     assert code == 0
     assert text.splitlines()[1].split()[:5] == ["alpha", "running", "0", "0", "2"]
@@ -293,3 +296,102 @@ def test_status_counts_what_was_dropped_before_it_was_delivered(store: Store, mo
     store.forget_host_samples(before=START + 3, now=START, followers=["influx cryowatch http://db:8086"])
     assert "3 host samples were dropped before they could be delivered" in said(store)[1]
     assert state(store)[1]["deliveries"][0]["dropped"] == 3
+
+
+def graded(store: Store) -> None:
+    """Store two grids, the second without its estimates yet; a consensus that discards some, and a copy of micrographs."""
+    known = store.register(session())
+    movies, micrographs = OutputKind.MOVIES, OutputKind.MICROGRAPHS
+    outputs = (
+        output("2", "outputMovies", class_name="SetOfMovies", kind=movies),
+        output("3", "outputMovies", class_name="SetOfMovies", kind=movies),
+        output("67", "outputMicrographs", class_name="SetOfMicrographs", kind=micrographs),
+        output("67", "outputMicrographsDoseWeighted", class_name="SetOfMicrographs", kind=micrographs),
+        output(),
+        output("200", "outputCTFDiscarded"),
+        output("200", "outputCTF"),
+    )
+    runs = (
+        run("2", inputs=""),
+        run("3", inputs=""),
+        run("67", inputs="2.outputMovies"),
+        run(inputs="67.outputMicrographs"),
+        run("200", class_name="XmippProtCTFConsensus", inputs="135.outputCTF"),
+    )
+
+    def items(run_: str, output_: str, *numbers: int, **values: Any) -> Span:
+        made = [micrograph(n, run=run_, output=output_, name=f"mic_{n}", **values) for n in numbers]
+        return span(made, run=run_, output=output_)
+
+    none = {"defocus_u": None, "defocus_v": None, "resolution": None}
+    spans = (
+        items("2", "outputMovies", *range(1, 13), **none),
+        items("3", "outputMovies", *range(1, 6), **none),
+        items("67", "outputMicrographs", *range(1, 11), **none),
+        items("67", "outputMicrographsDoseWeighted", *range(1, 11), **none),
+        items("135", "outputCTF", *range(1, 9)),
+        items("200", "outputCTFDiscarded", 1, 2, 3),
+        items("200", "outputCTF", *range(4, 9)),
+    )
+    store.commit(known.session, reading(*spans, session=session(), runs=runs, outputs=outputs), now=START)
+
+
+def test_every_micrograph_is_exported_once_whatever_the_grids_copies_and_filters(store: Store) -> None:
+    graded(store)
+    rows = [(row["run"], row["output"], row["name"]) for row in table(store)]
+    first = [("135", "outputCTF", f"mic_{n}") for n in range(1, 9)]
+    aligned = [("67", "outputMicrographs", f"mic_{n}") for n in (9, 10)]
+    imported = [("2", "outputMovies", f"mic_{n}") for n in (11, 12)]
+    assert rows == [*first, *aligned, *imported, *(("3", "outputMovies", f"mic_{n}") for n in range(1, 6))]
+
+
+def test_every_estimate_can_be_exported_too(store: Store) -> None:
+    graded(store)
+    rows = [(row["run"], row["output"]) for row in table(store, kind="estimates")]
+    assert [rows.count(place) for place in dict.fromkeys(rows)] == [8, 3, 5]
+
+
+def test_the_totals_of_a_session_are_those_of_all_its_grids(store: Store) -> None:
+    graded(store)
+    _, found = state(store)
+    [known] = found["sessions"]
+    assert [known[kind] for kind in ("movies", "micrographs", "ctf")] == [17, 10, 8]
+    assert (known["good"]["good"], known["good"]["of"], known["good"]["unfit"]) == (8, 8, 0)
+
+
+def test_a_lasting_alert_needs_a_person_until_somebody_sees_to_it(store: Store) -> None:
+    known = store.register(session())
+    store.commit(known.session, reading(span([micrograph(1)]), session=session()), now=START)
+    assert said(store)[0] == 0
+    key, now = Key(rule="defocus", session=known.session, host="gpu1"), START
+    alert = store.ledger().raise_(key, State(severity=Severity.CRITICAL, text="Defocus: none"), since=now, now=now)
+    code, text = said(store)
+    assert code == 1
+    assert "critical: Defocus: none" in text
+    code, found = state(store)
+    assert (code, found["healthy"]) == (1, False)
+    assert [a["text"] for a in found["sessions"][0]["alerts"]] == ["Defocus: none"]
+    store.ledger().acknowledge(alert, now=now)
+    assert said(store)[0] == 0
+    assert state(store)[1]["sessions"][0]["alerts"][0]["acknowledged"] == now
+
+
+def test_an_alert_of_the_machine_needs_a_person_too(store: Store) -> None:
+    known = store.register(session())
+    store.commit(known.session, reading(span([micrograph(1)]), session=session()), now=START)
+    key = Key(rule="disk", host="gpu1", subject="/data")
+    store.ledger().raise_(key, State(severity=Severity.WARNING, text="Disk /data: used 96 %"), since=START, now=START)
+    code, text = said(store)
+    assert code == 1
+    assert "This machine: warning: Disk /data: used 96 %" in text
+    assert [a["subject"] for a in state(store)[1]["alerts"]] == ["/data"]
+
+
+def test_what_is_muted_is_shown_and_needs_nobody(store: Store) -> None:
+    known = store.register(session())
+    store.commit(known.session, reading(span([micrograph(1)]), session=session()), now=START)
+    key = Key(rule="defocus", session=known.session, host="gpu1")
+    alert = store.ledger().raise_(key, State(severity=Severity.WARNING, text="Defocus"), since=START, now=START)
+    store.ledger().mute(alert, until=2**62)
+    code, found = state(store)
+    assert (code, found["sessions"][0]["alerts"][0]["muted"]) == (0, True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -15,11 +14,10 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cryowatch.dashboards import PanelKind, Scope, compile_panel
 from cryowatch.dashboards.custom import customised
-from cryowatch.store.leading import Leading
 from tests.dashboards.test_sql import EXPOSURES, GAINS
 from tests.records import SECOND, START, micrograph, session
+from tests.report.agreement import differences
 from tests.report.making import HOSTILE, Sessions
 
 pytestmark = pytest.mark.browser
@@ -138,55 +136,7 @@ SCOPES = [
 
 @pytest.mark.parametrize("query", SCOPES, ids=["all", "limits", "middle", "end", "after"])
 def test_it_computes_what_the_agent_would_answer(opened: Opened, sessions: Sessions, query: dict[str, float]) -> None:
-    reader = sessions.store.reader()
-    [session] = reader.sessions()
-    outputs = reader.outputs(session["id"])
-    leading = Leading(outputs)
-    different = []
-    for output in (None, next(o["id"] for o in outputs if o["id"] not in leading.shown.ids)):
-        chosen = leading.shown.ids if output is None else (output,)
-        for dashboard in sessions.maker.dashboards:
-            for panel in dashboard.panels:
-                if panel.record != "micrograph" or panel.kind is PanelKind.TEXT:
-                    continue
-                limits = {v.name: query.get(v.name, v.value) for v in dashboard.variables}
-                times: dict[str, Any] = {
-                    name: round(query[n] * 10**6) for name, n in (("start", "from"), ("stop", "to")) if n in query
-                }
-                scope = Scope(
-                    session=session["id"],
-                    host="gpu1",
-                    outputs=chosen,
-                    estimates=leading.estimated(chosen),
-                    now=sessions.now,
-                    variables=limits,
-                    **times,
-                )
-                compiled = compile_panel(panel, scope)
-                expected = json.loads(json.dumps(compiled.answer(reader.table), default=list))
-                answered = opened.page.evaluate(
-                    """async ([dashboard, panel, query]) => {
-                        const { panelData } = await import("cryowatch/report/static/panels.js");
-                        const { content } = await import("cryowatch/report/static/content.js");
-                        const { panels } = content.dashboards.find((d) => d.name === dashboard);
-                        return panelData(dashboard, panels.find((p) => p.id === panel), query);
-                    }""",
-                    [dashboard.name, panel.id, {**query, "output": output}],
-                )
-                if not equal(answered, expected):
-                    different.append((output, dashboard.name, panel.id, answered, expected))
-    assert different == []
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Return whether two answers are the same; sums in another order may differ in the last digits."""
-    if isinstance(one, float) or isinstance(other, float):
-        return one is not None and other is not None and one == pytest.approx(other, rel=1e-12, abs=1e-12)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
+    assert differences(opened.page, sessions, query) == []
 
 
 def test_limits_can_be_moved_and_hold_on_every_dashboard(opened: Opened) -> None:

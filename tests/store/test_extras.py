@@ -62,6 +62,29 @@ def test_shifts_are_kept_with_the_movies_of_a_span(stored: Stored) -> None:
     assert stored.store.reader().shifted(stored.session, asked) == {1}
 
 
+def test_the_shift_plot_is_that_of_the_alignment_that_made_the_micrograph(stored: Stored) -> None:
+    names = {micrograph(1).name: FIRST}
+    other = {micrograph(1).name: SECOND}
+    folders = {"67": "Runs/000067_ProtMotionCorr", "90": "Runs/000090_ProtMotionCorr"}
+    stored.commit(
+        reading(
+            span([micrograph(1, run="67", output="outputMovies")], run="67", output="outputMovies", shifts=names),
+            span([micrograph(1, run="90", output="outputMovies")], run="90", output="outputMovies", shifts=other),
+            runs=tuple(run(number, working_dir=folder) for number, folder in folders.items()),
+            outputs=tuple(
+                output(number, "outputMovies", class_name="SetOfMovies", kind=OutputKind.MOVIES) for number in folders
+            ),
+        )
+    )
+    reader = stored.store.reader()
+    for folder, shifts in ((folders["67"], FIRST), (folders["90"], SECOND)):
+        asked = {"id": 1, "name": micrograph(1).name, "micrograph_path": f"{folder}/extra/1.mrc"}
+        assert reader.shifts(stored.session, asked) == shifts
+    elsewhere = {"id": 1, "name": micrograph(1).name, "micrograph_path": "Runs/000067_ProtMotionCorrOther/1.mrc"}
+    assert reader.shifts(stored.session, elsewhere) is None, "of two, nobody can tell which"
+    assert reader.shifted(stored.session, [elsewhere]) == set()
+
+
 def test_shifts_that_came_later_or_changed_are_a_change_and_the_same_ones_are_none(stored: Stored) -> None:
     stored.commit(movies({}, 1, 2))
     assert stored.commit(movies({2: FIRST}, 1, 2)) is not None

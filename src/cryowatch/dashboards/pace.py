@@ -15,6 +15,9 @@ from typing import Any
 
 from cryowatch.dashboards.query import HOUR
 
+FEWEST = 5
+"""Of fewer items in an hour nobody can tell a rate."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
@@ -51,7 +54,7 @@ def pace(row: tuple[Any, ...]) -> Pace:
     """Return what a row of `pace_sql` says."""
     count, newest, last_hour, recent, recent_first, hours, counts = row
     width = 0 if newest is None else newest - recent_first
-    per_hour = (recent - 1) * HOUR / width if width else None
+    per_hour = (recent - 1) * HOUR / width if width and recent >= FEWEST else None
     hourly = json.loads(counts) if hours else []
     usual = median(hourly + [0] * (hours - len(hourly))) if hours else None
     return Pace(count=count, newest=newest, per_hour=per_hour, last_hour=last_hour, recent=recent, usual=usual)

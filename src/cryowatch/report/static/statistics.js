@@ -3,6 +3,7 @@
 import { content } from "./content.js";
 
 const HOUR = 3600000;
+const FEWEST = 5;
 const formats = new Map();
 
 // As Python writes a number: ties go to the even digit.
@@ -68,7 +69,7 @@ export function pace(times) {
     const hour = Math.floor((time - times[0]) / HOUR);
     if (hour < hours) counts[hour] += 1;
   }
-  return { newest, recent: recent.length, per_hour: width > 0 ? ((recent.length - 1) * HOUR) / width : null, usual: quantile(counts.sort((a, b) => a - b), 0.5) };
+  return { newest, recent: recent.length, per_hour: width > 0 && recent.length >= FEWEST ? ((recent.length - 1) * HOUR) / width : null, usual: quantile(counts.sort((a, b) => a - b), 0.5) };
 }
 
 // Limits as people say them.
