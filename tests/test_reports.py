@@ -299,7 +299,7 @@ def test_status_counts_what_was_dropped_before_it_was_delivered(store: Store, mo
 
 
 def graded(store: Store) -> None:
-    """Store two grids, the second without its estimates yet; a consensus that discards some, and a copy of micrographs."""
+    """Store two grids, the second without estimates yet; a consensus that discards some, and copies of micrographs."""
     known = store.register(session())
     movies, micrographs = OutputKind.MOVIES, OutputKind.MICROGRAPHS
     outputs = (

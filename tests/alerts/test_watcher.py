@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cryowatch.alerts.rules import STANDARD, Rule
-from cryowatch.model import DeviceSample, GainResidual, HostSample, Session
+from cryowatch.alerts.rules import STANDARD, Rule, rules_of
+from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind, Session
 from cryowatch.reading import Reading
 from tests.alerts.facility import HOST, MINUTE, Facility
-from tests.records import START, run
+from tests.records import START, micrograph, output, run, span
 
 
 @pytest.fixture
@@ -588,3 +588,73 @@ def test_a_session_of_another_host_is_not_its_business(facility: Facility) -> No
     )  # fmt: skip
     facility.store.commit(other.session, found, now=START)
     assert facility.look() == []
+
+
+def test_what_a_consensus_discards_raises_nothing_and_is_no_stage_that_stopped(facility: Facility) -> None:
+    none = {"defocus_u": None, "defocus_v": None, "resolution": None}
+    facility.runs = [
+        run("2", inputs=""), run("67", inputs="2.outputMovies"), run("135", inputs="67.outputMicrographs"),
+    ]  # fmt: skip
+    for stage in ("2", "67", "135"):
+        facility.bring(stage, 40)
+    facility.commit()
+    consensus = run("200", class_name="XmippProtCTFConsensus", inputs="135.outputCTF")
+    discarded = [micrograph(n, run="200", output="outputCTFDiscarded", time=START, **none) for n in range(1, 31)]
+    facility.store.commit(
+        facility.key,
+        Reading(
+            cursor="consensus",
+            runs=(*facility.runs, consensus),
+            outputs=(
+                output("2", "outputMovies", kind=OutputKind.MOVIES, class_name="SetOfMovies"),
+                output("67", "outputMicrographs", kind=OutputKind.MICROGRAPHS, class_name="SetOfMicrographs"),
+                output(),
+                output("200", "outputCTFDiscarded"),
+            ),
+            spans=(span(discarded, run="200", output="outputCTFDiscarded"),),
+        ),
+        now=facility.now,
+    )
+    assert facility.look(12) == []
+
+
+@pytest.mark.parametrize("ahead", [3 * 60 * MINUTE, 3 * 365 * 24 * 60 * MINUTE])
+def test_items_dated_in_the_future_do_not_hide_a_stall(facility: Facility, ahead: int) -> None:
+    facility.use(only("import-stalled"))
+    facility.bring("2", 5)
+    facility.items["2"][-1] = replace(facility.items["2"][-1], time=facility.now + ahead)
+    facility.commit()
+    assert facility.look() == []
+    for _ in range(4):
+        facility.look(5)
+    assert facility.notices() == [("raised", "import-stalled")]
+
+
+def test_disabled_micrographs_are_no_alarm(facility: Facility) -> None:
+    facility.use(only("defocus"))
+    facility.bring("135", 25)
+    facility.bring("135", 40, defocus_u=90_000.0, defocus_v=90_000.0, enabled=False)
+    facility.commit()
+    assert facility.look() == []
+
+
+def test_a_window_says_how_many_of_it_have_no_fit(facility: Facility) -> None:
+    facility.use(only("defocus"))
+    facility.bring("135", 20, defocus_u=None, defocus_v=None)
+    facility.bring("135", 5)
+    facility.commit()
+    assert facility.look() == [("raised", "defocus")]
+    text = facility.alerts()[0]["text"]
+    assert "only 5 of the last 25" in text
+    assert text.endswith("(median 1.49 µm, 20 without a fit)")
+
+
+def test_a_limit_that_is_a_multiple_of_the_median_is_in_the_unit_that_people_read(facility: Facility) -> None:
+    rules = rules_of({"defocus": {"low": 0.5, "high": 1.5, "relative": True}}, file=Path("cryowatch.toml"))
+    facility.use([rule for rule in rules if rule.name == "defocus"])
+    facility.bring("135", 100)
+    facility.commit()
+    assert facility.look() == []
+    facility.bring("135", 25, defocus_u=30_000.0, defocus_v=30_000.0)
+    facility.commit()
+    assert facility.look(1) == [("raised", "defocus")]

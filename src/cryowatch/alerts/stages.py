@@ -8,6 +8,7 @@ session was read: what cannot be read is another rule's.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -17,6 +18,7 @@ from cryowatch.alerts.rules import About, Rule
 from cryowatch.errors import one_line
 from cryowatch.judgement import of_outputs
 from cryowatch.model import OutputKind, RunStatus
+from cryowatch.store.leading import Stage as Leader
 from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 
@@ -25,6 +27,7 @@ _KINDS = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)
 _RECENT = 24 * HOUR
 _GROWTH = 1.1
 _MOST_TEXT = 240
+_MOST_SEEN = 500
 _SLACK = 2 * MINUTE
 """By how much the clocks of two machines may differ, and for how long a file may be on its way."""
 
@@ -45,16 +48,19 @@ class Stage:
     working: bool
     started: int
     files: str
+    seen: tuple[int, ...] | None
+    """Where the stage's items are dated after the present, so that their times say nothing: when it was seen to grow."""
 
 
 class Stages:
-    """Looks at the stages of sessions; a time in the future counts as the present.
+    """Looks at the stages of sessions.
 
     `incoming` tells when something last came where an import looks (UTC ns)."""
 
     def __init__(self, reader: Reader, incoming: Callable[[str], int | None] = lambda _: None) -> None:
         self._reader = reader
         self._incoming = incoming
+        self._grown: dict[tuple[int, ...], deque[tuple[int, int]]] = {}
 
     def findings(self, session: Row, rules: Iterable[Rule], host: str, as_of: int) -> Iterator[Finding]:
         """Yield what the rules find in a session that was read whole at `as_of` (UTC ns)."""
@@ -86,6 +92,10 @@ class Stages:
             if not made_by or (not stage.outputs and first and not _imports(made_by[0]["class_name"])):
                 continue
             working = [run for run in made_by if _active(run["status"])]
+            newest = stage.newest or 0
+            grown = self._seen_to_grow(stage, as_of)
+            ahead = newest > as_of + _SLACK
+            started = [run["started"] or 0 for run in working or made_by]
             about, name = (About.IMPORT, "Import") if first else _STAGES[kind]
             found.append(
                 Stage(
@@ -93,10 +103,11 @@ class Stages:
                     name=name,
                     outputs=stage.ids,
                     count=stage.count,
-                    newest=min(stage.newest or 0, as_of),
+                    newest=grown[-1] if ahead else min(newest, as_of),
                     working=bool(working),
-                    started=min(max((run["started"] or 0 for run in working or made_by), default=0), as_of),
+                    started=max((time for time in started if time <= as_of), default=0),
                     files=(working or made_by)[-1]["files"],
+                    seen=grown if ahead else None,
                 )
             )
         return found
@@ -108,7 +119,7 @@ class Stages:
         if place:
             before = stages[place - 1]
             waiting = max(0, before.count - stage.count)
-            first = self._first_after(before, stage.newest) if waiting >= FEWEST_WAITING else None
+            first = _first_after(self._reader, before, stage.newest) if waiting >= FEWEST_WAITING else None
             idle = 0 if first is None else as_of - max(first, since)
             kept = first is None
         else:
@@ -122,18 +133,18 @@ class Stages:
             key=key, rule=rule, state=State(severity=rule.severity, text=text), since=since, broken=broken, kept=kept
         )
 
-    def _first_after(self, stage: Stage, time: int) -> int | None:
-        """Return when a stage brought its first item after a time; None where it has brought none."""
-        found: int | None = self._reader.value(
-            f"SELECT min(time) FROM micrograph WHERE {of_outputs(stage.outputs)} AND time > ?", (time,)
-        )
-        return found
+    def _seen_to_grow(self, stage: Leader, as_of: int) -> tuple[int, ...]:
+        """Return when a stage was seen to have grown since this process began, the first look among them."""
+        known = self._grown.setdefault(stage.ids, deque(maxlen=_MOST_SEEN))
+        if not known or known[-1][1] != stage.count:
+            known.append((as_of, stage.count))
+        return tuple(time for time, _ in known)
 
     def _backlog(self, key: Key, rule: Rule, before: Stage, stage: Stage, as_of: int) -> Finding:
         """Return whether ever more items wait for a stage; one that brings nothing at all has stalled instead."""
         half = round(rule.minutes * MINUTE / 2)
         early, middle, now = (self._waiting(before, stage, as_of - n * half) for n in (2, 1, 0))
-        begun = self._first_after(before, -1)
+        begun = _first_after(self._reader, before, -1)
         long_enough = begun is not None and begun <= as_of - 2 * half
         most = rule.high or 0
         name = _in_sentence(stage.name)
@@ -159,6 +170,16 @@ class Stages:
             for one in (before, stage)
         ]
         return max(0, counts[0] - counts[1])
+
+
+def _first_after(reader: Reader, stage: Stage, time: int) -> int | None:
+    """Return when a stage brought its first item after a time; None where it has brought none."""
+    if stage.seen is not None:
+        return next((seen for seen in stage.seen if seen > time), None)
+    found: int | None = reader.value(
+        f"SELECT min(time) FROM micrograph WHERE {of_outputs(stage.outputs)} AND time > ?", (time,)
+    )
+    return found
 
 
 _STAGES: Mapping[OutputKind, tuple[About, str]] = {
