@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cryowatch.dashboards import find, payload
+from cryowatch.dashboards import find, payload, tiles
 from cryowatch.dashboards.definition import Bins
 from cryowatch.dashboards.pace import Pace
 from cryowatch.judgement import Bound
@@ -132,19 +132,19 @@ def test_heat_map_has_a_column_for_every_step_of_time() -> None:
     ("within", "status"), [(100, "good"), (90, "good"), (89, "warn"), (75, "warn"), (74, "bad"), (0, "bad")]
 )
 def test_shares_are_judged(within: int, status: str) -> None:
-    data = payload.shares(judged("defocus"), [(0, 100, 1.0, 2.0, 3.0, within, 100)], 0)
+    data = tiles.shares(judged("defocus"), [(0, 100, 1.0, 2.0, 3.0, within, 100)], 0)
     (item,) = data["items"]
     assert (item["value"], item["status"], item["rule"]) == (within, status, "✓ from 90 %, ▲ from 75 %, ✕ below")
     assert item["detail"] == f"{within} of 100 below 4.00 µm"
 
 
 def test_a_share_of_nothing_is_not_zero() -> None:
-    assert payload.shares(judged("defocus"), [(0, 0, None, None, None, 0, 0)], 0) == {"empty": True}
+    assert tiles.shares(judged("defocus"), [(0, 0, None, None, None, 0, 0)], 0) == {"empty": True}
 
 
 def test_a_share_says_how_many_have_no_fit_where_that_matters() -> None:
     rows = [(0, 20, 1.0, 2.0, 3.0, 20, 60), (1, 60, 5.0, 6.0, 7.0, 60, 60)]
-    defocus, motion = payload.shares(judged("defocus", "motion_total"), rows, 40)["items"]
+    defocus, motion = tiles.shares(judged("defocus", "motion_total"), rows, 40)["items"]
     assert (round(defocus["value"]), defocus["status"]) == (33, "bad")
     assert defocus["detail"].endswith("\n40 without a fit")
     assert "fit" not in motion["detail"]
@@ -153,7 +153,7 @@ def test_a_share_says_how_many_have_no_fit_where_that_matters() -> None:
 def test_medians_show_their_spread_and_leave_out_fields_without_values() -> None:
     rows = [(0, 200, 1.004, 1.5, 2.0, 199, 200), (1, 0, None, None, None, 0, 0), (2, 8, 0.5, 1.0, 2.0, None, 8)]
     asked = [*judged("defocus", "resolution"), (known(Micrograph, "motion_total")[0], Bound(field="motion_total"))]
-    defocus, motion = payload.medians(asked, rows, 0)["items"]
+    defocus, motion = tiles.medians(asked, rows, 0)["items"]
     assert (defocus["label"], defocus["value"], defocus["unit"]) == ("Median defocus", 1.5, "µm")
     assert defocus["detail"] == "half within 1.00–2.00 µm\n100\N{NO-BREAK SPACE}% of 200 below 4.00 µm"
     assert (motion["label"], motion["status"], motion["detail"]) == ("Median motion", None, "half within 0.5–2.0 Å")
@@ -161,7 +161,7 @@ def test_medians_show_their_spread_and_leave_out_fields_without_values() -> None
 
 @pytest.mark.parametrize(("median", "status"), [(3.9, "good"), (4.0, "good"), (4.1, "bad")])
 def test_the_mark_beside_a_median_judges_the_median_and_says_by_what(median: float, status: str) -> None:
-    (item,) = payload.medians(judged("defocus"), [(0, 100, 1.0, median, 5.0, 40, 100)], 0)["items"]
+    (item,) = tiles.medians(judged("defocus"), [(0, 100, 1.0, median, 5.0, 40, 100)], 0)["items"]
     assert (item["status"], item["rule"]) == (status, "below 4.00 µm")
 
 
@@ -178,16 +178,16 @@ def test_comparison_leaves_out_fields_without_values_and_dashes_what_is_missing(
 
 def test_newest_values_are_judged_by_their_limits_and_nothing_else() -> None:
     fields = known(GainResidual, "stddev", "ratio1", "ratio2")
-    data = payload.latest(fields, [(None, 0.04), (None, 1.15), (None, None)], [(0.04, 1.2, 3.0)])
+    data = tiles.latest(fields, [(None, 0.04), (None, 1.15), (None, None)], [(0.04, 1.2, 3.0)])
     assert [item["status"] for item in data["items"]] == ["good", "bad", None]
     assert data["items"][0]["detail"] == "below 0.040"
-    assert payload.latest(fields, [(None, None)] * 3, [(None, None, None)]) == {"empty": True}
-    (below,) = payload.latest(fields[:1], [(1.0, None)], [(0.5,)])["items"]
+    assert tiles.latest(fields, [(None, None)] * 3, [(None, None, None)]) == {"empty": True}
+    (below,) = tiles.latest(fields[:1], [(1.0, None)], [(0.5,)])["items"]
     assert below["status"] == "bad"
 
 
 def test_a_newest_value_of_zero_is_a_value() -> None:
-    data = payload.latest(known(HostSample, "cpu", "swap"), [(None, 95), (None, 50)], [(None, 0.0)])
+    data = tiles.latest(known(HostSample, "cpu", "swap"), [(None, 95), (None, 50)], [(None, 0.0)])
     assert [(item["label"], item["value"]) for item in data["items"]] == [("Swap", 0.0)]
 
 
@@ -198,7 +198,7 @@ def pace(count: int, newest: int | None, last_hour: int, usual: float | None) ->
 def test_progress_tells_age_and_rate() -> None:
     now = 100 * HOUR
     rows = [("movies", 1, pace(1200, now - 90 * 10**9, 310, 305.6)), ("ctf", None, pace(0, None, 0, None))]
-    movies, ctf = payload.progress(rows, now)["items"]
+    movies, ctf = tiles.progress(rows, now)["items"]
     assert (movies["label"], movies["value"]) == ("Movies", 1200)
     assert movies["detail"] == "newest 1 min 30 s ago\n310 in the last hour\nusually 306 per hour"
     assert movies["newest"] == (now - 90 * 10**9) // 10**6
@@ -206,7 +206,7 @@ def test_progress_tells_age_and_rate() -> None:
 
 
 def test_a_finished_stage_does_not_speak_of_the_last_hour() -> None:
-    (item,) = payload.progress([("movies", 0, pace(10, 0, 0, None))], 50 * HOUR)["items"]
+    (item,) = tiles.progress([("movies", 0, pace(10, 0, 0, None))], 50 * HOUR)["items"]
     assert item["detail"] == "newest 2 d 2 h ago"
 
 

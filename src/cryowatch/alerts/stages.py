@@ -49,7 +49,7 @@ class Stage:
     started: int
     files: str
     seen: tuple[int, ...] | None
-    """Where the stage's items are dated after the present, so that their times say nothing: when it was seen to grow."""
+    """When it was seen to grow, where its items are dated after the present and their times say nothing."""
 
 
 class Stages:

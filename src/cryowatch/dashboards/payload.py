@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryowatch.dashboards.definition import Bins, Panel
-from cryowatch.dashboards.good import Good
-from cryowatch.dashboards.pace import Pace
 from cryowatch.dashboards.query import Scope
-from cryowatch.judgement import OF_A_FIT, SHARE_RULE, Bound, between, in_words, inside, share_status
 from cryowatch.model import Quantity
 
 Rows = Sequence[tuple[Any, ...]]
 Data = dict[str, Any]
 
 EMPTY: Data = {"empty": True}
-_MILLISECOND = 10**6
-_STAGES = {"movies": "Movies", "micrographs": "Micrographs", "ctf": "CTF estimates"}
+MILLISECOND = 10**6
+STAGES = {"movies": "Movies", "micrographs": "Micrographs", "ctf": "CTF estimates"}
 
 
 def number(value: float | None, decimals: int | None) -> str:
@@ -37,7 +34,7 @@ def age(nanoseconds: int) -> str:
     return f"{seconds} s"
 
 
-def _described(quantity: Quantity) -> Data:
+def described(quantity: Quantity) -> Data:
     return {"label": quantity.label, "unit": quantity.shown_unit, "decimals": quantity.decimals}
 
 
@@ -49,7 +46,7 @@ def time_series(known: Sequence[Quantity], rows: Rows, *, partial: bool = False)
     return {
         "id": columns[1],
         "time": columns[2],
-        "series": [{**_described(q), "values": columns[3 + i]} for i, q in enumerate(known)],
+        "series": [{**described(q), "values": columns[3 + i]} for i, q in enumerate(known)],
         **_extent(rows, partial=partial),
     }
 
@@ -62,8 +59,8 @@ def scatter(known: Sequence[Quantity], rows: Rows, *, partial: bool = False) -> 
     return {
         "id": columns[1],
         "time": columns[2],
-        "x": {**_described(known[0]), "values": columns[3]},
-        "y": {**_described(known[1]), "values": columns[4]},
+        "x": {**described(known[0]), "values": columns[3]},
+        "y": {**described(known[1]), "values": columns[4]},
         **_extent(rows, partial=partial),
     }
 
@@ -83,7 +80,7 @@ def histogram(quantity: Quantity, bins: Bins, last: int, rows: Rows) -> Data:
         if kind != 2:
             (recent if kind else counts)[place] = count
     return {
-        **_described(quantity),
+        **described(quantity),
         "start": bins.start,
         "step": bins.step,
         "counts": counts,
@@ -104,7 +101,7 @@ def heat_map(quantity: Quantity, bins: Bins, rows: Rows) -> Data:
     times = list(range(rows[0][1], rows[-1][1] + 1, step))
     first = times[0]
     return {
-        **_described(quantity),
+        **described(quantity),
         "time": times,
         "step_ms": step,
         "start": bins.start,
@@ -112,95 +109,6 @@ def heat_map(quantity: Quantity, bins: Bins, rows: Rows) -> Data:
         "bins": bins.count,
         "cells": [[(time - first) // step, place, count] for _, time, place, count in rows],
     }
-
-
-Judged = tuple[Quantity, Bound]
-
-
-def shares(judged: Sequence[Judged], rows: Rows, unfit: int) -> Data:
-    """Rows of statistics, (place, n, quartiles, inside, of), and how many estimates have no fit."""
-    items = []
-    for (quantity, bound), (_, _, _, _, _, within, of) in zip(judged, rows, strict=True):
-        if not of or within is None:
-            continue
-        share = within / of
-        items.append(
-            {
-                "label": quantity.label,
-                "value": 100 * share,
-                "unit": "%",
-                "decimals": 1,
-                "share": True,
-                "status": share_status(share),
-                "rule": SHARE_RULE,
-                "detail": _lines_of(f"{within:,} of {of:,} {in_words(bound, quantity)}", _unfit(bound.field, unfit)),
-            }
-        )
-    return {"items": items} if items else EMPTY
-
-
-def _unfit(field: str, unfit: int) -> str:
-    return f"{unfit:,} without a fit" if unfit and field in OF_A_FIT else ""
-
-
-def _lines_of(*lines: str) -> str:
-    return "\n".join(line for line in lines if line)
-
-
-def medians(judged: Sequence[Judged], rows: Rows, unfit: int) -> Data:
-    """Rows of statistics, (place, n, quartiles, inside, of), and how many estimates have no fit.
-
-    The mark beside a median judges the median.
-    """
-    items = []
-    for (quantity, bound), (_, n, lower, median, upper, within, of) in zip(judged, rows, strict=True):
-        if not n:
-            continue
-        low, high = number(lower, quantity.decimals), number(upper, quantity.decimals)
-        unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
-        share = ""
-        if within is not None and of:
-            share = f"{number(100 * within / of, 0)}\N{NO-BREAK SPACE}% of {of:,} {in_words(bound, quantity)}"
-        items.append(
-            {
-                **_described(quantity),
-                "label": f"Median {quantity.label.lower()}" if quantity.label != "U / V" else "Median U / V",
-                "value": median,
-                "share": False,
-                "status": None if within is None else "good" if bound.inside(median) else "bad",
-                "rule": None if within is None else in_words(bound, quantity),
-                "detail": _lines_of(f"half within {low}–{high}{unit}", share, _unfit(bound.field, unfit)),
-                "n": n,
-            }
-        )
-    return {"items": items} if items else EMPTY
-
-
-def good(found: Good) -> Data:
-    """Return the count of good ones first, then what makes the rest."""
-    if found.share is None:
-        return EMPTY
-    of = f"{found.good:,} of {found.of:,}"
-    items: list[Data] = [
-        _count("Good", 100 * found.share, f"{of}\nall limits kept", unit="%", decimals=1)
-        | {"share": True, "status": share_status(found.share), "rule": SHARE_RULE},
-    ]
-    if found.per_hour is not None:
-        usual = "" if found.usual is None else f"usually {number(found.usual, 0)} estimated"
-        lately = _lines_of(f"of {number(found.estimated_per_hour, 0)} estimated", usual)
-        items.append(_count("Good per hour", found.per_hour, lately))
-    outside = found.of - found.good
-    share = f"{number(100 * outside / found.of, 0)}\N{NO-BREAK SPACE}% of {found.of:,}"
-    items.append(_count("Outside a limit", outside, share))
-    items.append(_count("Without a fit", found.unfit, "they count as outside" if found.unfit else "each has a fit"))
-    if found.disabled:
-        items.append(_count("Disabled", found.disabled, "they count nowhere else"))
-    return {"items": items}
-
-
-def _count(label: str, value: float, detail: str, *, unit: str = "", decimals: int = 0) -> Data:
-    return {"label": label, "value": value, "unit": unit, "decimals": decimals, "share": False, "status": None,
-            "detail": detail}  # fmt: skip
 
 
 def comparison(known: Sequence[Quantity], recent: int, rows: Rows) -> Data:
@@ -241,44 +149,6 @@ def judging(panel: Panel, scope: Scope, field: str) -> Data:
     return {"low": low, "high": high, "critical": limit.critical}
 
 
-def latest(known: Sequence[Quantity], bounds: Sequence[tuple[float | None, float | None]], rows: Rows) -> Data:
-    """One row: the newest value of each field."""
-    if not rows:
-        return EMPTY
-    items = []
-    for quantity, (low, high), value in zip(known, bounds, rows[0], strict=True):
-        if value is None:
-            continue
-        limited = low is not None or high is not None
-        words = between(low, high, quantity) if limited else ""
-        judged = None if not limited else "good" if inside(value, low, high) else "bad"
-        items.append(
-            {**_described(quantity), "value": value, "share": False, "status": judged, "rule": words or None,
-             "detail": words or quantity.text}
-        )  # fmt: skip
-    return {"items": items} if items else EMPTY
-
-
-def progress(rows: Sequence[tuple[str, int | None, Pace]], now: int) -> Data:
-    """Rows of (kind, whether it may grow, pace)."""
-    items = []
-    for kind, growing, pace_ in rows:
-        detail = []
-        if pace_.newest is not None:
-            detail.append(f"newest {age(now - pace_.newest)} ago")
-        if growing or pace_.last_hour:
-            detail.append(f"{pace_.last_hour:,} in the last hour")
-        if pace_.usual is not None:
-            detail.append(f"usually {number(pace_.usual, 0)} per hour")
-        items.append(
-            {
-                **_count(_STAGES[kind], pace_.count, "\n".join(detail)),
-                "newest": None if pace_.newest is None else pace_.newest // _MILLISECOND,
-            }
-        )
-    return {"items": items} if items else EMPTY
-
-
 def rates(rows: Rows, now: int) -> Data:
     """Rows of (step, time, kind, count, first item's time) to items per hour of each stage.
 
@@ -292,13 +162,13 @@ def rates(rows: Rows, now: int) -> Data:
     began = min(row[4] for row in rows if row[1] == first)
     lengths = [step] * len(times)
     lengths[0] = first + step - began
-    lengths[-1] = max(1, min(lengths[-1], now // _MILLISECOND - max(times[-1], began)))
+    lengths[-1] = max(1, min(lengths[-1], now // MILLISECOND - max(times[-1], began)))
     if max(lengths) < step / 4:
         lengths[-1] = step // 4
     shown = [i for i, length in enumerate(lengths) if length >= step / 4]
     counts = {(kind, (time - first) // step): count for _, time, kind, count, _ in rows}
     series = []
-    for kind, label in _STAGES.items():
+    for kind, label in STAGES.items():
         if any(found == kind for found, _ in counts):
             values = [counts.get((kind, i), 0) * 3_600_000 / lengths[i] for i in shown]
             series.append({"label": label, "unit": "per hour", "decimals": 0, "values": values})
@@ -318,7 +188,7 @@ def lines(known: Sequence[Quantity], rows: Rows) -> Data:
     if not found:
         return EMPTY
     series = [
-        {**_described(known[i]), "label": _line_label(device, known[i].label), "values": values}
+        {**described(known[i]), "label": _line_label(device, known[i].label), "values": values}
         for (device, i), values in sorted(found.items(), key=lambda entry: (entry[0][0] or "", entry[0][1]))
     ]  # fmt: skip
     return {"id": None, "time": times, "series": series, "shown": len(times), "total": len(times), "partial": False}
@@ -352,7 +222,7 @@ def properties(fields: Sequence[str], known: Sequence[Quantity], rows: Rows) -> 
 
 
 def _milliseconds(quantity: Quantity, value: Any) -> Any:
-    return value // _MILLISECOND if quantity.unit == "ns" else value
+    return value // MILLISECOND if quantity.unit == "ns" else value
 
 
 def table(
@@ -364,7 +234,7 @@ def table(
     columns = []
     for field, quantity, judged in zip(fields, known, bounds or [{}] * len(known), strict=True):
         kind = "time" if quantity.unit == "ns" else "text" if quantity.decimals is None else "number"
-        columns.append({**_described(quantity), "format": "status" if field == "severity" else kind, **judged})
+        columns.append({**described(quantity), "format": "status" if field == "severity" else kind, **judged})
     cells = [
         [None if value is None else _milliseconds(q, value) for q, value in zip(known, row, strict=True)]
         for row in rows
@@ -395,8 +265,8 @@ def runs(fields: Sequence[str], rows: Rows) -> Data:
         return EMPTY
     cells = []
     for _, label, class_name, status, started, ended, error, output, _, size, last_hour, newest in rows:
-        took = None if started is None or ended is None else (ended - started) // _MILLISECOND
-        times = [None if t is None else t // _MILLISECOND for t in (newest, started)]
+        took = None if started is None or ended is None else (ended - started) // MILLISECOND
+        times = [None if t is None else t // MILLISECOND for t in (newest, started)]
         cells.append([label or class_name, class_name, status, output, size, last_hour, *times, took, error or None])
     with_error = any(row[-1] for row in cells)
     places = {field: place for place, field in enumerate(_RUN_COLUMNS)}

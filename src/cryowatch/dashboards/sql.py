@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from cryowatch.dashboards import machine, payload, stages
+from cryowatch.dashboards import machine, payload, stages, tiles
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
 from cryowatch.dashboards.good import good_of, good_sql_of
 from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, quantity, window
@@ -176,7 +176,7 @@ def _statistic_stat(panel: Panel, scope: Scope) -> Query:
     rows, parameters = _rows_of(panel, scope)
     sql, limits = _statistics(panel, scope, f", count(*), count(defocus) {rows}", panel.fields)
     judged = [(quantity(panel, f), _bound(panel, scope, f)) for f in panel.fields]
-    shape = payload.shares if panel.aggregate is Aggregate.SHARE else payload.medians
+    shape = tiles.shares if panel.aggregate is Aggregate.SHARE else tiles.medians
 
     def shaped(found: Rows) -> payload.Data:
         unfit = found[0][-2] - found[0][-1] if scope.estimates else 0
@@ -191,7 +191,7 @@ def _good(panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=sql,
         parameters=parameters,
-        shape=lambda found: payload.good(good_of(found[0])) if scope.estimates else payload.EMPTY,
+        shape=lambda found: tiles.good(good_of(found[0])) if scope.estimates else payload.EMPTY,
     )
 
 
@@ -209,7 +209,7 @@ def _latest_stat(panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=f"SELECT {shown} {source} ORDER BY time DESC, id DESC LIMIT 1",
         parameters=parameters,
-        shape=lambda found: payload.latest(known, bounds, found),
+        shape=lambda found: tiles.latest(known, bounds, found),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryowatch.dashboards import payload
+from cryowatch.dashboards import payload, tiles
 from cryowatch.dashboards.definition import Panel
 from cryowatch.dashboards.pace import pace, pace_sql
 from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, window
@@ -26,7 +26,7 @@ def progress(_panel: Panel, scope: Scope) -> Query:
         parameters.update(values)
 
     def shaped(rows: Rows) -> payload.Data:
-        return payload.progress([(kind, growing, pace(tuple(row))) for kind, growing, *row in rows], scope.now)
+        return tiles.progress([(kind, growing, pace(tuple(row))) for kind, growing, *row in rows], scope.now)
 
     return Query(sql=" UNION ALL ".join(parts) or "SELECT 1 WHERE 0", parameters=parameters, shape=shaped)
 

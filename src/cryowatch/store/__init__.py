@@ -1,7 +1,8 @@
 """The embedded store: everything that sources read, in one SQLite file."""
 
 from cryowatch.store.commit import Change
-from cryowatch.store.reader import Reader, Selection
+from cryowatch.store.reader import Reader
+from cryowatch.store.selection import Selection
 from cryowatch.store.writer import Publication, Store
 
 __all__ = ["Change", "Publication", "Reader", "Selection", "Store"]

@@ -79,6 +79,7 @@ class Commit:
         self._seq = next_seq(tx, 0)
         self.touched = False
         self._added = self._changed = self._dropped = 0
+        self._taken_away = False
 
     def _stamp(self) -> int:
         self._seq += 1
@@ -93,7 +94,7 @@ class Commit:
         self._tx.execute("UPDATE counter SET seq = ?", (self._seq,))
         self._tx.execute(
             "UPDATE session SET seq = ?, generation = generation + ? WHERE id = ?",
-            (self._seq, int(self._dropped > 0), self._session),
+            (self._seq, int(self._dropped > 0 or self._taken_away), self._session),
         )
         key, generation = self._tx.execute(
             "SELECT key, generation FROM session WHERE id = ?", (self._session,)
@@ -226,6 +227,7 @@ class Commit:
             if before is None:
                 new.append((output, item, *values, self._stamp()))
             elif before[2:] != tuple(values):
+                self._taken_away = self._taken_away or _takes_away(before[2:], values)
                 changed.append((*values, self._stamp(), before[1]))
         gone.extend((r[1],) for r in old.values())
         if gone:
@@ -269,3 +271,12 @@ class Commit:
         for gain in gains:
             if self._tx.execute(_WRITE_GAIN, (self._session, *_gain_values(gain), self._seq + 1)).rowcount:
                 self._stamp()
+
+
+_ENABLED = ITEM_COLUMNS.index("enabled")
+
+
+def _takes_away(before: Sequence[Any], values: Sequence[Any]) -> bool:
+    """Return whether an item was disabled or lost a value: what was drawn of it has to go."""
+    lost = any(new is None and old is not None for old, new in zip(before, values, strict=True))
+    return lost or bool(before[_ENABLED]) != bool(values[_ENABLED])

@@ -14,16 +14,16 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from cryowatch.errors import NotFoundError, StoreDamaged, StoreFailed
-from cryowatch.judgement import OF_A_FIT, of_outputs, shown_sql
+from cryowatch.judgement import of_outputs
 from cryowatch.model import OutputKind
 from cryowatch.store.failures import failure
 from cryowatch.store.leading import STAGES, Leading, OutputRow
+from cryowatch.store.selection import Selection
 
 Row = dict[str, Any]
 
@@ -75,68 +75,8 @@ _FREE_SPACE = """
 SELECT device, time, free, total FROM host_sample JOIN device_sample ON sample_id = host_sample.id
 WHERE host = ? AND time > ? AND kind = 'filesystem' AND free IS NOT NULL ORDER BY time"""
 
-SORTABLE = (
-    "time", "name", "item", "defocus", "defocus_u", "defocus_v", "defocus_angle", "astigmatism", "ratio",
-    "phase_shift", "resolution", "fit_quality", "motion_total", "motion_early", "motion_late",
-)  # fmt: skip
-"""The fields by which micrographs can be sorted; all but the name can be given a range."""
-
 CACHE_KIB = 1_024
 """Of each thread's connection: the system keeps the file in memory anyway, and more made no query faster."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which micrographs of some outputs, and in which order; ranges are in shown units.
-
-    `fit` asks for estimates that have one, or for those that have none.
-    """
-
-    outputs: tuple[int, ...]
-    sort: str = "time"
-    descending: bool = True
-    ranges: Mapping[str, tuple[float | None, float | None]] | None = None
-    search: str = ""
-    enabled: bool | None = None
-    fit: bool | None = None
-
-    def where(self) -> tuple[str, list[Any]]:
-        """Return the SQL condition and its parameters."""
-        terms = [of_outputs(self.outputs, "m.output_id")]
-        values: list[Any] = []
-        for field, (low, high) in (self.ranges or {}).items():
-            if field not in SORTABLE or field == "name":
-                raise ValueError(f"{field} has no range")
-            if low is not None:
-                terms.append(f"m.{shown_sql(field)} >= ?")
-                values.append(low)
-            if high is not None:
-                terms.append(f"m.{shown_sql(field)} <= ?")
-                values.append(high)
-        if self.search:
-            terms.append("m.name LIKE ? ESCAPE '\\'")
-            escaped = self.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            values.append(f"%{escaped}%")
-        if self.enabled is not None:
-            terms.append("m.enabled = ?")
-            values.append(int(self.enabled))
-        if self.fit is not None:
-            terms.append(f"m.defocus IS {'NOT ' if self.fit else ''}NULL")
-        return " AND ".join(terms), values
-
-    def order(self) -> str:
-        """Return the SQL order, ties by age.
-
-        What every fit gives and an estimate lacks is worse than any value, and comes where the largest do; what was not
-        measured comes last.
-        """
-        if self.sort not in SORTABLE:
-            raise ValueError(f"micrographs cannot be sorted by {self.sort}")
-        way = "DESC" if self.descending else "ASC"
-        if self.sort == "time":
-            return f"m.time {way}, m.item {way}"
-        missing = "FIRST" if self.sort in OF_A_FIT and self.descending else "LAST"
-        return f"m.{self.sort} {way} NULLS {missing}, m.time {way}, m.item {way}"
 
 
 class Reader:

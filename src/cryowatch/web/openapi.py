@@ -19,7 +19,7 @@ from cryowatch import __version__
 from cryowatch.access.shares import MOST_DAYS
 from cryowatch.dashboards import Dashboard
 from cryowatch.model import RECORDS, ImageKind
-from cryowatch.store.reader import SORTABLE
+from cryowatch.store.selection import SORTABLE
 from cryowatch.web.alerts import MOST_MINUTES
 from cryowatch.web.replies import JSON
 from cryowatch.web.shapes import (

@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 
 from cryowatch import digits
 from cryowatch.dashboards import Dashboard
-from cryowatch.store.reader import SORTABLE, Selection
+from cryowatch.store.selection import SORTABLE, Selection
 from cryowatch.web.replies import BadQuery
 
 _MILLISECOND = 10**6
