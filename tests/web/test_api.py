@@ -107,6 +107,7 @@ def test_micrographs_are_sorted_filtered_and_paged(finished: Served) -> None:
         {"max_name": "1"},
         {"after": "1e3"},
         {"enabled": "maybe"},
+        {"fit": "maybe"},
         {"output": "x"},
         {"limit": "٣"},
     ],

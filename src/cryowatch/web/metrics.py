@@ -69,6 +69,7 @@ class Metrics:
                 family("cryowatch_info", "gauge", "The version that runs here.", [({"version": __version__}, 1)]),
                 *_sessions(sessions),
                 *_stages(sessions, now / 10**9),
+                _judged(sessions),
                 _alarms(sessions, self._alerts.active()),
                 *_delivered(self._deliveries()),
                 *host_metrics(self._reader, self._host, now),
@@ -107,6 +108,18 @@ def _stages(sessions: list[dict[str, Any]], now: float) -> Iterator[str]:
     yield family("cryowatch_newest_age_seconds", "gauge", "Seconds since the newest item of a stage.", ages)
     text = "Items of the stage before that a stage has not processed yet."
     yield family("cryowatch_backlog_items", "gauge", text, backlogs)
+
+
+def _judged(sessions: list[dict[str, Any]]) -> str:
+    """Return how many estimates of each session are good, outside of a limit, without a fit among those, or disabled."""
+    found = []
+    for session in sessions:
+        if (good := session["good"]) is not None:
+            counted = {"good": good["good"], "outside": good["of"] - good["good"], "unfit": good["unfit"]}
+            for judgement, count in {**counted, "disabled": good["disabled"]}.items():
+                found.append(({"session": session["id"], "judgement": judgement}, count))
+    text = "CTF estimates that are good, or outside of a limit (unfit ones among them), and disabled ones beside."
+    return family("cryowatch_estimates", "gauge", text, found)
 
 
 def _alarms(sessions: list[dict[str, Any]], active: Active) -> str:

@@ -73,7 +73,7 @@ class Operation:
     errors: Sequence[int] = (401, 404)
 
 
-_HEAD = {"head": WHOLE, "generation": WHOLE}
+_HEAD = {"head": WHOLE, "generation": WHOLE, "outputs": listed(ID)}
 _WINDOW = {"from": {**TIME, "minimum": 0, "maximum": 9 * 10**12}, "to": {**TIME, "minimum": 0, "maximum": 9 * 10**12}}
 _OF_PANELS = {"output": ID, **_WINDOW, "after": {**ID, "description": "A position: what changed since."}}
 _RANGES = {
@@ -122,6 +122,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             "limit": {**COUNT, "maximum": 500},
             "search": TEXT,
             "enabled": one_of("0", "1"),
+            "fit": one_of("0", "1"),
             **_RANGES,
         },
     ),
