@@ -91,9 +91,9 @@ def test_a_hostile_project_name_comes_back_exactly(served: Served) -> None:
 def test_counts_ages_and_backlogs_of_stages(served: Served) -> None:
     for stage in ("movies", "micrographs", "ctf"):
         assert one(served, "cryowatch_items", stage=stage) == 8
+        assert one(served, "cryowatch_newest_age_seconds", stage=stage) > 0
     judged = {name: one(served, "cryowatch_estimates", judgement=name) for name in ("good", "outside", "disabled")}
     assert sum(judged.values()) == 8
-        assert one(served, "cryowatch_newest_age_seconds", stage=stage) > 0
     assert one(served, "cryowatch_backlog_items", stage="micrographs") == 0
     assert one(served, "cryowatch_backlog_items", stage="ctf") == 0
     assert one(served, "cryowatch_readable") == 1

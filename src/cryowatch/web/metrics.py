@@ -111,7 +111,7 @@ def _stages(sessions: list[dict[str, Any]], now: float) -> Iterator[str]:
 
 
 def _judged(sessions: list[dict[str, Any]]) -> str:
-    """Return how many estimates of each session are good, outside of a limit, without a fit among those, or disabled."""
+    """Return how many estimates of each session are good, outside of a limit, without a fit, and disabled."""
     found = []
     for session in sessions:
         if (good := session["good"]) is not None:
