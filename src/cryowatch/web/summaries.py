@@ -36,7 +36,7 @@ def milliseconds(nanoseconds: int | None) -> int | None:
 
 
 class Summaries:
-    """Summaries of sessions, kept until the session's next change; rates and the good ones for ten seconds at most.
+    """Summaries of sessions, kept until the session's next change; rates for ten seconds at most.
 
     `bounds` are the limits that good micrographs keep.
     """
@@ -65,7 +65,7 @@ class Summaries:
         now = self._clock()
         number, seq = session["id"], session["seq"]
         leading = partial(self._reader.leading, number)
-        figures = self._known(self._kept, number, seq, lambda: self._figures(leading()))
+        figures = self._known(self._kept, number, seq, lambda: self._figures(leading(), now))
         rates = self._known(self._rates, number, (seq, now // _RATE_LASTS), lambda: self._rate(leading(), now))
         time = figures["newest"]["time"]
         newest = {**figures["newest"], "time": None if time is None else min(time, milliseconds(now) or 0)}
@@ -132,14 +132,14 @@ class Summaries:
         return known[1]
 
     def _rate(self, leading: Leading, now: int) -> dict[str, Any]:
-        """Return how fast items come, how many are good, and what lies in the future."""
+        """Return how fast items come, and what lies in the future."""
         stage = leading.shown
         rate: dict[str, Any] = {"last_hour": None, "median_hour": None}
         if stage.count:
             sql, parameters = pace_sql(f"micrograph WHERE {of_outputs(stage.ids)}", now)
             known = pace(self._reader.table(sql, parameters)[1][0])
             rate = {"last_hour": known.last_hour, "median_hour": known.usual}
-        return {"rate": rate, "good": self._good(leading[OutputKind.CTF], now), "future": self._future(leading, now)}
+        return {"rate": rate, "future": self._future(leading, now)}
 
     def _good(self, estimates: Stage, now: int) -> dict[str, Any] | None:
         if not estimates.count:
@@ -159,7 +159,7 @@ class Summaries:
         )[1][0]
         return {"count": count, "latest": milliseconds(latest)} if count else None
 
-    def _figures(self, leading: Leading) -> dict[str, Any]:
+    def _figures(self, leading: Leading, now: int) -> dict[str, Any]:
         stages = leading.stages
         times = [stage.newest for stage in stages.values() if stage.newest is not None]
         chosen = leading.shown
@@ -185,6 +185,7 @@ class Summaries:
                 "version": last[3],
             },
             "medians": medians,
+            "good": self._good(leading[OutputKind.CTF], now),
         }
 
 
