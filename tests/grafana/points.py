@@ -93,6 +93,7 @@ def cryowatch_lines() -> Iterator[str]:
         values = f'status="finished",voltage=300.0,pixelSize={1 + k / 10},software="3.{k}"'
         yield f"session,{tags} {values} {(LONG_AGO + 9) * SECOND}"
         yield f'session,{tags} status="later",voltage=100.0 {(STOP + 9) * SECOND}'
+        yield f'run,{tags},run=12 label="ctf {k}",status="running" {(LONG_AGO - 60) * SECOND}'
         for time, status, size in (
             (LONG_AGO, "running", 1),
             (BEGIN, "running", 2),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 from cryowatch.dashboards import STANDARD, Dashboard, PanelKind, find
-from cryowatch.dashboards.definition import Panel
+from cryowatch.dashboards.definition import Aggregate, Panel
 from cryowatch.dashboards.grafana import DATA_SOURCE_UID, NO_PROJECT, arrange, compile_grafana, dump
+from cryowatch.dashboards.grafana_charts import draw_stat
 from cryowatch.dashboards.grafana_fields import model
 from cryowatch.dashboards.grafana_tables import IMAGE_IN_LINK, IN_BOLD
 from cryowatch.dashboards.influxql import compile_influxql
@@ -231,7 +234,76 @@ def test_the_sdk_reads_what_we_write_and_writes_the_same(compiled: dict[str, Any
         assert {key: value for key, value in options.items() if key in ours} == {
             k: ours[k] for k in options if k in ours
         }
+    for control in (*again["links"], *again["annotations"]["list"]):
+        assert control.pop("placement") == "inControlsMenu", "which the SDK adds, and we take away"
     assert again == compiled
+
+
+def keys(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of all keys of some JSON."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{path}.{key}"
+            yield from keys(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keys(inner, path)
+
+
+@EITHER
+@EACH
+def test_links_and_switches_of_alerts_stand_in_sight(dashboard: Dashboard, layout: Layout) -> None:
+    for open_list in (False, True):
+        compiled = compile_grafana(dashboard, layout, open_list=open_list)
+        placed = {path for path in keys(compiled) if path.endswith(".placement")}
+        assert placed <= {".panels.options.legend.placement"}
+        assert '"inControlsMenu"' not in dump(compiled)
+
+
+@EACH
+def test_an_address_names_a_project_and_neither_machine_nor_run(dashboard: Dashboard) -> None:
+    variables = compile_grafana(dashboard, Layout.CRYOWATCH)["templating"]["list"]
+    assert {v["name"] for v in variables if v["skipUrlSync"]} == {v["name"] for v in variables} & {"host", "run"}
+    assert not [v["name"] for v in variables if v["name"] == "project" and v["skipUrlSync"]]
+
+
+@EITHER
+def test_a_missing_value_is_an_empty_cell(layout: Layout) -> None:
+    nothing = {"type": "special", "options": {"match": "null+nan", "result": {"text": "", "index": 99}}}
+    tables = [p for d in STANDARD for p in compile_grafana(d, layout)["panels"] if p["type"] == "table"]
+    assert len(tables) > 3
+    for panel in tables:
+        own = [p["value"] for o in panel["fieldConfig"]["overrides"] for p in o["properties"] if p["id"] == "mappings"]
+        for mappings in (panel["fieldConfig"]["defaults"]["mappings"], *own):
+            assert mappings[-1] == nothing
+
+
+@EITHER
+def test_images_have_the_highest_rows_that_a_table_has(layout: Layout) -> None:
+    newest = next(p for p in compile_grafana(find("summary"), layout)["panels"] if p["title"] == "Newest micrograph")
+    (gallery,) = compile_grafana(find("gallery"), layout)["panels"]
+    assert (newest["options"]["cellHeight"], gallery["options"]["cellHeight"]) == ("lg", "lg")
+    assert gallery["options"]["footer"]["enablePagination"] is True, "for Grafana up to 12.1"
+    assert gallery["options"]["enablePagination"] is True, "for Grafana 12.2 and newer"
+    assert newest["options"]["enablePagination"] is False
+
+
+@EITHER
+def test_counts_have_no_decimals_and_heat_maps_a_tooltip(layout: Layout) -> None:
+    panels = compile_grafana(find("ctf"), layout)["panels"]
+    histograms = [p["fieldConfig"]["defaults"] for p in panels if p["type"] == "histogram"]
+    assert [("decimals" in defaults) for defaults in histograms] == [False] * 3
+    tooltips = [p["options"]["tooltip"] for p in panels if p["type"] == "heatmap"]
+    assert [(tooltip["show"], tooltip["mode"]) for tooltip in tooltips] == [(True, "single")] * 2
+
+
+def test_any_share_of_micrographs_is_a_tile_of_percent() -> None:
+    share = find("ctf").panel("resolution-share")
+    for aggregate in Aggregate:
+        if aggregate is not Aggregate.MEDIAN:
+            tile = draw_stat(replace(share, aggregate=aggregate), Layout.CRYOWATCH)
+            assert (tile.defaults.unit, tile.defaults.min_val, tile.defaults.max_val) == ("percentunit", 0, 1)
+            assert not tile.overrides
 
 
 def test_a_dashboard_that_a_facility_defines_is_compiled_alike() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +15,7 @@ from cryowatch.dashboards import STANDARD, find
 from cryowatch.dashboards.grafana import compile_grafana
 from cryowatch.dashboards.influxql import compile_influxql
 from cryowatch.dashboards.layouts import Layout
-from tests.grafana.expansion import expand
+from tests.grafana.expansion import RULES, Rule, expand, values_of
 from tests.grafana.points import (
     BEGIN,
     COUNT,
@@ -38,6 +40,7 @@ READER = ("scipion_reader", "only for tests")
 LIMITS = {"defocus_max": "2.0", "resolution_max": "5.5", "astigmatism_max": "30"}
 EITHER = pytest.mark.parametrize("layout", Layout)
 EACH = pytest.mark.parametrize("project", PROJECTS, ids=["plain", "hostile", "pattern"])
+NEWEST = RULES["12.2.1-13"]
 Rows = list[dict[str, Any]]
 
 
@@ -57,15 +60,19 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
 class Asking:
     """Asks as a dashboard of one project does."""
 
-    def __init__(self, influx: InfluxServer, layout: Layout, project: str) -> None:
+    def __init__(
+        self, influx: InfluxServer, layout: Layout, project: str, *, database: str = "", rule: Rule = NEWEST
+    ) -> None:
         self.influx = influx
         self.layout = layout
+        self.database = database or layout
+        self.rule = rule
         machine = host(project) if project in PROJECTS else ""
         self.variables = {"project": project, "host": machine, "run": "12", **LIMITS}
 
     def run(self, query: str, *, interval: int = 60) -> Rows:
-        text = expand(query, self.variables, start=START, stop=STOP, interval=interval)
-        return self.influx.rows(text, database=self.layout, auth=READER)
+        text = expand(query, self.variables, start=START, stop=STOP, interval=interval, rule=self.rule)
+        return self.influx.rows(text, database=self.database, auth=READER)
 
     def panel(self, dashboard: str, panel: str, *, interval: int = 60) -> list[Rows]:
         queries = compile_influxql(find(dashboard).panel(panel), self.layout)
@@ -80,14 +87,31 @@ def asking(influx: InfluxServer, layout: Layout, project: str) -> Asking:
     return Asking(influx, layout, project)
 
 
+def edges(influx: InfluxServer, layout: Layout, defoci: list[int]) -> Asking:
+    """Return a project whose micrographs have these defoci, Å, in this order."""
+    series = "edges,section=ctf" if layout is Layout.SCIPION else "micrograph,project=edges,host=gpu,run=12"
+    lines = [
+        f"{series} ctfID={i}i,defocus={float(value)} {(BEGIN + i) * SECOND}" for i, value in enumerate(defoci, start=1)
+    ]
+    name = f"edges_{layout}"
+    influx.query(f"CREATE DATABASE {name}")
+    influx.query(f"GRANT READ ON {name} TO {READER[0]}")
+    influx.client.post("/write", params={"db": name}, content="\n".join(lines).encode(), auth=ADMIN).raise_for_status()
+    asking = Asking(influx, layout, "edges", database=name)
+    asking.variables["host"] = "gpu"
+    return asking
+
+
 def known(values: list[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
 @EITHER
 @EACH
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
-def test_every_query_of_every_panel_has_rows(asking: Asking, dashboard: Any) -> None:
+def test_every_query_of_every_panel_has_rows_in_every_grafana(asking: Asking, rule: Rule, dashboard: Any) -> None:
+    asking.rule = rule
     compiled = compile_grafana(dashboard, asking.layout, open_list=True)
     for panel in compiled["panels"]:
         for target in panel["targets"]:
@@ -123,14 +147,22 @@ def test_only_an_open_list_knows_names(influx: InfluxServer, layout: Layout) -> 
     variables = compile_grafana(STANDARD[0], layout, open_list=True)["templating"]["list"]
     query = next(v["query"] for v in variables if v["name"] == "project")
     found = influx.rows(query, database=layout, auth=READER)
-    assert {row.get("value") or row["name"] for row in found} == set(PROJECTS)
+    assert set(values_of(found)) == set(PROJECTS)
 
 
 @EACH
-def test_the_hosts_are_those_of_the_project(influx: InfluxServer, project: str) -> None:
-    variables = compile_grafana(find("system"), Layout.CRYOWATCH)["templating"]["list"]
-    query = next(v["query"] for v in variables if v["name"] == "host")
-    assert {row["host"] for row in Asking(influx, Layout.CRYOWATCH, project).run(query)} == {host(project)}
+@pytest.mark.parametrize("open_list", [False, True])
+def test_the_lists_hold_machines_and_runs_and_no_numbers(
+    influx: InfluxServer, project: str, *, open_list: bool
+) -> None:
+    asking = Asking(influx, Layout.CRYOWATCH, project)
+    for dashboard in STANDARD:
+        variables = compile_grafana(dashboard, Layout.CRYOWATCH, open_list=open_list)["templating"]["list"]
+        lists = {v["name"]: values_of(asking.run(v["query"])) for v in variables if v["type"] == "query"}
+        machines = {host(name) for name in PROJECTS} if open_list and dashboard.name == "system" else {host(project)}
+        assert lists["host"][0] == host(project)
+        assert set(lists["host"]) == machines
+        assert lists.get("run", ["12", "7"]) == ["12", "7"]
 
 
 def test_the_machine_and_the_run_at_work_come_first_then_those_with_most_estimates(influx: InfluxServer) -> None:
@@ -151,10 +183,10 @@ def test_the_machine_and_the_run_at_work_come_first_then_those_with_most_estimat
     found = {v["name"]: v for v in compile_grafana(find("ctf"), Layout.CRYOWATCH)["templating"]["list"]}
     variables = {"project": "shared", "host": "c"}
 
-    def names(variable: str) -> list[Any]:
+    def names(variable: str) -> list[str]:
         text = expand(found[variable]["query"], variables, start=START, stop=STOP)
         rows = influx.rows(text, database="shared", auth=READER)
-        return list(dict.fromkeys(row[variable] for row in rows))
+        return values_of(rows)
 
     assert names("host") == ["c", "d", "b", "a"]
     assert names("run") == ["40", "41", "42"]
@@ -215,6 +247,19 @@ def test_points_are_those_of_the_project_in_shown_units(
 def test_a_histogram_sets_the_last_fifty_off(asking: Asking, project: str) -> None:
     last = [m.defocus * 1e-4 for m in micrographs(project)][-50:]
     assert asking.column("ctf", "defocus-histogram", "Last 50", 1) == pytest.approx(last[::-1])
+
+
+@EITHER
+def test_values_on_an_edge_are_in_the_bin_above_and_those_outside_in_none(influx: InfluxServer, layout: Layout) -> None:
+    shown = [*(i / 10 for i in range(1, 61)), 6.1, 25.0]
+    asking = edges(influx, layout, [round(value * 1e4) for value in shown])
+    expected = dict.fromkeys(range(1, 61), 1)
+    for name, place in (("All", 0), ("Last 50", 1)):
+        values = asking.column("ctf", "defocus-histogram", name, place)
+        found = Counter(math.floor(value / 0.1) for value in values)
+        assert found == {place: n for place, n in expected.items() if name == "All" or place >= 13}
+    values = asking.column("ctf", "defocus-map", "Defocus")
+    assert Counter(math.floor(value / 0.2) for value in values) == {0: 1, **dict.fromkeys(range(1, 30), 2), 30: 1}
 
 
 @EITHER
@@ -350,13 +395,9 @@ def test_states_from_before_the_window_and_none_from_after(influx: InfluxServer,
     )  # fmt: skip
     (acquisition,) = asking.panel("summary", "acquisition")[0]
     assert (acquisition["Voltage (kV)"], acquisition["Pixel size (Å/px)"]) == (300, 1 + k / 10)
-    runs = {row["Id"]: row for row in asking.panel("summary", "runs")[0]}
-    assert {i: (r["Run"], r["Status"], r["Output"], r["Items"]) for i, r in runs.items()} == {
-        "12": (f"ctf {k}", "finished", "outputCTF", COUNT + k),
-        "2": ("import", "running", "outputMovies", 100 * (COUNT + k)),
-        "30": ("picking", "failed", "", None),
-    }
-    assert runs["30"]["time"] == LONG_AGO * SECOND
+    assert {(row["Id"], row["Status"]) for rows in asking.panel("summary", "runs") for row in rows} == {
+        ("12", "finished"), ("2", "running"), ("30", "failed"),
+    }  # fmt: skip
     items = {row["output"]: row["Items"] for row in asking.panel("summary", "progress")[0]}
     assert items == {"outputCTF": COUNT + k, "outputMovies": 100 * (COUNT + k)}
     texts = [f"began {k}", f"disk of {k}", f"disk of {k}", f"began {k}", f"of {k}"]
@@ -364,6 +405,19 @@ def test_states_from_before_the_window_and_none_from_after(influx: InfluxServer,
     assert asking.column("summary", "alerts", "Severity") == ["warning", "critical", "critical", "warning", "warning"]
     assert asking.column("summary", "alerts", "State") == [False, False, True, True, True]
     assert [row.get("About") for row in asking.panel("summary", "alerts")[0]][1:4] == ["/data", "/data", None]
+
+
+@EACH
+def test_a_run_with_outputs_does_not_stay_as_it_was_without_any(influx: InfluxServer, project: str) -> None:
+    k = PROJECTS.index(project)
+    outputs, newest = Asking(influx, Layout.CRYOWATCH, project).panel("summary", "runs")
+    shown = {tuple(row.items()) for row in (*outputs, *newest)}
+    columns = ("Id", "Run", "Status", "Output", "Items", "time")
+    assert sorted((tuple(dict(row)[c] for c in columns) for row in shown), key=lambda row: int(row[0])) == [
+        ("2", "import", "running", "outputMovies", 100 * (COUNT + k), (BEGIN + 900) * SECOND),
+        ("12", f"ctf {k}", "finished", "outputCTF", COUNT + k, (BEGIN + 900) * SECOND),
+        ("30", "picking", "failed", None, None, LONG_AGO * SECOND),
+    ]
 
 
 @EACH

@@ -155,7 +155,7 @@ def push(
         )
     dashboards = _dashboards(config)
     compiled = [
-        compile_grafana(d, Layout(layout), open_list=open_list, choose_source=False, dashboards=dashboards)
+        compile_grafana(d, Layout(layout), open_list=open_list, choose_source=source is None, dashboards=dashboards)
         for d in dashboards
     ]
     kept = False

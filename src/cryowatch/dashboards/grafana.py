@@ -141,6 +141,8 @@ def compile_grafana(
         links=[_link(other) for other in dashboards if other.uid != dashboard.uid],
     )
     plain: dict[str, Any] = json.loads(json.dumps(compiled, cls=JSONEncoder))
+    for control in (*plain["links"], *plain["annotations"]["list"]):
+        del control["placement"]  # the SDK's, with which Grafana 12.3 and newer hide it in a menu
     return plain
 
 
@@ -251,10 +253,10 @@ def _variables(
     if layout is Layout.CRYOWATCH:
         every = open_list and _is_of_machine(dashboard)
         text = "The machine that processes the session" + ("; then the others." if every else ".")
-        variables.append(_query("host", "Host", text, host_names(every=every)))
+        variables.append(_chosen("host", "Host", text, host_names(every=every)))
     if "${run:" in queries:
         text = "Whose micrographs are shown; first the run at work, else the one with most CTF estimates."
-        variables.append(_query("run", "Run", text, run_names()))
+        variables.append(_chosen("run", "Run", text, run_names()))
     variables += [_limit(v) for v in dashboard.variables if f"${{{v.name}:" in queries]
     return variables
 
@@ -277,6 +279,17 @@ def _project() -> model.VariableModel:
 
 def _projects(layout: Layout) -> model.VariableModel:
     return _query("project", "Project", "The projects that InfluxDB knows.", project_names(layout))
+
+
+def _chosen(name: str, label: str, description: str, query: str) -> model.VariableModel:
+    """Return a list of what a project has.
+
+    The choice is not part of the address: beside another project's name there, Grafana would keep a machine or a run
+    that this project does not have, and show nothing.
+    """
+    variable = _query(name, label, description, query)
+    variable.skip_url_sync = True
+    return variable
 
 
 def _query(name: str, label: str, description: str, query: str) -> model.VariableModel:

@@ -75,8 +75,8 @@ def _number_options() -> dict[str, object]:
 
 
 def draw_stat(panel: Panel, layout: Layout) -> Drawing:
-    """Return one number for each field, coloured by its limits."""
-    share = panel.aggregate in (Aggregate.SHARE, Aggregate.GOOD)
+    """Return one number for each field, coloured by its limits; of micrographs, a share unless it is their median."""
+    share = panel.record == "micrograph" and panel.aggregate is not Aggregate.MEDIAN
     plain = colour_steps((None, NEUTRAL))
     count: list[Property] = [("unit", "none"), ("decimals", 0), ("max", None), ("thresholds", plain)]
     overrides = [override(name, count) for name in GOOD_COUNTS if panel.aggregate is Aggregate.GOOD]
@@ -201,10 +201,12 @@ def draw_time_series(panel: Panel, layout: Layout) -> Drawing:
 
 
 def draw_histogram(panel: Panel, layout: Layout) -> Drawing:
-    """Return two histograms: of all values, and of the last ones."""
+    """Return two histograms: of all values, and of the last ones.
+
+    The decimals of a field would be those of the counts too.
+    """
     del layout
     name, bins = panel.fields[0], panel.bins
-    known = quantity(panel, name)
     options = histogram.Options(
         legend=_legend(), tooltip=_tooltip(common.TooltipDisplayMode.MULTI), combine=False, bucket_count=None
     ).to_json()
@@ -214,8 +216,7 @@ def draw_histogram(panel: Panel, layout: Layout) -> Drawing:
         plugin="histogram",
         options=options,
         defaults=model.FieldConfig(
-            unit=unit(known.shown_unit),
-            decimals=known.decimals,
+            unit=unit(quantity(panel, name).shown_unit),
             color=colour_mode("palette-classic"),
             custom=histogram.FieldConfig(fill_opacity=60),
         ),
@@ -227,7 +228,7 @@ def draw_histogram(panel: Panel, layout: Layout) -> Drawing:
 
 
 def draw_heat_map(panel: Panel, layout: Layout) -> Drawing:
-    """Return how many values lie where, over time."""
+    """Return how many values lie where, over time; Grafana 10.0 to 10.2 ask whether to `show` a tooltip."""
     del layout
     known, bins = quantity(panel, panel.fields[0]), panel.bins
     buckets = common.HeatmapCalculationBucketConfig
@@ -247,12 +248,12 @@ def draw_heat_map(panel: Panel, layout: Layout) -> Drawing:
             steps=64,
         ),
         y_axis=heatmap.YAxisConfig(unit=unit(known.shown_unit), axis_placement=common.AxisPlacement.LEFT),
-        tooltip=heatmap.HeatmapTooltip(mode=common.TooltipDisplayMode.SINGLE, y_histogram=False),
         legend=heatmap.HeatmapLegend(show=True),
-    )
+    ).to_json()
+    tooltip = heatmap.HeatmapTooltip(mode=common.TooltipDisplayMode.SINGLE, y_histogram=False).to_json()
     return Drawing(
         plugin="heatmap",
-        options=options.to_json(),
+        options=options | {"tooltip": tooltip | {"show": True}},
         defaults=model.FieldConfig(unit=unit(known.shown_unit), decimals=known.decimals, custom=heatmap.FieldConfig()),
     )
 

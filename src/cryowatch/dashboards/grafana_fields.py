@@ -25,6 +25,7 @@ __all__ = [
     "BAD",
     "GOOD",
     "NEUTRAL",
+    "NO_VALUE",
     "SERIES",
     "WARN",
     "Drawing",
@@ -45,6 +46,15 @@ PLUGIN_VERSION = "10.0.0"
 
 UNITS: Mapping[str, str] = {"": "none", "%": "percent", "°": "degree", "°C": "celsius", "MB/s": "MBs", "items": "none"}
 """Grafana's ids of units; any other is shown as it is, after the value."""
+
+NO_VALUE: Sequence[Any] = (
+    model.SpecialValueMap(
+        model.DashboardSpecialValueMapOptions(
+            match=model.SpecialValueMatch.NULL_AND_NAN, result=model.ValueMappingResult(text="", index=99)
+        )
+    ),
+)
+"""The mapping of no value to an empty cell, which Grafana 11.2 and newer would show as "NaN"."""
 
 Property = tuple[str, object]
 

@@ -13,6 +13,7 @@ from cryowatch.dashboards.grafana_fields import (
     BAD,
     GOOD,
     NEUTRAL,
+    NO_VALUE,
     WARN,
     Drawing,
     Property,
@@ -35,17 +36,17 @@ IN_BOLD = r"/^<b>([\s\S]*)<\/b>$/"
 
 
 def _mapped(pattern: str) -> list[object]:
-    """Return the mapping of a text to its part in brackets."""
-    return [{"type": "regex", "options": {"pattern": pattern, "result": {"text": "$1", "index": 0}}}]
+    """Return the mapping of a text to its part in brackets, and of no value to nothing."""
+    return [{"type": "regex", "options": {"pattern": pattern, "result": {"text": "$1", "index": 0}}}, *NO_VALUE]
 
 
 def _words(**words: tuple[str, str]) -> list[object]:
-    """Return the mapping of words to a text and a colour."""
+    """Return the mapping of words to a text and a colour, and of no value to nothing."""
     mapped = {
         word: {"text": text, "color": colour, "index": place}
         for place, (word, (text, colour)) in enumerate(words.items())
     }
-    return [{"type": "value", "options": mapped}]
+    return [{"type": "value", "options": mapped}, *NO_VALUE]
 
 
 _COLOURED: Property = ("custom.cellOptions", {"type": "color-text"})
@@ -74,7 +75,7 @@ def draw_table(panel: Panel, layout: Layout) -> Drawing:
     if panel.aggregate is Aggregate.COMPARE:
         overrides = [*_numbers(panel, fields), override("Number", [("unit", "none"), ("decimals", 0)])]
         overrides += [override(f"± {quantity(panel, f).label}", shown_as(panel, f)) for f in fields]
-        return _table(overrides, [model.DataTransformerConfig(id_val="merge", options={}), without_time()])
+        return _table(overrides, [_merged(), without_time()])
     overrides = _numbers(panel, [f for f in fields if quantity(panel, f).decimals is not None])
     return _table(overrides, pages=bool(panel.rows and panel.rows > 50))
 
@@ -95,7 +96,12 @@ def _runs(layout: Layout) -> Drawing:
         override("Status", [("mappings", _STATES), _COLOURED]),
         override("Items", [("unit", "none"), ("decimals", 0)]),
     ]
-    return _table(overrides)
+    return _table(overrides, [_merged()])
+
+
+def _merged() -> model.DataTransformerConfig:
+    """Return the transformation that makes one table of several, in which equal rows stand once."""
+    return model.DataTransformerConfig(id_val="merge", options={})
 
 
 def _numbers(panel: Panel, names: Sequence[str]) -> list[Any]:
@@ -114,9 +120,8 @@ def draw_gallery(panel: Panel, layout: Layout) -> Drawing:
     link = {"title": "Open the image", "url": "${__value.text}", "targetBlank": True}
     image: list[Property] = [("custom.cellOptions", {"type": "image"}), ("custom.width", 140), ("links", [link])]
     fields = [f for f in known_fields(panel, layout) or GALLERY_FIELDS if f != "time"]
-    return _table(
-        [*(override(name, [*image, *mappings]) for name in IMAGES), *_numbers(panel, fields)], pages=panel.rows != 1
-    )
+    overrides = [*(override(name, [*image, *mappings]) for name in IMAGES), *_numbers(panel, fields)]
+    return _table(overrides, pages=panel.rows != 1, height=common.TableCellHeight.LG)
 
 
 def draw_text(panel: Panel, layout: Layout) -> Drawing:
@@ -135,18 +140,21 @@ def _table(
     *,
     header: bool = True,
     pages: bool = False,
+    height: common.TableCellHeight = common.TableCellHeight.SM,
 ) -> Drawing:
     options = table.Options(
         show_header=header,
-        cell_height=common.TableCellHeight.LG if pages else common.TableCellHeight.SM,
+        cell_height=height,
         footer=common.TableFooterOptions(show=False, reducer=["sum"], count_rows=False, enable_pagination=pages),
-    )
+    ).to_json()
+    options["enablePagination"] = pages  # where Grafana 12.2 and newer look for it; older ones look into the footer
     return Drawing(
         plugin="table",
-        options=options.to_json(),
+        options=options,
         defaults=model.FieldConfig(
             color=colour_mode("fixed", NEUTRAL),
             thresholds=colour_steps((None, NEUTRAL)),
+            mappings=list(NO_VALUE),
             custom=table.FieldConfig(align=common.FieldTextAlignment.AUTO, inspect=False),
         ),
         overrides=overrides,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cryowatch.dashboards.definition import Aggregate, Limit, Panel, PanelKind
+from cryowatch.dashboards.definition import Aggregate, Bins, Limit, Panel, PanelKind
 from cryowatch.dashboards.layouts import (
     DEVICES,
     DURING,
@@ -115,23 +115,45 @@ def _scatter(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 
 def _within(panel: Panel, layout: Layout) -> str:
     """Return FROM and WHERE of the values within the bins, so that one far out does not squeeze all others."""
-    field, bins = panel.fields[0], panel.bins
-    if bins is None:
+    field = panel.fields[0]
+    return f"{values_of(layout, panel.record, field)} AND {_inside(_bins(panel), _shown(panel, layout, field))}"
+
+
+def _bins(panel: Panel) -> Bins:
+    if panel.bins is None:
         raise ValueError(f"the panel {panel.id} needs bins")
-    shown = _shown(panel, layout, field)
-    inside = f"{shown} >= {_number(bins.start)} AND {shown} < {_number(bins.stop)}"
-    return f"{values_of(layout, panel.record, field)} AND {inside}"
+    return panel.bins
+
+
+def _inside(bins: Bins, value: str) -> str:
+    return f"{value} >= {_number(bins.start)} AND {value} <= {_number(bins.stop)}"
+
+
+def _binned(panel: Panel, layout: Layout) -> str:
+    """Return the panel's field for Grafana to count in bins: in its shown unit, and a billionth of a bin more.
+
+    Grafana divides by the step and rounds down: 0.3 / 0.1 is a little less than 3, so 0.3 would be counted below 0.3.
+    """
+    nudge = f"{_bins(panel).step * 1e-9:.15f}".rstrip("0").rstrip(".")
+    return f"{_shown(panel, layout, panel.fields[0])} + {nudge}"
 
 
 def _heat_map(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    return (InfluxQuery(text=f"SELECT {_named(panel, layout, panel.fields[0])} {_within(panel, layout)}"),)
+    name = quoted(quantity(panel, panel.fields[0]).label)
+    return (InfluxQuery(text=f"SELECT {_binned(panel, layout)} AS {name} {_within(panel, layout)}"),)
 
 
 def _histogram(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    field = panel.fields[0]
-    shown, rows = _shown(panel, layout, field), values_of(layout, panel.record, field)
-    recent = f'SELECT {shown} AS "Last {RECENT}" {rows} ORDER BY time DESC LIMIT {RECENT}'
-    return (InfluxQuery(text=f'SELECT {shown} AS "All" {_within(panel, layout)}'), InfluxQuery(text=recent))
+    """All values, and those among the last ones, that lie within the bins.
+
+    A subquery has the order of its query.
+    """
+    field, value = panel.fields[0], _binned(panel, layout)
+    last = f'{_shown(panel, layout, field)} AS "shown", {value} AS "value"'
+    newest = f"SELECT {last} {values_of(layout, panel.record, field)} ORDER BY time DESC LIMIT {RECENT}"
+    inside = _inside(_bins(panel), '"shown"')
+    recent = f'SELECT "value" AS "Last {RECENT}" FROM ({newest}) WHERE {inside} ORDER BY time DESC'
+    return (InfluxQuery(text=f'SELECT {value} AS "All" {_within(panel, layout)}'), InfluxQuery(text=recent))
 
 
 def _bound(limit: Limit) -> tuple[str, str]:
@@ -272,8 +294,13 @@ def _progress(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 
 
 def _rate(_panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    """Items per hour of each run: every estimate is a point, and so is every micrograph of the step before."""
-    hourly = "* 3600000.0 / $__interval_ms"  # a subquery cuts what is made of whole numbers to a whole one
+    """Items per hour of each run: every estimate is a point, and so is every micrograph of the step before.
+
+    What stands between two slashes of a line is a regular expression to Grafana's data source, which escapes the
+    variables in it: a division by a variable ends its line.  A subquery cuts what is made of whole numbers to a whole
+    one.
+    """
+    hourly = "* 3600000.0 /\n$__interval_ms"
     estimates = f'count("ctfID") {hourly} AS "CTF estimates"'
     if layout is Layout.SCIPION:
         step = "GROUP BY time($__interval) fill(0)"
@@ -320,14 +347,22 @@ def session_label(panel: Panel, field: str) -> str:
 
 
 def _runs(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    """The newest state of every output of every run; its time is when it last changed."""
+    """The newest state of every output of every run; its time is when it last changed.
+
+    A run without outputs has its newest state alone.  The point that says so is never written again, so once there are
+    outputs it would stand there as it was for ever.  InfluxQL can find no run by what it lacks: the second query has
+    the newest state of each run, which is one of the first's rows wherever there are outputs, and Grafana puts equal
+    rows together.
+    """
     rows = rows_of(layout, panel.record, UNTIL)
     if layout is Layout.SCIPION:
         columns = '"protocolName" AS "Run", "output" AS "Output", "size" AS "Items"'
         return (InfluxQuery(text=f"SELECT {columns} {rows} ORDER BY time DESC", format="table"),)
-    newest = f'SELECT last("status") AS "status", "label", "size" {rows} GROUP BY "run", "output"'
+    state = 'SELECT last("status") AS "status", "label", "size"'
+    outputs = f'{state} {rows} AND "output" != \'\' GROUP BY "run", "output"'
+    newest = f'{state}, "output" {rows} GROUP BY "run"'
     columns = '"run" AS "Id", "label" AS "Run", "status" AS "Status", "output" AS "Output", "size" AS "Items"'
-    return (InfluxQuery(text=f"SELECT {columns} FROM ({newest})", format="table"),)
+    return tuple(InfluxQuery(text=f"SELECT {columns} FROM ({part})", format="table") for part in (outputs, newest))
 
 
 def _gain_table(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:

@@ -144,7 +144,8 @@ def run_names() -> str:
 def _leading(tag: str, chosen: str, *more: str) -> str:
     """Return the query of a tag's values: first what estimated a CTF in the last hour, then what has most estimates.
 
-    Those with micrographs alone come last.  InfluxQL sorts by nothing but time, yet `top` gives the largest first.
+    Those with micrographs alone come last.  InfluxQL sorts by nothing but time, yet `top` gives the largest first.  The
+    answer has one column: of several, Grafana 10.3 and newer lists the values of each.
     """
     rows = f'FROM "micrograph" WHERE {chosen} AND {UNTIL}'
     parts = (
@@ -154,7 +155,7 @@ def _leading(tag: str, chosen: str, *more: str) -> str:
         *more,
     )
     ranked = f'SELECT sum("n") AS "n" FROM {", ".join(f"({part})" for part in parts)} GROUP BY "{tag}"'
-    return f'SELECT "{tag}", "n" FROM (SELECT top("n", {_MOST}) AS "n", "{tag}" FROM ({ranked}))'
+    return f'SELECT "{tag}" FROM (SELECT top("n", {_MOST}) AS "n", "{tag}" FROM ({ranked}))'
 
 
 def quoted(name: str) -> str:
