@@ -11,7 +11,10 @@ TOKEN = "glsa_only_for_tests"
 
 
 class GrafanaServer:
-    """Folders, data sources and dashboards with their versions; `wrapped` lists versions as Grafana 12 does."""
+    """Folders, data sources and dashboards with their versions; `wrapped` lists versions as Grafana 12 does.
+
+    `saved_in_13` are those of which Grafana 13 holds a version in its new schema, saved in its pages.
+    """
 
     def __init__(self, *, wrapped: bool = False) -> None:
         self.folders: dict[str, Any] = {}
@@ -20,6 +23,7 @@ class GrafanaServer:
         self.versions: dict[str, list[dict[str, Any]]] = {}
         self.scripted: dict[tuple[str, str], tuple[int, bytes, dict[str, str]]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.saved_in_13: set[str] = set()
         self.wrapped = wrapped
         server = self
 
@@ -79,26 +83,30 @@ class GrafanaServer:
             case "PUT", ["datasources", "uid", uid]:
                 self.sources[uid] = body
                 return 200, {"message": "Datasource updated"}
+            case "GET", ["dashboards", "uid", uid] if uid in self.saved_in_13:
+                where = f"/apis/dashboard.grafana.app/v2/namespaces/default/dashboards/{uid}"
+                return 406, {"message": f"dashboard api version not supported, use {where} instead"}
             case "GET", ["dashboards", "uid", uid]:
                 return self._found(self.dashboards, uid, "Dashboard not found")
             case "GET", ["dashboards", "uid", uid, "versions"]:
                 newest = self.versions[uid][::-1]
                 return 200, {"continueToken": "", "versions": newest} if self.wrapped else newest
             case "POST", ["dashboards", "db"]:
-                return self.save(body["dashboard"], body["folderUid"], body["message"])
+                return self.save(body["dashboard"], body["folderUid"], body["message"], overwrite=body["overwrite"])
         return 404, {"message": "Not found"}
 
     def _found(self, where: dict[str, Any], uid: str, absent: str) -> tuple[int, Any]:
         return (200, where[uid]) if uid in where else (404, {"message": absent})
 
-    def save(self, dashboard: dict[str, Any], folder: str, message: str) -> tuple[int, Any]:
-        """Save as Grafana does: only on top of the version that was looked at."""
+    def save(self, dashboard: dict[str, Any], folder: str, message: str, *, overwrite: bool = False) -> tuple[int, Any]:
+        """Save as Grafana does: only on top of the version that was looked at, or of any with `overwrite`."""
         uid = dashboard["uid"]
         there = self.dashboards.get(uid)
         version = there["dashboard"]["version"] if there else 0
-        if dashboard["version"] != version:
+        if dashboard["version"] != version and not overwrite:
             return 412, {"message": "The dashboard has been changed by someone else", "status": "version-mismatch"}
         saved = {**dashboard, "id": 7, "version": version + 1}
+        self.saved_in_13.discard(uid)
         self.dashboards[uid] = {"dashboard": saved, "meta": {"folderUid": folder}}
         self.versions.setdefault(uid, []).append({"version": version + 1, "message": message})
         return 200, {"uid": uid, "status": "success"}

@@ -231,6 +231,7 @@ def test_the_sdk_reads_what_we_write_and_writes_the_same(compiled: dict[str, Any
     again = json.loads(json.dumps(model.Dashboard.from_json(json.loads(dump(compiled))), cls=JSONEncoder))
     for read, written in zip(again["panels"], compiled["panels"], strict=True):
         options, ours = read.pop("options"), written.pop("options")
+        ours.get("tooltip", {}).pop("show", None)  # of Grafana 10.0 to 10.2
         assert {key: value for key, value in options.items() if key in ours} == {
             k: ours[k] for k in options if k in ours
         }

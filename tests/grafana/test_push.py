@@ -73,6 +73,29 @@ def test_what_a_person_saved_stays_unless_told(server: GrafanaServer) -> None:
     assert server.dashboards[GAIN]["dashboard"]["title"] == "Gain"
 
 
+def test_what_a_person_saved_in_grafana_13_stays_unless_told_and_the_others_go_on(server: GrafanaServer) -> None:
+    pushed(server)
+    server.saved_in_13.add(GAIN)
+    for found in server.dashboards.values():
+        found["dashboard"]["title"] = "Of an older cryowatch"
+    steps = pushed(server)
+    assert steps.pop("dashboard Gain") == "kept"
+    assert steps == {
+        "folder cryowatch": "same",
+        **{f"dashboard {d.title}": "changed" for d in STANDARD if d.uid != GAIN},
+    }
+    assert server.dashboards[GAIN]["dashboard"]["title"] == "Of an older cryowatch"
+    assert pushed(server, overwrite=True)["dashboard Gain"] == "changed"
+    assert server.dashboards[GAIN]["dashboard"]["title"] == "Gain"
+    assert pushed(server)["dashboard Gain"] == "same"
+
+
+def test_a_406_that_is_not_grafanas_is_an_error(server: GrafanaServer) -> None:
+    server.scripted["GET", f"/api/dashboards/uid/{GAIN}"] = (406, b"<html>", {})
+    with pytest.raises(ServerError, match="answers 406"):
+        pushed(server)
+
+
 def test_the_published_dashboard_at_the_same_address_stays(server: GrafanaServer) -> None:
     server.save({"uid": GAIN, "title": "scipion_gain", "version": 0}, "", "imported")
     assert pushed(server)["dashboard Gain"] == "kept"
@@ -205,6 +228,17 @@ def test_the_command_makes_the_data_source(server: GrafanaServer, tmp_path: Path
     assert server.sources["influxdb-scipion"]["user"] == "scipion_reader"
     assert server.sources["influxdb-scipion"]["secureJsonData"]["tlsCACert"] == "PEM"
     assert "of tests" not in done.output
+
+
+@pytest.mark.parametrize(("source", "hidden"), [([], 0), (["--influx-url", "https://influx:8086"], 2)])
+def test_the_data_source_can_be_chosen_unless_it_is_pushed_too(
+    server: GrafanaServer, source: list[str], hidden: int
+) -> None:
+    done = run("--url", server.url, *source, GRAFANA_TOKEN=TOKEN, INFLUX_READER_PASSWORD="of tests")
+    assert done.exit_code == 0, done.output
+    for found in server.dashboards.values():
+        (choice,) = (v for v in found["dashboard"]["templating"]["list"] if v["type"] == "datasource")
+        assert choice["hide"] == hidden
 
 
 def test_missing_secrets_are_named(tmp_path: Path) -> None:

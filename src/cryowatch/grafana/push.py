@@ -4,6 +4,9 @@ Only what is ours is overwritten: a dashboard whose newest version was saved by 
 version's message.  One that a person saved, or that somebody else made at the same address, is left alone unless
 `overwrite`.  A dashboard that is the same already gets no new version.  Between looking and writing nobody else's
 change is lost: the version that was looked at goes along, and Grafana refuses where it has moved on.
+
+What a person saves in Grafana 13 has a schema that this API does not show: it answers 406.  With `overwrite` such a
+dashboard is replaced, whatever its version.
 """
 
 from __future__ import annotations
@@ -93,7 +96,7 @@ class Grafana:
         return version, answer.headers.get("date", "")
 
     def get(self, path: str) -> Any | None:
-        """Return what is there, None for 404; raises `ServerError`."""
+        """Return what is there, None for 404, {} for 406: there in a form that this API lacks; raises `ServerError`."""
         return self._ask("GET", path, absent=True)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -111,6 +114,8 @@ class Grafana:
             raise self._unreached(error) from None
         if absent and answer.status_code == 404 and _said(answer):
             return None
+        if absent and answer.status_code == 406 and _said(answer):
+            return {}
         if answer.is_redirect:
             where = one_line(answer.headers.get("location", "elsewhere"))
             raise ServerError(f"sends elsewhere, to {where}", where=self._url, remedy="Give that address as --url")
@@ -208,20 +213,28 @@ def _dashboard(grafana: Grafana, dashboard: Mapping[str, Any], *, overwrite: boo
     if found is None:
         grafana.post("api/dashboards/db", _saved(dashboard, version=0))
         return Step(what, "made")
-    there, meta = found["dashboard"], found.get("meta", {})
+    there, meta = found.get("dashboard", {}), found.get("meta", {})
     if meta.get("provisioned"):
         return Step(what, "kept", "it is provisioned from Grafana's own files")
     if _plain(there) == _plain(dashboard) and meta.get("folderUid") == FOLDER:
         return Step(what, "same")
-    if not overwrite and not _ours(grafana, str(dashboard["uid"])):
-        return Step(what, "kept", "a person saved it, or it is somebody else's: --overwrite replaces it")
-    grafana.post("api/dashboards/db", _saved(dashboard, version=int(there.get("version", 0))))
+    if not overwrite and (whose := _of_others(grafana, str(dashboard["uid"]), shown=bool(found))):
+        return Step(what, "kept", f"{whose}: --overwrite replaces it")
+    version = int(there.get("version", 0))
+    grafana.post("api/dashboards/db", _saved(dashboard, version=version, overwrite=not found))
     return Step(what, "changed")
 
 
-def _saved(dashboard: Mapping[str, Any], *, version: int) -> dict[str, Any]:
+def _of_others(grafana: Grafana, uid: str, *, shown: bool) -> str:
+    """Return why a dashboard is not ours to replace, "" where it is."""
+    if not shown:
+        return "a person saved it in Grafana 13 or newer"
+    return "" if _ours(grafana, uid) else "a person saved it, or it is somebody else's"
+
+
+def _saved(dashboard: Mapping[str, Any], *, version: int, overwrite: bool = False) -> dict[str, Any]:
     body = {**dashboard, "id": None, "version": version}
-    return {"dashboard": body, "folderUid": FOLDER, "overwrite": False, "message": MESSAGE}
+    return {"dashboard": body, "folderUid": FOLDER, "overwrite": overwrite, "message": MESSAGE}
 
 
 def _plain(dashboard: Mapping[str, Any]) -> str:
