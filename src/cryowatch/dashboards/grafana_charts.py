@@ -177,8 +177,9 @@ def draw_time_series(panel: Panel, layout: Layout) -> Drawing:
             colour = colour_mode("fixed", SERIES[place])
             overrides.append(override(quantity(panel, name).label, [*shown_as(panel, name), ("color", colour)]))
     if panel.aggregate is Aggregate.RATE:
-        for place, pattern in enumerate(("/^Movies/", "/^Micrographs/", "/^CTF estimates/")):
-            overrides.append(override(pattern, [("color", colour_mode("fixed", SERIES[place]))], regex=True))
+        stages = [("/^Movies/", SERIES[0]), ("/^Micrographs/", SERIES[1]), ("/^CTF estimates/", SERIES[2])]
+        for pattern, shade in stages if layout is Layout.CRYOWATCH else stages[-1:]:
+            overrides.append(override(pattern, [("color", colour_mode("fixed", shade))], regex=True))
     if moved_limit(panel) is not None:
         overrides.append(override(LIMIT, _moved()))
     first = quantity(panel, fields[0]) if fields else None
@@ -203,7 +204,7 @@ def draw_time_series(panel: Panel, layout: Layout) -> Drawing:
 def draw_histogram(panel: Panel, layout: Layout) -> Drawing:
     """Return two histograms: of all values, and of the last ones.
 
-    The decimals of a field would be those of the counts too.
+    The decimals of a field would be those of the counts too, and up to Grafana 12 the unit of all but the first.
     """
     del layout
     name, bins = panel.fields[0], panel.bins
@@ -222,7 +223,7 @@ def draw_histogram(panel: Panel, layout: Layout) -> Drawing:
         ),
         overrides=[
             override("All", [("color", colour_mode("fixed", SERIES[0]))]),
-            override(f"Last {RECENT}", [("color", colour_mode("fixed", SERIES[1]))]),
+            override(f"Last {RECENT}", [("color", colour_mode("fixed", SERIES[1])), ("unit", "none")]),
         ],
     )
 

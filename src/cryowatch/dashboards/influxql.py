@@ -377,14 +377,14 @@ def _gain_table(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 def _alerts(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     """Alerts of the project, and those of its host that are of no project; none in the layout `scipion`.
 
-    An empty name would match what has no project.
+    An empty name would match what has no project.  Grafana names a column "Value" by its table.
     """
     if layout is Layout.SCIPION:
         return ()
     columns = ", ".join(
         f'"{name}" AS "{title}"'
         for name, title in (
-            ("severity", "Severity"), ("text", "Text"), ("active", "State"), ("value", "Value"), ("limit", "Limit"),
+            ("severity", "Severity"), ("text", "Text"), ("active", "State"), ("value", "Measured"), ("limit", "Limit"),
             ("subject", "About"), ("rule", "Rule"),
         )
     )  # fmt: skip
