@@ -284,7 +284,8 @@ def draw_scatter(panel: Panel, layout: Layout) -> Drawing:
         defaults=model.FieldConfig(
             color=colour_mode("fixed", SERIES[0]),
             custom=xychart.FieldConfig(
-                show=xychart.XYShowMode.POINTS, point_size=xychart.XychartFieldConfigPointSize(fixed=4)
+                show=xychart.XYShowMode.POINTS,
+                point_size=xychart.XychartFieldConfigPointSize(fixed=4, min_val=1, max_val=100),
             ),
         ),
         overrides=[override(quantity(panel, f).label, shown_as(panel, f)) for f in known_fields(panel, layout)],
