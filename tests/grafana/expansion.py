@@ -1,7 +1,7 @@
 """What Grafana makes of a query before InfluxDB gets it: variables in the browser, macros in its server.
 
 The data source escapes what it puts in for a variable where it takes the variable to stand in a regular expression.
-What it takes for one has changed three times (`RULES`), and a macro is a variable that stands for itself there: so a
+What it takes for one has changed four times (`RULES`), and a macro is a variable that stands for itself there: so a
 division by `$__interval_ms` may reach InfluxDB as one by `\\$__interval_ms`, which it does not understand.  A variable
 with a format, as `${project:regex}`, is written by that format alone.
 """
@@ -18,6 +18,10 @@ _LUCENE = re.compile(r"""[!*+\-=<>\s&|()\[\]{}^~?:\\/"]""")
 """What the format `lucene` escapes in what is no number."""
 _LITERAL = r"/(?![*+?])(?:[^\r\n\[/\\]|\\.|\[(?:[^\r\n\]\\]|\\.)*\])+/"
 """A regular expression as JavaScript writes it, within a line."""
+
+_TOKENS = r"""(?P<space>\s+)|(?P<text>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|(?P<word>[\w$]+)|(?P<other>.)"""
+_TOKEN = re.compile(rf"(?P<literal>(?!))|{_TOKENS}")
+_TOKEN_OR_LITERAL = re.compile(rf"(?P<literal>/(?:\\.|[^/\n\\])*/?)|{_TOKENS}")
 
 Rule = Callable[[str, str], bool]
 """Whether the data source takes the variable of this name to stand in a regular expression of a query."""
@@ -40,6 +44,21 @@ def _beside_an_expression(query: str, name: str) -> bool:
     return _between_slashes(query, name) and any(map(_compiles, re.findall(r"(?<=/).+?(?=/)", query)))
 
 
+def _in_an_expression(query: str, name: str) -> bool:
+    """Return whether the variable is in a literal, which begins where no operand stands before the slash."""
+    operand, place = False, 0
+    while place < len(query):
+        token = (_TOKEN if operand else _TOKEN_OR_LITERAL).match(query, place)
+        assert token is not None
+        if token["literal"] and f"${name}" in token["literal"]:
+            return True
+        if not token["space"]:
+            word = (token["word"] or "").lower()
+            operand = word not in ("select", "from", "by") if word else token[0][-1] in ")]}" or token["other"] is None
+        place = token.end()
+    return False
+
+
 def _compiles(text: str) -> bool:
     try:
         re.compile(text)
@@ -52,9 +71,10 @@ RULES: Mapping[str, Rule] = {
     "10.3-11.5.2": _between_slashes,
     "11.5.3-11.6.3": _in_a_literal,
     "11.6.4-12.2.0": _in_a_compared_literal,
-    "12.2.1-13": _beside_an_expression,
+    "12.2.1-13.1": _beside_an_expression,
+    "13.2": _in_an_expression,
 }
-"""By the versions that have them; 12.0.0-12.0.2 have the second, 12.1.3 and newer 12.1 the last."""
+"""By the versions that have them; 12.0.0-12.0.2 have the second, 12.1.3 and newer 12.1 the last but one."""
 
 
 def _lucene(text: str) -> str:
@@ -100,6 +120,7 @@ def expand(
         asked = text
         text = _VARIABLE.sub(value, text)
     text = text.replace("$timeFilter", f"time >= {start * 1000}ms and time <= {stop * 1000}ms")
+    text = text.replace("$interval", f"{interval}s")
     return text.replace("$__interval_ms", str(interval * 1000)).replace("$__interval", f"{interval}s")
 
 

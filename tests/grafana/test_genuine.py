@@ -39,8 +39,8 @@ EDGES = [place / 10 for place in range(1, 61)]
 """Shown defoci, each on the lower edge of a bin."""
 
 NEWER = {
-    "options of heatmap: selectionMode", "options of stat: percentChangeColorMode", "options of table: enablePagination",
-    "variable: allowCustomValue",
+    "custom of xychart: fillOpacity", "options of heatmap: selectionMode", "options of stat: percentChangeColorMode",
+    "options of table: enablePagination", "variable: allowCustomValue",
 }  # fmt: skip
 """What Grafana 10.4 does not know yet, by part and property."""
 

@@ -40,7 +40,7 @@ READER = ("scipion_reader", "only for tests")
 LIMITS = {"defocus_max": "2.0", "resolution_max": "5.5", "astigmatism_max": "30"}
 EITHER = pytest.mark.parametrize("layout", Layout)
 EACH = pytest.mark.parametrize("project", PROJECTS, ids=["plain", "hostile", "pattern"])
-NEWEST = RULES["12.2.1-13"]
+NEWEST = RULES["12.2.1-13.1"]
 Rows = list[dict[str, Any]]
 
 
