@@ -121,6 +121,9 @@ def test_the_containers_mount_what_the_folder_holds(tmp_path: Path) -> None:
     assert PASSWORD_FILE.startswith(mounts["secrets"])
     assert CA_FILE.startswith("/etc/grafana/tls")
     assert "image: influxdb:1.8" in compose
+    known = json.loads((Path(__file__).parent / "genuine/package.json").read_text(encoding="utf-8"))["dependencies"]
+    (version,) = re.findall(r"image: grafana/grafana:\$\{GRAFANA_VERSION:-([\d.]+)\}", compose)
+    assert f"npm:@grafana/schema@{version}" in known.values(), "the dashboards are compared with this one"
     assert "\t" not in compose
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -464,3 +466,31 @@ def test_a_gallery_shows_images_newest_first(asking: Asking, project: str) -> No
     assert [row["Resolution"] for row in rows] == [m.resolution for m in every]
     (newest,) = asking.panel("summary", "newest")[0]
     assert every[0].name in newest["Micrograph"]
+
+
+def _asks_for(name: str, layout: Layout) -> bool:
+    """Return whether every query of the summary, and of its lists, asks for the project of this name and no other."""
+    compiled = compile_grafana(find("summary"), layout)
+    variables = {"project": name, "host": "gpu", "run": "12", **LIMITS}
+    exact = "/^" + re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", name) + "$/"
+    targets = [(target["query"], 1) for panel in compiled["panels"] for target in panel["targets"]]
+    lists = [(v["query"], 2) for v in compiled["templating"]["list"] if v["type"] == "query"]
+    return all(
+        exact in expand(query, variables, start=START, stop=STOP, times=times) for query, times in [*targets, *lists]
+    )
+
+
+@pytest.mark.parametrize("name", ["$5", "a$b", "100$", "$$", "${project}", "[[project]]", "$Project", "US$ 5"])
+@EITHER
+def test_a_dollar_in_a_name_does_no_harm(layout: Layout, name: str) -> None:
+    assert _asks_for(name, layout)
+
+
+@pytest.mark.parametrize(("name", "told"), [
+    ("$timeFilter", "$timeFilter"), ("a$__interval", "$__interval"), ("$__interval_ms", "$__interval"),
+    ("$interval 3", "$interval"), ("$project", "$project"), ("of $host", "$host"), ("$run", "$run"),
+    ("$__to", "$__to"),
+])  # fmt: skip
+def test_a_name_that_grafana_takes_for_its_own_is_told_in_the_documents(name: str, told: str) -> None:
+    assert not _asks_for(name, Layout.CRYOWATCH)
+    assert f"`{told}`" in (Path(__file__).parents[2] / "docs/grafana.md").read_text(encoding="utf-8")

@@ -29,7 +29,8 @@ from cryowatch.dashboards.grafana_charts import (
 )
 from cryowatch.dashboards.grafana_fields import BAD, GOOD, Drawing, model
 from cryowatch.dashboards.grafana_tables import draw_gallery, draw_table, draw_text
-from cryowatch.dashboards.influxql import InfluxQuery, alert_events, compile_influxql
+from cryowatch.dashboards.influxql import InfluxQuery, compile_influxql
+from cryowatch.dashboards.influxql_alerts import alert_events
 from cryowatch.dashboards.layouts import Layout, host_names, project_names, run_names
 from cryowatch.dashboards.standard import STANDARD
 

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cryowatch.dashboards.definition import Aggregate, Bins, Limit, Panel, PanelKind
+from cryowatch.dashboards.influxql_alerts import alert_rows
 from cryowatch.dashboards.layouts import (
     DEVICES,
-    DURING,
     FIELDS,
-    HOST,
     IMAGES,
     OF_BOTH,
-    PROJECT,
     UNTIL,
     Layout,
     column,
@@ -35,7 +33,6 @@ from cryowatch.judgement import OF_A_FIT
 RECENT = 50
 LIMIT = "Limit"
 MOST_IMAGES = 1000
-MOST_EVENTS = 500
 GALLERY_FIELDS = ("defocus", "resolution", "astigmatism")
 """Beside the images of a gallery that names no fields."""
 
@@ -375,33 +372,10 @@ def _gain_table(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
 
 
 def _alerts(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    """Alerts of the project, and those of its host that are of no project; none in the layout `scipion`.
-
-    An empty name would match what has no project.  Grafana names a column "Value" by its table.
-    """
+    """None in the layout `scipion`."""
     if layout is Layout.SCIPION:
         return ()
-    columns = ", ".join(
-        f'"{name}" AS "{title}"'
-        for name, title in (
-            ("severity", "Severity"), ("text", "Text"), ("active", "State"), ("value", "Measured"), ("limit", "Limit"),
-            ("subject", "About"), ("rule", "Rule"),
-        )
-    )  # fmt: skip
-    rows = f'FROM "alert" WHERE {_whose(machine=True)} AND {UNTIL}'
-    return (InfluxQuery(text=f"SELECT {columns} {rows} ORDER BY time DESC LIMIT {panel.rows or 20}", format="table"),)
-
-
-def alert_events(*, active: bool, machine: bool) -> str:
-    """Return the query of when alerts of the project began, or were over; with those of its `machine` alone or not."""
-    rows = f'FROM "alert" WHERE {_whose(machine=machine)} AND "active" = {str(active).lower()} AND {DURING}'
-    return f'SELECT "rule" AS "title", "text", "severity", "host" {rows} ORDER BY time DESC LIMIT {MOST_EVENTS}'
-
-
-def _whose(*, machine: bool) -> str:
-    project = f'("project" =~ {PROJECT} AND "project" != \'\')'
-    whose = f"({project} OR \"project\" = '')" if machine else project
-    return f'"host" =~ {HOST} AND {whose}'
+    return (InfluxQuery(text=alert_rows(panel.rows or 20), format="table"),)
 
 
 def _gallery(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:

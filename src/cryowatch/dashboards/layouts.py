@@ -7,8 +7,9 @@ escapes or does not, by the place and the version.  `${project:regex}` has been 
 backslash before each of ``\\ ^ $ * + ? . ( ) | [ ] { } /``.  Between `/^` and `$/` that is exactly this name: InfluxQL
 takes `\\/` for a slash and hands the other escapes to its regular expressions, where each stands for its character.
 Quotes, `%`, `-`, digits and letters of any script need no escape there.  A visitor who writes `.*` for a name finds
-the project of that name only.  The same form names a measurement.  (Not served are names that hold a macro's own text,
-as `a$timeFilter` does: Grafana replaces those wherever they stand.)
+the project of that name only.  The same form names a measurement.  Not served are names that Grafana takes a part of
+for its own, whatever the format: a macro's text (`$timeFilter`, `$interval`, `$__interval`), which its server replaces
+wherever it stands, and a variable's (`$project`, `$host`, `$__to`), since the query of a list is gone over twice.
 
 A limit is a number that a reader writes into a text field.  `${NAME:lucene}` leaves a number as it is, and puts a
 backslash before spaces, brackets, comparisons and double quotes of everything else, which InfluxQL cannot read: no

@@ -33,6 +33,8 @@ DASHBOARDS = "/etc/grafana/dashboards/cryowatch"
 IMAGES = "/usr/share/grafana/public/img/scipionbox"
 PASSWORD_FILE = "/etc/grafana/secrets/scipion_reader.password"  # noqa: S105  the file's place in Grafana
 CA_FILE = "/etc/grafana/tls/ca-cert.pem"
+GRAFANA = "12.4.11"
+"""The version of the container, one that the tests compare the dashboards with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +188,9 @@ enabled = false
 
 [panels]
 ; cryowatch's dashboards need no HTML: they take the image's address out of the links of the layout scipion.
-; Only the published gallery (grafana.com 12355) shows those links themselves and needs true, with which everybody who
-; writes to InfluxDB can run scripts in the browsers of all who look.
+; Only the published gallery (grafana.com 12355) shows those links themselves: as images where Grafana is 10 or older and
+; this is true, else as text.  With true, everybody who writes to InfluxDB can run scripts in the browsers of all who
+; look.
 disable_sanitize_html = false
 
 ; Images: link the folder that the images are published to, so that Grafana serves it as /public/img/scipionbox:
@@ -219,7 +222,7 @@ services:
       - influxdb:/var/lib/influxdb
       - ./tls:/etc/influxdb/tls:ro
   grafana:
-    image: grafana/grafana:${{GRAFANA_VERSION:-12.0.0}}
+    image: grafana/grafana:${{GRAFANA_VERSION:-{GRAFANA}}}
     restart: unless-stopped
     depends_on:
       - influxdb
