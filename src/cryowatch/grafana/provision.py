@@ -188,8 +188,8 @@ enabled = false
 
 [panels]
 ; cryowatch's dashboards need no HTML: they take the image's address out of the links of the layout scipion.
-; Only the published gallery (grafana.com 12355) shows those links themselves: as images where Grafana is 10 or older and
-; this is true, else as text.  With true, everybody who writes to InfluxDB can run scripts in the browsers of all who
+; Only the published gallery (grafana.com 12355) shows those links themselves: as images where this is true and Grafana
+; is 10 or older, else as text.  With true, everybody who writes to InfluxDB can run scripts in the browsers of all who
 ; look.
 disable_sanitize_html = false
 
