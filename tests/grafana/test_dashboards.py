@@ -304,7 +304,6 @@ def test_any_share_of_micrographs_is_a_tile_of_percent() -> None:
         if aggregate is not Aggregate.MEDIAN:
             tile = draw_stat(replace(share, aggregate=aggregate), Layout.CRYOWATCH)
             assert (tile.defaults.unit, tile.defaults.min_val, tile.defaults.max_val) == ("percentunit", 0, 1)
-            assert not tile.overrides
 
 
 def test_a_dashboard_that_a_facility_defines_is_compiled_alike() -> None:

@@ -117,8 +117,8 @@ def _sparse_cryowatch() -> Iterator[str]:
     yield f'session,{tags} status="running" {at}'
     yield f'run,{tags},run=12,output=outputCTF label="ctf",status="running",size=1.0 {at}'
     yield f'run,{tags},run=13 label="picking",status="running" {at}'
-    yield f'micrograph,{tags},run=12 ctfID=1i,name="m" {at}'
-    yield f'image,{tags},run=12 ctfID=1i,name="m",micUrl="/m.jpg" {at}'
+    yield f'micrograph,{tags},run=12 ctfID=1i,name="m",enabled=true {at}'
+    yield f'image,{tags},run=12 ctfID=1i,name="m",enabled=true,micUrl="/m.jpg" {at}'
     yield f'gain,{tags},run=5 movie="m" {at}'
     yield f'alert,{tags},rule=stall,severity=warning text="stalled",active=true {at}'
     yield f"system,host=gpu9 mem=5.0 {at}"
@@ -138,7 +138,7 @@ def _sparse_scipion() -> Iterator[str]:
 
 def _edges(series: str) -> Iterator[str]:
     for item, value in enumerate([*EDGES, 25.0], start=1):
-        yield f"{series} ctfID={item}i,defocus={round(value * 1e4)}.0 {(BEGIN + item) * SECOND}"
+        yield f"{series} ctfID={item}i,enabled=true,defocus={round(value * 1e4)}.0 {(BEGIN + item) * SECOND}"
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -224,7 +224,10 @@ def test_tables_of_which_little_is_known_have_empty_cells(drawn: Everything) -> 
 def test_numbers_read_as_they_should(drawn: Everything, layout: Layout) -> None:
     panels = drawn[PROJECT, layout, "ctf"]
     assert panels["Defocus in limits (stat)"]["stats"] == [["Defocus", "31.7%"]]
-    assert panels["Median defocus (stat)"]["stats"] == [["Defocus", "2.54 µm"]]
+    assert panels["Good micrographs (stat)"]["stats"] == [
+        ["Good", "26.7%"], ["Good micrographs", "16"], ["Estimated", "60"], ["Without a fit", "0"],
+    ]  # fmt: skip
+    assert drawn[PROJECT, layout, "summary"]["Quality (stat)"]["stats"][0] == ["Defocus", "2.54 µm"]
     newest, second, *_ = rows(drawn[PROJECT, layout, "gallery"]["Micrographs (table)"])
     assert newest["Micrograph"] == "/public/img/scipionbox/0/mic_0_060.jpg"
     assert (newest["Defocus"], second["Resolution"]) == ("4.03 µm", "")

@@ -93,7 +93,8 @@ def edges(influx: InfluxServer, layout: Layout, defoci: list[int]) -> Asking:
     """Return a project whose micrographs have these defoci, Å, in this order."""
     series = "edges,section=ctf" if layout is Layout.SCIPION else "micrograph,project=edges,host=gpu,run=12"
     lines = [
-        f"{series} ctfID={i}i,defocus={float(value)} {(BEGIN + i) * SECOND}" for i, value in enumerate(defoci, start=1)
+        f"{series} ctfID={i}i,enabled=true,defocus={float(value)} {(BEGIN + i) * SECOND}"
+        for i, value in enumerate(defoci, start=1)
     ]
     name = f"edges_{layout}"
     influx.query(f"CREATE DATABASE {name}")

@@ -14,6 +14,7 @@ from typing import Literal
 
 from cryowatch.dashboards.definition import Aggregate, Bins, Limit, Panel, PanelKind
 from cryowatch.dashboards.influxql_alerts import alert_rows
+from cryowatch.dashboards.influxql_bins import counted, within
 from cryowatch.dashboards.layouts import (
     DEVICES,
     FIELDS,
@@ -110,47 +111,27 @@ def _scatter(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
     return (InfluxQuery(text=f"SELECT {columns} {rows_of(layout, panel.record)} AND {there}", format="table"),)
 
 
-def _within(panel: Panel, layout: Layout) -> str:
-    """Return FROM and WHERE of the values within the bins, so that one far out does not squeeze all others."""
-    field = panel.fields[0]
-    return f"{values_of(layout, panel.record, field)} AND {_inside(_bins(panel), _shown(panel, layout, field))}"
-
-
 def _bins(panel: Panel) -> Bins:
     if panel.bins is None:
         raise ValueError(f"the panel {panel.id} needs bins")
     return panel.bins
 
 
-def _inside(bins: Bins, value: str) -> str:
-    return f"{value} >= {_number(bins.start)} AND {value} <= {_number(bins.stop)}"
-
-
-def _binned(panel: Panel, layout: Layout) -> str:
-    """Return the panel's field for Grafana to count in bins: in its shown unit, and a billionth of a bin more.
-
-    Grafana divides by the step and rounds down: 0.3 / 0.1 is a little less than 3, so 0.3 would be counted below 0.3.
-    """
-    nudge = f"{_bins(panel).step * 1e-9:.15f}".rstrip("0").rstrip(".")
-    return f"{_shown(panel, layout, panel.fields[0])} + {nudge}"
-
-
 def _heat_map(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    name = quoted(quantity(panel, panel.fields[0]).label)
-    return (InfluxQuery(text=f"SELECT {_binned(panel, layout)} AS {name} {_within(panel, layout)}"),)
+    field, bins = panel.fields[0], _bins(panel)
+    shown, name = _shown(panel, layout, field), quoted(quantity(panel, field).label)
+    rows = f"{values_of(layout, panel.record, field)} AND {within(bins, shown)}"
+    return (InfluxQuery(text=f"SELECT {counted(bins, shown)} AS {name} {rows}"),)
 
 
 def _histogram(panel: Panel, layout: Layout) -> tuple[InfluxQuery, ...]:
-    """All values, and those among the last ones, that lie within the bins.
-
-    A subquery has the order of its query.
-    """
-    field, value = panel.fields[0], _binned(panel, layout)
-    last = f'{_shown(panel, layout, field)} AS "shown", {value} AS "value"'
-    newest = f"SELECT {last} {values_of(layout, panel.record, field)} ORDER BY time DESC LIMIT {RECENT}"
-    inside = _inside(_bins(panel), '"shown"')
-    recent = f'SELECT "value" AS "Last {RECENT}" FROM ({newest}) WHERE {inside} ORDER BY time DESC'
-    return (InfluxQuery(text=f'SELECT {value} AS "All" {_within(panel, layout)}'), InfluxQuery(text=recent))
+    """All values within the bins, and those of the last ones.  A subquery has the order of its query."""
+    field, bins = panel.fields[0], _bins(panel)
+    shown, rows = _shown(panel, layout, field), values_of(layout, panel.record, field)
+    every = f'SELECT {counted(bins, shown)} AS "All" {rows} AND {within(bins, shown)}'
+    newest = f'SELECT {shown} AS "x", {counted(bins, shown)} AS "n" {rows} ORDER BY time DESC LIMIT {RECENT}'
+    recent = f'SELECT "n" AS "Last {RECENT}" FROM ({newest}) WHERE {within(bins, quoted("x"))} ORDER BY time DESC'
+    return (InfluxQuery(text=every), InfluxQuery(text=recent))
 
 
 def _bound(limit: Limit) -> tuple[str, str]:
