@@ -173,8 +173,9 @@ class Summaries:
                 field: None if value is None else float(value.split()[1])
                 for field, value in zip(_MEDIANS, values, strict=True)
             }
-            newest = f"SELECT id, name, time, seq {source} ORDER BY time DESC, item DESC LIMIT 1"
-            last = self._reader.table(newest)[1][0]
+            if chosen.kind is not OutputKind.MOVIES:  # a movie has no picture
+                newest = f"SELECT id, name, time, seq {source} ORDER BY time DESC, item DESC LIMIT 1"
+                last = self._reader.table(newest)[1][0]
         return {
             "counts": {kind.value: stage.count for kind, stage in stages.items()},
             "stages": {kind.value: milliseconds(stage.newest) for kind, stage in stages.items() if stage.outputs},
