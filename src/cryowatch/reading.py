@@ -12,6 +12,12 @@ from cryowatch.model import GainResidual, Micrograph, Output, Run, Session
 Shifts = tuple[tuple[float, ...], tuple[float, ...]]
 """Where each frame of a movie was, in Å: x and y, of as many frames."""
 
+ZONE = "zone"
+"""The state of a session whose local times seem to be those of another zone than the one they are read in."""
+
+READABLE = frozenset({"ok", "busy", ZONE})
+"""The states of a session in which what it holds can be read."""
+
 _DEFAULTS = {f.name: f.default for f in fields(Micrograph)}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cryowatch.errors import SourceBusy, SourceError, SourceGone
 from cryowatch.follower import Problem
 from cryowatch.model import Session
-from cryowatch.reading import Reading, Source, Trouble
+from cryowatch.reading import READABLE, ZONE, Reading, Source, Trouble
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY
 from cryowatch.sources.scipion.project import MARK
 from cryowatch.store import Change, Store
@@ -128,11 +128,11 @@ class Watch:
                 if state == SourceBusy.state:
                     return None
                 troubles = tuple(t for t in troubles if t.state != SourceBusy.state)
-        if state == "ok" and troubles:
-            worst = next((t for t in troubles if t.state != SourceBusy.state), troubles[0])
-            state, text = worst.state, f"{worst.where}: {worst.text}"
-        bad = state not in ("ok", "busy")
-        if bad and (self.problem is None or self.problem.text != text):
+        if state == "ok":
+            worst = self._worst(troubles)
+            state, text = ("ok", "") if worst is None else (worst.state, f"{worst.where}: {worst.text}")
+        bad = state not in READABLE
+        if (bad or state == ZONE) and self._noted[1] != text:
             log.warning("%s", text)
         elif self.problem is not None and not bad:
             log.info("%s: can be read again", self.path)
@@ -143,6 +143,15 @@ class Watch:
             return None
         self._noted = (*noted, now)
         return self._store.note(self.session, state=state, text=text, troubles=troubles, last_read=self.last_read)
+
+    def _worst(self, troubles: Sequence[Trouble]) -> Trouble | None:
+        """Return the trouble that the session's state tells; None where nobody has to know of any.
+
+        What cannot be read comes first.  A zone that looks wrong is somebody's matter while a run is at work.
+        """
+        order = {ZONE: 1, SourceBusy.state: 2}
+        found = [trouble for trouble in troubles if trouble.state != ZONE or self.active]
+        return min(found, key=lambda trouble: order.get(trouble.state, 0), default=None)
 
     @staticmethod
     def _busy(state: str, troubles: Sequence[Trouble]) -> bool:

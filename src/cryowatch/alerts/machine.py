@@ -14,12 +14,12 @@ from cryowatch.alerts.rules import About, Rule
 from cryowatch.durations import duration
 from cryowatch.errors import one_line
 from cryowatch.judgement import between, inside
+from cryowatch.reading import READABLE
 from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 
 FEWEST_SAMPLES = 3
 _HYSTERESIS = 0.05
-_HEALTHY = ("ok", "busy")
 _SEEN = 10 * MINUTE
 _SOON = 86_400.0
 
@@ -111,7 +111,7 @@ def _judged(rule: Rule, host: str, device: str, value: float, since: int, full_i
 
 def source_findings(session: Row, rules: Iterable[Rule], host: str, now: int, *, since: int) -> Iterator[Finding]:
     """Yield what the rules find about reading a session, which was read last, or first tried, at `since` (UTC ns)."""
-    well = session["state"] in _HEALTHY
+    well = session["state"] in READABLE
     for rule in rules:
         yield Finding(
             key=Key(rule=rule.name, session=session["id"], host=host),

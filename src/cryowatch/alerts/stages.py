@@ -95,7 +95,7 @@ class Stages:
             newest = stage.newest or 0
             grown = self._seen_to_grow(stage, as_of)
             ahead = newest > as_of + _SLACK
-            started = [run["started"] or 0 for run in working or made_by]
+            started = [run["started"] or run["seen_running"] or 0 for run in working or made_by]
             about, name = (About.IMPORT, "Import") if first else _STAGES[kind]
             found.append(
                 Stage(

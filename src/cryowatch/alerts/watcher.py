@@ -50,7 +50,10 @@ SELECT id, rule, session_id, host, subject, severity, since, value, "limit", tex
         AND mute.session_id = coalesce(alert.session_id, 0) AND mute.subject = alert.subject) AS muted_until
 FROM alert WHERE until IS NULL AND host = ? ORDER BY id"""
 
-_STARTED = "SELECT max(started) FROM run WHERE session_id = ?"
+_STARTED = """
+SELECT max(coalesce(started, (SELECT min(time) FROM run_state WHERE session_id = run.session_id
+                              AND run_state.run = run.run AND run_state.status = 'running')))
+FROM run WHERE session_id = ?"""
 _NEWEST = """
 SELECT max((SELECT max(time) FROM micrograph WHERE output_id = output.id)) FROM output WHERE session_id = ?"""
 

@@ -169,15 +169,20 @@ class Run:
 
 def write_objects(file: Path, rows: Sequence[tuple[Any, ...]]) -> None:
     """Replace all objects of a project.sqlite or run.db, in one transaction."""
-    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     with closing(sqlite3.connect(file, timeout=10)) as database:
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             database.executescript(_OBJECTS)
         with database:
             database.execute("DELETE FROM Objects")
             database.executemany(
-                "INSERT INTO Objects VALUES (?, ?, ?, ?, ?, ?, '', ?)", [(*row, created) for row in rows]
+                "INSERT INTO Objects VALUES (?, ?, ?, ?, ?, ?, '', ?)", [(*row, _made(row)) for row in rows]
             )
+
+
+def _made(row: Sequence[Any]) -> str:
+    """Return when a row was made, in UTC as Scipion has it; that of a project's creation at that very time."""
+    made = datetime.fromisoformat(row[4]).astimezone(UTC) if row[2] == "CreationTime" else datetime.now(UTC)
+    return made.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def local(seconds: float) -> str:

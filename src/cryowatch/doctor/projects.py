@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
+from cryowatch.reading import ZONE, Trouble
 from cryowatch.sources.discovery import find_projects
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store.writer import FILE_NAME
@@ -29,8 +30,10 @@ def projects(chosen: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
             yield bad(what, error)
             continue
         yield from (bad(what, f"{trouble.where}: {trouble.text}") for trouble in found.troubles)
-        unreadable = [problem for problem in map(_unreadable, found.projects) if problem is not None]
+        looks = [_looked_into(project, chosen) for project in found.projects]
+        unreadable = [look for look in looks if isinstance(look, CryowatchError)]
         yield from (bad(what, problem) for problem in unreadable)
+        yield from _zones(zip(found.projects, looks, strict=True))
         if not found.projects and not found.troubles:
             yield look(what, f"{path}: no Scipion project is there yet. A project is a folder with project.sqlite")
         elif found.projects:
@@ -52,19 +55,33 @@ def _watched(chosen: Settings) -> Iterator[Finding]:
     if not known:
         yield absent(what, "none was watched yet. Name those to look at: cryowatch doctor PATH…")
         return
+    looks = []
     readable = 0
     for path, status in known:
-        problem = _unreadable(Path(path))
-        readable += problem is None
-        if problem is not None:
-            yield bad(what, problem) if status == "running" else look(what, str(problem))
+        found = _looked_into(Path(path), chosen)
+        looks.append((Path(path), found))
+        readable += not isinstance(found, CryowatchError)
+        if isinstance(found, CryowatchError):
+            yield bad(what, found) if status == "running" else look(what, str(found))
+    yield from _zones(looks)
     yield well(what, f"{readable:,} of the {len(known):,} that were watched can be read")
 
 
-def _unreadable(project: Path) -> CryowatchError | None:
-    """Return what keeps a project from being read, if anything does."""
+def _looked_into(project: Path, chosen: Settings) -> CryowatchError | Sequence[Trouble]:
+    """Return what keeps a project from being read, else what is strange in it."""
     try:
-        ScipionSource(project).read("")
+        return ScipionSource(project, time_zone=chosen.zone).read("").troubles
     except CryowatchError as error:
         return error
-    return None
+
+
+def _zones(looks: Iterable[tuple[Path, CryowatchError | Sequence[Trouble]]]) -> Iterator[Finding]:
+    """Say which projects seem to have times of another zone: each reason once, with the number of projects."""
+    projects: dict[str, list[Path]] = {}
+    for project, found in looks:
+        for trouble in () if isinstance(found, CryowatchError) else found:
+            if trouble.state == ZONE:
+                projects.setdefault(trouble.text, []).append(project)
+    for text, those in projects.items():
+        more = "" if len(those) == 1 else f" and {len(those) - 1:,} more"
+        yield look("time zone", f"{those[0]}{more}: {text}")

@@ -156,11 +156,15 @@ class Reader:
         return Leading(self.outputs(session))
 
     def runs(self, session: int) -> list[Row]:
-        """Return the runs of a session in the order in which they were made."""
+        """Return the runs of a session in the order in which they were made.
+
+        `seen_running` is when the store first had it that a run is running (UTC ns).
+        """
         return self.rows(
-            "SELECT run, label, class_name, status, started, ended, error, working_dir, files, inputs FROM run"
-            " WHERE session_id = ?"
-            " ORDER BY CAST(run AS INTEGER), run",
+            "SELECT run, label, class_name, status, started, ended, error, working_dir, files, inputs,"
+            " (SELECT min(time) FROM run_state WHERE session_id = run.session_id AND run_state.run = run.run"
+            "  AND run_state.status = 'running') AS seen_running"
+            " FROM run WHERE session_id = ? ORDER BY CAST(run AS INTEGER), run",
             (session,),
         )
 

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cryowatch import __version__
+from cryowatch.reading import READABLE
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Active, Alerts, counts
 from cryowatch.web.exposition import MEDIA_TYPE, Kind, family
@@ -19,8 +20,6 @@ from cryowatch.web.host_metrics import host_metrics
 from cryowatch.web.process_metrics import process_metrics
 from cryowatch.web.replies import JSON
 from cryowatch.web.summaries import Summaries
-
-_GOOD = ("ok", "busy")
 
 
 class Metrics:
@@ -55,7 +54,7 @@ class Metrics:
         if who(request).role is None and not (self._access and self._access.opens_metrics(told)):
             self._reader.head()
             return JSON({"status": "ok"})
-        bad = [s["id"] for s in self._summaries.all() if s["state"]["state"] not in _GOOD]
+        bad = [s["id"] for s in self._summaries.all() if s["state"]["state"] not in READABLE]
         refused = [d["where"] for d in self._deliveries() if d["needs_person"]]
         status = "degraded" if bad or refused else "ok"
         return JSON({"status": status, "sessions": bad, "deliveries": refused, "version": __version__})
@@ -164,7 +163,7 @@ def _last_read(session: dict[str, Any]) -> float | None:
 
 
 def _readable(session: dict[str, Any]) -> int:
-    return int(session["state"]["state"] in _GOOD)
+    return int(session["state"]["state"] in READABLE)
 
 
 def _running(session: dict[str, Any]) -> int:

@@ -2,8 +2,10 @@
 
 `project.sqlite` is what the GUI stored last; a run's process writes `<workingDir>/logs/run.db`.  As in Scipion
 (`Project.getRuns`, `Project._updateProtocol`), run.db counts for a run that project.sqlite calls active, where it
-changed after the `lastUpdateTimeStamp` that project.sqlite holds for it.  A run that project.sqlite calls ended is
-ended, whatever its run.db says: its process was stopped and could not say so itself.
+changed after project.sqlite took it over.  When that was, project.sqlite keeps as `lastUpdateTimeStamp`: the time of
+run.db itself, in local time.  So run.db counts unless that is its own time still.  Where the zone is wrong it counts in
+any case, which does no harm, as the two agree then.  A run that project.sqlite calls ended is ended, whatever its run.db
+says: its process was stopped and could not say so itself.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 from operator import itemgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -21,6 +24,7 @@ from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
 from cryowatch.reading import Trouble
 from cryowatch.sources.scipion.database import Database, Stamp, inside, reading, stamp
 from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
+from cryowatch.sources.scipion.zone import LocalTimes, local_times
 
 _ACQUISITION = {
     "voltage": "_voltage",
@@ -32,6 +36,11 @@ _ACQUISITION = {
 MARK = "project.sqlite"
 """The file that makes a folder a project."""
 
+CREATION = "CreationTime"
+"""The name of the row that says when a project was made."""
+
+_COLUMNS = "SELECT name FROM pragma_table_info('Objects')"
+_CREATION = ("creation",)
 _LIVE = (RunStatus.LAUNCHED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.SCHEDULED, RunStatus.INTERACTIVE)
 _IMPORTS = ("ProtImportMovies", "ProtImportMicrographs")
 _MONITOR = re.compile(r"(Prot|Cryowatch)Monitor(Summary|CTF|MovieGain|System)")
@@ -47,7 +56,7 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One row of the table `Objects`: an attribute, a run, an output."""
+    """One row of the table `Objects`: an attribute, a run, an output; `creation` is when the row was made, UTC."""
 
     id: int
     parent: int | None
@@ -55,6 +64,7 @@ class Node:
     class_name: str
     value: str | None
     label: str
+    creation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,31 +118,39 @@ def read_project(
     stamps: dict[Path, Stamp | None] = {path: (found := stamp(path, now))}
     with reading(path, within=folder) as database:
         tree = _tree(database, path, found)
-    created = None
+    made = next((root for root in tree.roots if root.name == CREATION), None)
+    times = local_times(
+        zone, made.value if made else None, made.creation if made else None, latest=min(found.changed, now)
+    )
     runs: list[Run] = []
     outputs: list[Output] = []
     troubles: list[Trouble] = []
     acquisitions: list[tuple[int, str, float]] = []
     for root in tree.roots:
         values = tree.values(root.id)
-        if root.name == "CreationTime":
-            created = local_time(root.value, zone)
         if "status" not in values or (only is not None and str(root.id) not in only):
             continue
         working_dir = values.get("workingDir") or ""
         versions = [(tree, root)]
+        latest = found.changed
         if status_of(values["status"]) in _LIVE and working_dir:
             try:
                 file = inside(folder, working_dir) / "logs" / "run.db"
-                versions = [*_newer(folder, file, root, values, zone, known, stamps, now), *versions]
+                versions = [*_newer(folder, file, root, values, times, known, stamps, now), *versions]
+                own = stamps[file]
+                latest = max(found.changed, own.changed) if own else found.changed
             except SourceBusy:
                 raise
             except SourceError as error:
                 troubles.append(Trouble(where=f"{working_dir}/logs/run.db", state=error.state, text=error.what))
-        run = _run(root, versions[0][0].values(root.id), working_dir, zone, _inputs(tree, root))
+        said, inputs = versions[0][0].values(root.id), _inputs(tree, root)
+        run = _run(root, said, working_dir, times, min(latest, now), inputs)
         runs.append(run)
         outputs.extend(_outputs(run, versions))
         acquisitions += _acquisition(*versions[0])
+    doubt = times.trouble(MARK)
+    if doubt is not None:
+        troubles.append(doubt)
     for file in known.keys() - stamps.keys():
         del known[file]
     acquisition: dict[str, float] = {}
@@ -142,7 +160,7 @@ def read_project(
         name=folder.name,
         path=str(folder),
         host=host,
-        created=created,
+        created=times.created,
         status=_status(runs),
         **acquisition,  # type: ignore[arg-type]
     )
@@ -156,16 +174,17 @@ def _tree(database: Database, path: Path, found: Stamp) -> Tree:
         raise SourceBusy("is just being made", where=path)
     if "Objects" not in tables:
         raise SourceMalformed("holds no table Objects", where=path, remedy="Is this a Scipion project, whole?")
-    rows = database.rows("SELECT id, parent_id, name, classname, value, label FROM Objects ORDER BY id")
+    creation = "creation" if _CREATION in database.rows(_COLUMNS) else "NULL"
+    rows = database.rows(f"SELECT id, parent_id, name, classname, value, label, {creation} FROM Objects ORDER BY id")
     children: dict[int, list[Node]] = defaultdict(list)
     roots = []
     before = 0
-    for number, parent, name, class_name, value, label in rows:
+    for number, parent, name, class_name, value, label, made in rows:
         if type(number) is not int or number <= before:
             raise database.malformed(f"{str(number)[:40]!r} is no id of an object, or is one twice")
         before = number
         text = None if value is None else text_of(value)
-        node = Node(number, parent, text_of(name), text_of(class_name), text, text_of(label))
+        node = Node(number, parent, text_of(name), text_of(class_name), text, text_of(label), text_of(made))
         if parent is None:
             roots.append(node)
         else:
@@ -179,7 +198,7 @@ def _newer(
     file: Path,
     root: Node,
     values: Mapping[str, str | None],
-    zone: ZoneInfo | None,
+    times: LocalTimes,
     known: RunTrees,
     stamps: dict[Path, Stamp | None],
     now: int,
@@ -190,8 +209,7 @@ def _newer(
         stamps[file] = found = stamp(file, now)
     except SourceGone:
         return []
-    seen = local_time(values.get("lastUpdateTimeStamp"), zone)
-    if seen is not None and found.changed <= seen:
+    if times.is_that_of(values.get("lastUpdateTimeStamp"), found.changed):
         return []
     kept = known.get(file)
     if kept is None or kept[0] != found or not found.settled:
@@ -206,14 +224,18 @@ def _newer(
     return [(tree, node) for node in tree.roots if node.id == root.id]
 
 
-def _run(root: Node, values: Mapping[str, str | None], working_dir: str, zone: ZoneInfo | None, inputs: str) -> Run:
+def _run(
+    root: Node, values: Mapping[str, str | None], working_dir: str, times: LocalTimes, latest: int, inputs: str
+) -> Run:
+    """Return a run; a start or an end that lies after the last change of the files (`latest`, UTC ns) is none."""
+    started = times.utc(values.get("initTime"), latest=latest, earliest=local_time(root.creation, UTC))
     return Run(
         run=str(root.id),
         label=root.label or root.class_name,
         class_name=root.class_name,
         status=values.get("status") or RunStatus.SAVED,
-        started=local_time(values.get("initTime"), zone),
-        ended=local_time(values.get("endTime"), zone),
+        started=started,
+        ended=times.utc(values.get("endTime"), latest=latest, earliest=started),
         error=values.get("_error") or "",
         working_dir=working_dir,
         files=_files(values),

@@ -7,8 +7,7 @@ number or a time is none: a wrong value is worse than none.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, tzinfo
 
 FIRST_YEAR, LAST_YEAR = 1970, 2261
 """Times outside cannot be held as nanoseconds in 64 bits, or are none."""
@@ -63,10 +62,13 @@ def count_of(value: object) -> int | None:
     return int(number) if number is not None and 0 <= number <= _MOST_ITEMS else None
 
 
-def local_time(text: str | None, zone: ZoneInfo | None) -> int | None:
-    """Return Scipion's local time ("2026-11-23 20:29:31.404693") as UTC nanoseconds; None for no time."""
+def local_time(text: str | None, zone: tzinfo | None, *, fold: int = 0) -> int | None:
+    """Return Scipion's local time ("2026-11-23 20:29:31.404693") as UTC nanoseconds; None for no time.
+
+    `fold` is 1 for the second of two hours that are called so when clocks are set back.
+    """
     try:
-        naive = datetime.fromisoformat((text or "").strip())
+        naive = datetime.fromisoformat((text or "").strip()).replace(fold=fold)
         aware = naive if naive.tzinfo else naive.replace(tzinfo=zone) if zone else naive.astimezone()
         whole = aware.astimezone(UTC)
     except (ValueError, OverflowError, OSError):

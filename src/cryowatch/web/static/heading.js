@@ -10,6 +10,7 @@ const KINDS = {
   busy: ["warn", "is being written to; cryowatch waits"],
   interrupted: ["warn", "was left unfinished by its writer"],
   gone: ["bad", "cannot be reached"],
+  zone: ["warn", "has times of another zone"],
   denied: ["bad", "may not be read"],
   malformed: ["bad", "is not as it should be"],
 };
@@ -52,8 +53,8 @@ function showState({ state, future: ahead }) {
   }
   if (!known) return;
   banner.className = `banner ${known[0]}`;
-  const since = state.last_read ? `Last good read ${clock(state.last_read)} (${age(state.last_read)}); what was read before is kept.` : "It has never been read.";
-  const others = state.troubles.slice(1).map((t) => el("small", { text: `${t.where}: ${t.text}` }));
+  const since = state.state === "zone" ? "Set the zone, and times will be right." : state.last_read ? `Last good read ${clock(state.last_read)} (${age(state.last_read)}); what was read before is kept.` : "It has never been read.";
+  const others = state.troubles.filter((t) => `${t.where}: ${t.text}` !== state.text).map((t) => el("small", { text: `${t.where}: ${t.text}` }));
   banner.replaceChildren(state.text || `The source ${known[1]}.`, el("small", { text: since }), ...others);
 }
 
