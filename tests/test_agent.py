@@ -88,8 +88,8 @@ def test_what_is_read_is_stored_with_its_cursor(store: Store) -> None:
 def test_a_short_lock_is_told_to_nobody_and_a_long_one_is(store: Store) -> None:
     clock = Clock()
     watched = watch(store, Scripted(SourceBusy("its writer is at work", where="x")), clock)
-    key = watched.key
     assert watched.step() == (None, None)
+    key = watched.key
     clock.now += 9 * SECOND
     watched.step()
     assert store.reader().session(key)["state"] == "ok"

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from cryowatch.errors import SourceError, StoreError
+from cryowatch.errors import SourceError, SourceGone, StoreError
 from cryowatch.follower import Follower, Problem, finished
 from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.scipion import ScipionSource
+from cryowatch.sources.scipion.database import denied_or_gone
 from cryowatch.store import Change, Store
 from cryowatch.watch import Clock, Listener, Progress, Watch
 
@@ -42,10 +43,15 @@ def _run(endless: Follower | Ahead) -> float:
     return 0.0
 
 
-def repeat(step: Callable[[], float], stop: threading.Event, what: str) -> None:
-    """Call `step` until `stop`, waiting as many seconds as it returns; nothing that goes wrong in it ends this."""
+def repeat(
+    step: Callable[[], float], stop: threading.Event, what: str, *, over: Callable[[], bool] = lambda: False
+) -> None:
+    """Call `step` until `stop`, or until it is over, waiting as many seconds as it returns.
+
+    Nothing that goes wrong in it ends this.
+    """
     said = ""
-    while not stop.is_set():
+    while not (stop.is_set() or over()):
         wait = RETRY_SECONDS
         try:
             wait = step()
@@ -88,6 +94,8 @@ class Agent:
         self.problems: dict[str, str] = {}
         self.looked = False
         """Whether the paths have been looked through once."""
+        self._listed: set[Path] = set()
+        self._missing_noted = False
         self._store = store
         self._interval = interval
         self._host_interval = host_interval
@@ -113,6 +121,7 @@ class Agent:
     def discover(self) -> list[Watch]:
         """Look for projects below the paths; returns those that are new, and keeps what was in the way."""
         problems: dict[str, str] = {}
+        listed = set()
         new = []
         for path in self.paths:
             try:
@@ -121,26 +130,42 @@ class Agent:
                 problems[str(path)] = str(error)
                 continue
             problems.update((t.where, f"{t.where}: {t.text}") for t in found.troubles)
+            if found.folder is not None and not found.troubles:
+                listed.add(found.folder)
             for project in found.projects:
                 if project not in self.watches:
-                    watch = self._watch(project)
+                    watch = self._watch(project, found.links.get(project, ()))
                     self.watches[project] = watch
                     new.append(watch)
         for where, text in problems.items():
             if self.problems.get(where) != text:
                 log.warning("%s", text)
-        self.problems = problems
+        self.problems, self._listed = problems, listed
         self.looked = True
         return new
 
-    def _watch(self, project: Path) -> Watch:
+    def _watch(self, project: Path, links: Sequence[Path]) -> Watch:
         source = ScipionSource(project, time_zone=self._zone, runs=self._runs, host=self.host, clock=self._clock)
-        return Watch(project, source, self._store, host=self.host, clock=self._clock)
+        return Watch(
+            project, source, self._store, host=self.host, clock=self._clock, also=links, settled=self._has_settled
+        )
+
+    def _has_settled(self, watch: Watch, changes: Sequence[Change]) -> None:
+        """Leave a session to the one who watches its project where it has moved to, and tell of what changed."""
+        for other in list(self.watches.values()):
+            if other is not watch and other.session == watch.session:
+                other.over = True
+                self.watches.pop(other.path, None)
+                log.info("%s: has moved to %s", other.path, watch.path)
+        for change in changes:
+            self.tell(change)
 
     def once(self, progress: Progress) -> list[Problem]:
         """Read everything there is, deliver it, and return what stood in the way."""
         self.discover()
-        return [*self.read(progress), *self.deliver()]
+        problems = self.read(progress)
+        self._note_missing()
+        return [*problems, *self.deliver()]
 
     def read(self, progress: Progress = lambda *_: None) -> list[Problem]:
         """Read every project to its end, while nothing else reads, and return what stood in the way."""
@@ -209,19 +234,40 @@ class Agent:
         for step in self._last:
             step()
 
-    def _spawn(self, what: str, step: Callable[[], float]) -> None:
-        thread = threading.Thread(target=repeat, args=(step, self._stop, what), name=what, daemon=True)
+    def _spawn(self, what: str, step: Callable[[], float], over: Callable[[], bool] = lambda: False) -> None:
+        thread = threading.Thread(
+            target=partial(repeat, over=over), args=(step, self._stop, what), name=what, daemon=True
+        )
         self._threads.append(thread)
         thread.start()
 
+    def _note_missing(self) -> None:
+        """Store which sessions were in the folders that are watched and are there no more, since before the start."""
+        searched = {folder for path in self._listed for folder in (path, path / "projects")}
+        reader = self._store.reader()
+        for row in reader.sessions():
+            path = Path(row["path"])
+            if row["host"] != self.host or row["replaced"] or row["state"] == SourceGone.state:
+                continue
+            if path not in self.watches and path.parent in searched:
+                gone = denied_or_gone(path, FileNotFoundError())
+                change = self._store.note(row["id"], state=gone.state, text=str(gone), last_read=None)
+                if change is not None:
+                    self.tell(change)
+
     def _look_for_projects(self) -> float:
+        again = self.looked
         for watch in self.discover():
             log.info("watching %s", watch.path)
-            self._spawn(str(watch.path), partial(watch.look, self._interval, self.tell))
-        for watch in self.watches.values():
+            look = partial(watch.look, self._interval, self.tell)
+            self._spawn(str(watch.path), look, partial(getattr, watch, "over"))
+        for watch in list(self.watches.values()):
             change = watch.silence()
             if change is not None:
                 self.tell(change)
+        if again and not self._missing_noted:
+            self._note_missing()
+            self._missing_noted = True
         return DISCOVERY_SECONDS
 
     def _sample_host(self) -> float:

@@ -97,6 +97,14 @@ class Trouble:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """By what a project is known wherever it lies: when it was made, as it says itself, and its database's inode."""
+
+    created: str
+    inode: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What is new in a source since a cursor, and the cursor to go on from.
@@ -104,7 +112,8 @@ class Reading:
     `session`, `runs` and `outputs` are None where nothing changed; else `runs` and `outputs` are complete lists,
     and the store drops what is not in them.  `gains` are added to those that the store holds, but for the runs in
     `gains_anew`: of these, what is not here is dropped.  `finished` is False where more can be read at once.  `done`
-    and `total` count items over the whole source, for a progress bar.
+    and `total` count items over the whole source, for a progress bar.  `origin` is that of the project; None where it
+    does not say.
     """
 
     cursor: str
@@ -118,6 +127,7 @@ class Reading:
     finished: bool = True
     done: int = 0
     total: int = 0
+    origin: Origin | None = None
 
 
 class Source(Protocol):

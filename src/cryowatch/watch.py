@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cryowatch.errors import SourceBusy, SourceError, SourceGone
 from cryowatch.follower import Problem
-from cryowatch.model import Session
-from cryowatch.reading import READABLE, ZONE, Reading, Source, Trouble
+from cryowatch.model import Run, Session
+from cryowatch.reading import READABLE, ZONE, Origin, Reading, Source, Trouble
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY
-from cryowatch.sources.scipion.project import MARK
+from cryowatch.sources.scipion.project import MARK, origin_of
 from cryowatch.store import Change, Store
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], int]
 Listener = Callable[[Change], None]
 Progress = Callable[[str, int, int], None]
+Settled = Callable[["Watch", Sequence[Change]], None]
 
 NOTE_SECONDS = 30.0
 PROGRESS_SECONDS = 2.0
@@ -51,17 +53,62 @@ def pause(interval: float, *, active: bool, quiet: float) -> float:
     return max(interval, 5.0 if quiet < 86_400 else 30.0)
 
 
-class Watch:
-    """Reads one session: once to the end, or again and again until told to stop."""
+def has_left(folder: Path, inode: int | None, created: str, *, now_at: int) -> bool:
+    """Return whether a project, made at a time, lies in a folder no more, as it has another one by now.
 
-    def __init__(self, path: Path, source: Source, store: Store, *, host: str, clock: Clock = time.time_ns) -> None:
+    `inode` is that which its database had, `now_at` the one it has.  An empty place where nothing is mounted is no sign
+    that something has left it, unless the file is the very same.
+    """
+    try:
+        (folder / MARK).stat()
+    except FileNotFoundError:
+        return inode == now_at or _holds_something(folder.parent)
+    except OSError:
+        return False
+    try:
+        return origin_of(folder) != created
+    except SourceError:
+        return False
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
+
+
+class Watch:
+    """Reads one session: once to the end, or again and again until told to stop.
+
+    Which session the project is shows when it is first read, and may change later: `settled` is called then, with the
+    changes in the store.  Until then, and until somebody has to be told of it, `session` is 0.  `also` are other paths
+    of the project's folder.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        store: Store,
+        *,
+        host: str,
+        clock: Clock = time.time_ns,
+        also: Sequence[Path] = (),
+        settled: Settled = lambda *_: None,
+    ) -> None:
         self.path = path
         self._source = source
         self._store = store
+        self._host = host
         self._clock = clock
-        session = Session(name=path.name, path=str(path), host=host)
-        change = store.register(session)
-        self.session, self.key = change.session, change.key
+        self._also = tuple(str(other) for other in also)
+        self._settled = settled
+        known = store.known((str(path), *self._also))
+        self.session, self.key, self._origin = known or (0, "", "")
+        self.over = False
+        """Whether another one watches the session, since its project has moved there."""
         self.last_read: int | None = None
         self.last_change = clock()
         self.active = True
@@ -73,7 +120,7 @@ class Watch:
         self._tried: int | None = None
         self._touched: int | None = None
         self._progress_said = clock()
-        self._cursor = store.cursor(self.session)
+        self._cursor = store.cursor(self.session) if known else ""
         self._noted: tuple[str, str, tuple[Trouble, ...], int] = ("", "", (), 0)
 
     def step(self) -> tuple[Reading | None, Change | None]:
@@ -83,7 +130,11 @@ class Watch:
             self._tried, self._touched = self._clock(), _touched(self.path)
         try:
             reading = self._source.read(self._cursor)
+            if not self.session or (reading.origin is not None and reading.origin.created != self._origin):
+                reading = self._settle(reading)
         except SourceError as error:
+            if not self.session:
+                self._register()
             return None, self._note(error.state, str(error), ())
         finally:
             self._began = None
@@ -100,6 +151,46 @@ class Watch:
         self.whole = reading.finished
         noted = self._note("ok", "", reading.troubles)
         return reading, noted or change
+
+    def _settle(self, reading: Reading) -> Reading:
+        """Find out which session the project is; returns what is new of it since that was stored last."""
+        origin, session = reading.origin, reading.session
+        if origin is not None and (session is None or reading.runs is None):
+            reading = self._source.read("")
+            origin, session = reading.origin, reading.session
+        left: set[int] = set()
+        if origin is not None:
+            created = None if session is None else session.created
+            left = {
+                place.session
+                for place in self._store.places_of(origin, created)
+                if not place.replaced and self._has_left(Path(place.path), place.inode, origin)
+            }
+        self._register(origin, session, reading.runs or (), left)
+        stored = self._store.cursor(self.session)
+        if stored in (self._cursor, reading.cursor):  # the source takes the latter for one that it has been told of
+            return reading
+        self._cursor = stored
+        return self._source.read(stored)
+
+    def _has_left(self, folder: Path, inode: int | None, origin: Origin) -> bool:
+        return folder != self.path and has_left(folder, inode, origin.created, now_at=origin.inode)
+
+    def _register(
+        self,
+        origin: Origin | None = None,
+        session: Session | None = None,
+        runs: Sequence[Run] = (),
+        left: Collection[int] = (),
+    ) -> None:
+        """Take the session that the store has for the project."""
+        named = Session(
+            name=self.path.name, path=str(self.path), host=self._host, created=session.created if session else None
+        )
+        changes = self._store.settle(named, origin, runs, also=self._also, left=left, now=self._clock())
+        self.session, self.key = changes[0].session, changes[0].key
+        self._origin = "" if origin is None else origin.created
+        self._settled(self, changes)
 
     def unread(self) -> int | None:
         """Return when this session was first tried, where it has not been read since and lives (UTC ns).
@@ -120,6 +211,8 @@ class Watch:
 
     def _note(self, state: str, text: str, troubles: Sequence[Trouble]) -> Change | None:
         """Store the state where it changed, and the time of the last good read now and then."""
+        if self.over:
+            return None
         if not self._busy(state, troubles):
             self._busy_since = None
         else:
@@ -142,6 +235,8 @@ class Watch:
         if noted == self._noted[:3] and now - self._noted[3] < NOTE_SECONDS * _SECOND:
             return None
         self._noted = (*noted, now)
+        if not self.session:
+            self._register()
         return self._store.note(self.session, state=state, text=text, troubles=troubles, last_read=self.last_read)
 
     def _worst(self, troubles: Sequence[Trouble]) -> Trouble | None:

@@ -67,7 +67,7 @@ def test_the_agent_tells_and_status_shows_how_it_goes(
     with contextlib.closing(Store(chosen.data_dir)) as store, contextlib.closing(ImageServer(tmp_path / "i")) as images:
         agent = watching._agent(chosen, store, lambda: images, [genuine(tmp_path)])
         agent.start()
-        wait_for(lambda: agent.watches)
+        wait_for(lambda: agent.watches and all(watch.session for watch in list(agent.watches.values())))
         session = next(iter(agent.watches.values())).session
         for number in range(3):
             key = Key(rule=f"test-{number}", session=session, host="elsewhere")

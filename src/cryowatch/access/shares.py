@@ -2,18 +2,19 @@
 
 ::
 
-    {"shares": {ID: {"session": KEY, "path": PATH, "until": UTC ms, "created": UTC ms, "by": ACCOUNT}}}
+    {"shares": {ID: {"session": KEY, "path": PATH, "origin": TEXT, "until": UTC ms, "created": UTC ms, "by": ACCOUNT}}}
 
 A link's token is `ID.SIGNATURE`, signed over all of that but `by` with the key of the data directory: the file alone
-opens nothing, and what somebody changes in it neither.  The session is known by its folder, so that a link never opens
-another one that gets the same name.
+opens nothing, and what somebody changes in it neither.  The session is known by when its project was made, and by its
+key or its folder: so a link follows a project that is moved, and never opens another one that gets the same name or the
+same folder.  Links of earlier versions have no `origin`; they know the session by its key and its folder.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,10 @@ _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One link; `session` is the session's key, `path` its folder; times are UTC ms."""
+    """One link; `session` is the session's key, `path` its folder, `origin` when its project was made, as that says.
+
+    The two are as they were when the link was made; times are UTC ms.
+    """
 
     id: str
     session: str
@@ -41,6 +45,14 @@ class Share:
     until: int
     created: int
     by: str
+    origin: str = ""
+
+    def opens(self, session: Mapping[str, Any]) -> bool:
+        """Return whether a session, a row of the store, is the one that the link was made for."""
+        keyed, there = session["key"] == self.session, session["path"] == self.path
+        if not self.origin:
+            return bool(keyed and there)
+        return bool(session["origin"] == self.origin and (keyed or there))
 
 
 class Shares:
@@ -51,19 +63,20 @@ class Shares:
         self._key = key
         self._clock = clock
 
-    def create(self, *, session: str, path: str, days: int, by: str) -> tuple[Share, str]:
+    def create(self, *, session: str, path: str, days: int, by: str, origin: str = "") -> tuple[Share, str]:
         """Make a link; returns it and its token, which is shown this once.  Raises `ConfigError`."""
         if not 1 <= days <= MOST_DAYS:
             raise ConfigError(f"a link lasts from 1 to {MOST_DAYS} days")
         now = self._clock() // 10**6
         share = Share(
-            id=secrets.token_hex(6), session=session, path=path, until=now + days * DAY, created=now, by=by
+            id=secrets.token_hex(6), session=session, path=path, origin=origin, until=now + days * DAY, created=now,
+            by=by,
         )  # fmt: skip
         with self._kept.change() as content:
             kept = {known: said for known, said in content.get("shares", {}).items() if said.get("until", 0) > now}
             if len(kept) >= MOST:
                 raise ConfigError(f"there are {MOST} links already", remedy="Revoke some: `cryowatch share revoke ID`")
-            said = {"session": session, "path": path, "until": share.until, "created": now, "by": by}
+            said = {"session": session, "path": path, "origin": origin, "until": share.until, "created": now, "by": by}
             content["shares"] = {**kept, share.id: said}
         return share, f"{share.id}.{self._signature(share)}"
 
@@ -109,10 +122,13 @@ class Shares:
                 until=int(said["until"]),
                 created=int(said["created"]),
                 by=str(said["by"]),
+                origin=str(said.get("origin", "")),
             )
         except (KeyError, ValueError, TypeError):
             raise AccessError("is not as cryowatch writes it", where=f"{self._kept.path}: {id}") from None
 
 
 def _signed(share: Share) -> tuple[str, ...]:
-    return share.id, share.session, share.path, str(share.until), str(share.created)
+    """Return what a link is signed over; one of an earlier version is signed without an origin."""
+    origin = (share.origin,) if share.origin else ()
+    return share.id, share.session, share.path, str(share.until), str(share.created), *origin

@@ -40,7 +40,9 @@ def create(
     if not Accounts(folder).any():
         what = "there are no accounts: whoever reaches the pages sees every session, and needs no link"
         raise ConfigError(what, remedy="Add one with `cryowatch accounts add NAME`")
-    share, token = _shares(folder).create(session=found["key"], path=found["path"], days=days, by="command line")
+    share, token = _shares(folder).create(
+        session=found["key"], path=found["path"], origin=found["origin"], days=days, by="command line"
+    )
     scheme = "https" if settings.web.certificate else "http"
     base = settings.web.url or f"{scheme}://{settings.web.listen}"
     typer.echo(f"{base}/share/{token}")

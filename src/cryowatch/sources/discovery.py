@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalformed
@@ -33,10 +33,13 @@ SILENT_REMEDY = "Is its disk or its server reachable?"
 class Discovery:
     """The projects found below a path, and the folders that could not be looked into.
 
+    `folder` is the folder that was looked into, by its own path, and `links` are other paths of a project.
     `touched` says of those in `troubles` when they were changed last (UTC ns), as far as that can be told.
     """
 
     projects: tuple[Path, ...] = ()
+    folder: Path | None = None
+    links: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
     touched: Mapping[str, int] = field(default_factory=dict)
 
@@ -80,7 +83,7 @@ class Finder:
                 found = look.result()
                 self._take_note(found)
                 silent = (_silence(folder) for folder in sorted(self._silent))
-                return Discovery(projects=found.projects, troubles=(*found.troubles, *silent))
+                return replace(found, troubles=(*found.troubles, *silent), touched={})
             self._silent[look.place] = thread
         raise SourceGone(SILENT, where=self._path, remedy=SILENT_REMEDY)
 
@@ -104,7 +107,7 @@ class _Look:
 
     def run(self) -> None:
         try:
-            self._found = find_projects(self._path, skip=self._skip, at=self._at)
+            self._found = _resolved(self._path, find_projects(self._path, skip=self._skip, at=self._at), self._at)
         except SourceError as error:
             self._found = error
 
@@ -115,6 +118,19 @@ class _Look:
 
     def _at(self, place: Path) -> None:
         self.place = place
+
+
+def _resolved(path: Path, found: Discovery, at: Callable[[Path], object]) -> Discovery:
+    """Return the projects by their own folders, whatever links lead there, each once."""
+    links: dict[Path, tuple[Path, ...]] = {}
+    at(path)
+    folder = Path(os.path.realpath(path))
+    for project in found.projects:
+        at(project)
+        own = Path(os.path.realpath(project))
+        links[own] = links.get(own, ()) + (() if own == project else (project,))
+    others = {own: paths for own, paths in links.items() if paths}
+    return replace(found, folder=folder, projects=tuple(links), links=others)
 
 
 def _silence(folder: Path) -> Trouble:

@@ -30,7 +30,7 @@ Row = dict[str, Any]
 _SESSION = """
 SELECT id, key, path, name, source, host, created, status, software, voltage, spherical_aberration,
        amplitude_contrast, magnification, pixel_size, dose_per_frame, state, state_text, troubles, last_read,
-       generation, seq
+       generation, seq, origin, replaced
 FROM session"""
 
 _OUTPUTS = """
@@ -142,6 +142,10 @@ class Reader:
         raise NotFoundError(
             f"there is no session {name}", remedy=f"Known: {known}" if known else "No session is known yet"
         )
+
+    def sessions_at(self, key: str, path: str) -> list[Row]:
+        """Return the sessions with this key or in this folder, the one with the key first."""
+        return self.rows(f"{_SESSION} WHERE key = ?1 OR path = ?2 ORDER BY key = ?1 DESC", (key, path))
 
     def head(self) -> int:
         """Return the position of the last change in the whole store."""

@@ -310,7 +310,15 @@ _LINEAGE = """
 ALTER TABLE run ADD COLUMN inputs TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED, _LINEAGE)
+_ORIGINS = """
+-- When a project was made, as it says itself; by that it is known, wherever it lies.  `inode` is that of its database,
+-- `replaced` when another project was found in its folder (UTC ns).
+ALTER TABLE session ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE session ADD COLUMN inode INTEGER;
+ALTER TABLE session ADD COLUMN replaced INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED, _LINEAGE, _ORIGINS)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -15,21 +15,22 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from cryowatch.errors import StoreDamaged
-from cryowatch.model import DeviceSample, HostSample, Session, quantities
-from cryowatch.reading import Reading, Trouble
+from cryowatch.model import DeviceSample, HostSample, Run, Session, quantities
+from cryowatch.reading import Origin, Reading, Trouble
 from cryowatch.store import damage, samples, seal
-from cryowatch.store.commit import SESSION_COLUMNS, Change, Commit, session_values
+from cryowatch.store.commit import Change, Commit
 from cryowatch.store.failures import failure
-from cryowatch.store.keys import marked, plain
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, prepare
+from cryowatch.store.origins import Place, places_of, settle
 from cryowatch.store.reader import Reader
 from cryowatch.store.schema import migrate
 from cryowatch.store.statements import insert, next_seq
@@ -43,6 +44,9 @@ DEVICE_COLUMNS = tuple(quantities(DeviceSample))
 _host_values = attrgetter(*HOST_COLUMNS)
 _device_values = attrgetter(*DEVICE_COLUMNS)
 
+_KNOWN = "SELECT id, key, origin FROM session WHERE path = ?"
+_CHANGE = "SELECT id, key, seq, generation FROM session WHERE id = ?"
+
 _INSERT_PUBLISHED = """
 INSERT OR REPLACE INTO published (micrograph_id, target, time, micrograph, power_spectrum, shift_plot, problem, seq)
 SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT seq FROM micrograph WHERE id = ?) = ?"""
@@ -55,6 +59,14 @@ WHERE follower = :follower"""
 _UNPUBLISH = """
 DELETE FROM published WHERE target = ? AND micrograph_id IN (
     SELECT m.id FROM micrograph AS m JOIN output ON output.id = m.output_id WHERE output.session_id = ?)"""
+
+
+class Known(NamedTuple):
+    """A session that the store holds, by its row id, and what it knows of the origin of its project ("": nothing)."""
+
+    session: int
+    key: str
+    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,21 +170,42 @@ class Store:
             damage.mark(self.path, why)
             self._tell_damage()
 
+    def known(self, paths: Sequence[str]) -> Known | None:
+        """Return the session that was in the first of some folders that held one; None where none did."""
+        with self._entry, _mapped(self.path, self._found_damaged):
+            for path in paths:
+                row = self._connection.execute(_KNOWN, (path,)).fetchone()
+                if row is not None:
+                    return Known(*row)
+        return None
+
+    def places_of(self, origin: Origin, created: int | None) -> list[Place]:
+        """Return in which folders sessions of an origin were last, the likeliest first."""
+        with self._entry, _mapped(self.path, self._found_damaged):
+            return places_of(self._connection, origin, created)
+
     def register(self, session: Session) -> Change:
-        """Return the session at this path, made now if it is new."""
+        """Return the session in this folder, made now if it is new."""
+        return self.settle(session, None, ())[0]
+
+    def settle(
+        self,
+        session: Session,
+        origin: Origin | None,
+        runs: Sequence[Run],
+        *,
+        also: Sequence[str] = (),
+        left: Collection[int] = (),
+        now: int = 0,
+    ) -> list[Change]:
+        """Return the session that a project is, made now if it is new, then those that it has replaced.
+
+        `also` are other paths of its folder, and `left` those of `places_of` whose project is there no more.
+        """
         with self._transaction() as tx:
-            row = tx.execute("SELECT id, key, seq, generation FROM session WHERE path = ?", (session.path,)).fetchone()
-            if row is None:
-                key = _free_key(tx, session)
-                seq = next_seq(tx, 1)
-                tx.execute(
-                    insert("session", ("key", "path", *SESSION_COLUMNS, "seq")),
-                    (key, session.path, *session_values(session), seq),
-                )
-                row = tx.execute(
-                    "SELECT id, key, seq, generation FROM session WHERE path = ?", (session.path,)
-                ).fetchone()
-        return Change(session=row[0], key=row[1], seq=row[2], generation=row[3])
+            number, others = settle(tx, session, origin, runs, also=also, left=left, now=now)
+            rows = [tx.execute(_CHANGE, (one,)).fetchone() for one in (number, *others)]
+        return [Change(session=row[0], key=row[1], seq=row[2], generation=row[3]) for row in rows]
 
     def cursor(self, session: int) -> str:
         """Return the cursor that was committed last for a session."""
@@ -297,13 +330,6 @@ class Store:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def _free_key(tx: sqlite3.Connection, session: Session) -> str:
-    """Return an unused name for a session's addresses: its own where that is short and plain ASCII."""
-    own = plain(session.name)
-    taken = tx.execute("SELECT 1 FROM session WHERE key = ?", (own,)).fetchone()
-    return own if own == session.name and not taken else marked(session.name, session.path)
 
 
 @contextmanager

@@ -177,7 +177,7 @@ class API:
         asking, session = who(request), request.query_params.get("session") or None
         sight = self.sights.of(asking)
         if sight.confined:
-            session = (await run_in_threadpool(sight.session, session or asking.path))["key"]
+            session = (await run_in_threadpool(_only, sight, session))["key"]
         return self.hub.response(session, head=sight.head, key=sight.key, lasts=asking.lasts)
 
     async def image(self, request: Request) -> Response:
@@ -249,6 +249,15 @@ class API:
         answer = compile_panel(panel, scope).answer(self.reader.table)
         numbers = answer.get("id")
         return answer if numbers is None else {**answer, "id": [sight.id(number) for number in numbers]}
+
+
+def _only(sight: Sight, name: str | None) -> Row:
+    """Return the one session that somebody sees, who may name it; raises `NotFoundError`."""
+    if name is not None:
+        return sight.session(name)
+    for session in sight.sessions():
+        return session
+    raise NotFoundError("there is no such session")
 
 
 async def _unless_gone(request: Request, wanted: Coroutine[Any, Any, Rendered]) -> Rendered | None:

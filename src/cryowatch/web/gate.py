@@ -63,11 +63,6 @@ class Who:
         """Whether they may see to alerts, mute them, and share sessions."""
         return self.role is Role.OPERATOR
 
-    @property
-    def path(self) -> str:
-        """The folder of the one session that they see; empty where they see all, or none."""
-        return self.share.path if self.share else ""
-
 
 EVERYBODY = Who(role=Role.OPERATOR)
 NOBODY = Who()

@@ -37,7 +37,7 @@ class Sharing:
         if not who(request).may_act:
             raise Refused("only operators see the links")
         session = self._reader.session(request.path_params["session"])
-        found = [share for share in self._access.shares.listed() if share.path == session["path"]]
+        found = [share for share in self._access.shares.listed() if share.opens(session)]
         return JSON({"shares": [_shown(share) for share in found]})
 
     async def create(self, request: Request) -> Response:
@@ -64,7 +64,11 @@ class Sharing:
             raise Refused("there are no accounts: whoever reaches the pages sees every session, and needs no link")
         try:
             return self._access.shares.create(
-                session=session["key"], path=session["path"], days=days, by=who(request).name
+                session=session["key"],
+                path=session["path"],
+                origin=session["origin"],
+                days=days,
+                by=who(request).name,
             )
         except ConfigError as error:
             raise Refused(str(error)) from None

@@ -103,22 +103,20 @@ class Whole:
 
 
 class OneSession:
-    """The sight of who has a link to the session in a folder."""
+    """The sight of who has a link to a session."""
 
     confined = True
 
-    def __init__(self, reader: Reader, path: str, key: bytes) -> None:
+    def __init__(self, reader: Reader, share: Share, key: bytes) -> None:
         self._reader = reader
-        self._path = path
+        self._share = share
         self._key = key
         self._veil = Veil(key)
         self._heads = Heads()
 
     def sessions(self) -> list[Row]:
-        try:
-            return [self._reader.session(self._path)]
-        except NotFoundError:
-            return []
+        found = self._reader.sessions_at(self._share.session, self._share.path)
+        return [row for row in found if self._share.opens(row)][:1]
 
     def session(self, name: str) -> Row:
         own = self.sessions()
@@ -132,12 +130,12 @@ class OneSession:
                 found = self._reader.micrograph(self._veil.reveal(shown))
             except NotFoundError:
                 found = {}
-            if found and found["session_path"] == self._path:
+            if found and [row["id"] for row in self.sessions()] == [found["session_id"]]:
                 return found
         raise NotFoundError("there is no such micrograph")
 
     def key(self, key: str) -> str:
-        return unmarked(key, self._path)
+        return unmarked(key)
 
     def id(self, number: int) -> int:
         return self._veil.hide(number)
@@ -168,7 +166,7 @@ class Sights:
         self._key = key
         self._whole = Whole(reader)
         self._entry = threading.Lock()
-        self._single: dict[str, OneSession] = {}
+        self._single: dict[tuple[str, str, str], OneSession] = {}
 
     def of(self, asking: Who) -> Sight:
         """Return what somebody sees."""
@@ -178,8 +176,8 @@ class Sights:
         """Return what a link shows."""
         if self._key is None:
             raise NotFoundError("there is no such session")
-        path = share.path
+        seen = (share.session, share.path, share.origin)
         with self._entry:
-            if path not in self._single:
-                self._single[path] = OneSession(self._reader, path, self._key.derived(f"veil {path}"))
-            return self._single[path]
+            if seen not in self._single:
+                self._single[seen] = OneSession(self._reader, share, self._key.derived("veil " + "\0".join(seen)))
+            return self._single[seen]

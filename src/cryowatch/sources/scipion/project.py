@@ -3,8 +3,8 @@
 `project.sqlite` is what the GUI stored last; a run's process writes `<workingDir>/logs/run.db`.  As in Scipion
 (`Project.getRuns`, `Project._updateProtocol`), run.db counts for a run that project.sqlite calls active, where it
 changed after project.sqlite took it over.  When that was, project.sqlite keeps as `lastUpdateTimeStamp`: the time of
-run.db itself, in local time.  So run.db counts unless that is its own time still.  Where the zone is wrong it counts in
-any case, which does no harm, as the two agree then.  A run that project.sqlite calls ended is ended, whatever its run.db
+run.db itself, in local time.  So run.db counts unless that is its own time still; in a wrong zone it counts in any
+case, which does no harm, as the two agree then.  A run that project.sqlite calls ended is ended, whatever its run.db
 says: its process was stopped and could not say so itself.
 """
 
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from cryowatch.errors import SourceBusy, SourceError, SourceGone, SourceMalformed
 from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
-from cryowatch.reading import Trouble
+from cryowatch.reading import Origin, Trouble
 from cryowatch.sources.scipion.database import Database, Stamp, inside, reading, stamp
 from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
 from cryowatch.sources.scipion.zone import LocalTimes, local_times
@@ -38,6 +38,9 @@ MARK = "project.sqlite"
 
 CREATION = "CreationTime"
 """The name of the row that says when a project was made."""
+
+MOST_ORIGIN = 100
+"""Characters of that time which count."""
 
 _COLUMNS = "SELECT name FROM pragma_table_info('Objects')"
 _CREATION = ("creation",)
@@ -85,6 +88,7 @@ class Tree:
 class Project:
     """A project at one time."""
 
+    origin: Origin | None
     session: Session
     runs: tuple[Run, ...]
     outputs: tuple[Output, ...]
@@ -164,7 +168,21 @@ def read_project(
         status=_status(runs),
         **acquisition,  # type: ignore[arg-type]
     )
-    return Project(session=session, runs=tuple(runs), outputs=tuple(outputs), troubles=tuple(troubles), stamps=stamps)
+    return Project(
+        origin=Origin(made.value[:MOST_ORIGIN], found.inode) if made and made.value else None,
+        session=session,
+        runs=tuple(runs),
+        outputs=tuple(outputs),
+        troubles=tuple(troubles),
+        stamps=stamps,
+    )
+
+
+def origin_of(folder: Path) -> str:
+    """Return when the project in a folder was made, as it says itself, "" where it does not; raises a `SourceError`."""
+    with reading(folder / MARK, within=folder) as database:
+        rows = database.rows("SELECT value FROM Objects WHERE name = ? AND parent_id IS NULL ORDER BY id", (CREATION,))
+    return text_of(rows[0][0])[:MOST_ORIGIN] if rows else ""
 
 
 def _tree(database: Database, path: Path, found: Stamp) -> Tree:

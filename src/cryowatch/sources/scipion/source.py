@@ -156,6 +156,7 @@ class ScipionSource:
             troubles=(*project.troubles, *memory.troubles.values(), *_strange(sets, progress), *gains.troubles),
             finished=finished,
             done=done,
+            origin=project.origin,
             total=max(done, sum(max(o.size or 0, counts.get((o.run, o.name), 0)) for o in sets)),
         )
         self._cursor = result.cursor
