@@ -283,6 +283,7 @@ def earlier(machine: Machine, *, created: int | None = 0) -> None:
     with closing(sqlite3.connect(machine.data / FILE_NAME)) as database, database:
         for column in ("origin", "inode", "replaced"):
             database.execute(f"ALTER TABLE session DROP COLUMN {column}")
+        database.execute("ALTER TABLE alert DROP COLUMN detail")
         database.execute("PRAGMA user_version = 5")
         if created is None:
             database.execute("UPDATE session SET created = NULL")

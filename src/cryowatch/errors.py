@@ -37,6 +37,9 @@ what to do about it.
 from __future__ import annotations
 
 import errno
+import re
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CryowatchError(Exception):
@@ -193,3 +196,12 @@ _REMEDIES = {
 def one_line(text: str) -> str:
     """Return the text with line breaks and control characters shown as such, so that no name can forge a line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def plain_line(line: str) -> str:
+    """Return a line of a program's output as a terminal would leave it, with other control characters shown as such.
+
+    Colours are left out; of a line that was written over again and again the last is kept.
+    """
+    last = _COLOUR.sub("", line).rstrip("\r").rpartition("\r")[2]
+    return one_line(last.expandtabs(8))

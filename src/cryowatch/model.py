@@ -356,6 +356,7 @@ class Alert:
     unit: str = _field("Unit", "Of value and limit.", default="")
     acknowledged: int | None = _field("Seen to", "When somebody acknowledged it.", unit="ns", default=None)
     text: str = _field("Text", "One line for a person.", default="")
+    detail: str = _field("Detail", "The whole error of a run that failed, where the text does not hold it.", default="")
 
 
 RECORDS: Mapping[str, type] = {

@@ -12,6 +12,7 @@ from cryowatch.exposure import exposure_of, host_of
 from cryowatch.exposure import refuse_unprotected as refuse
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.images import ImageServer
+from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
 from cryowatch.store.lock import prepare
 
@@ -62,6 +63,7 @@ def serve(
         access=access,
         names=Names((host_of(web.listen), *web.hosts), url=web.url),
         url=web.url,
+        logs=log_ends,
     )
 
     def told() -> None:

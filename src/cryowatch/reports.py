@@ -17,6 +17,7 @@ from cryowatch.judgement import Bound
 from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, OutputKind, Run, Severity
 from cryowatch.store.leading import Stage
 from cryowatch.store.reader import Reader, Row
+from cryowatch.store.states import status_of
 from cryowatch.store.writer import FILE_NAME
 
 _HEALTHY = ("ok", "busy")
@@ -117,7 +118,7 @@ def session_status(reader: Reader, row: Row, now: int) -> dict[str, Any]:
         "session": row["key"],
         "name": row["name"],
         "path": row["path"],
-        "status": row["status"] or "empty",
+        "status": status_of(row),
         "state": row["state"],
         "last_read": row["last_read"],
         "newest": min(max(times), now) if times else None,
@@ -268,7 +269,7 @@ FROM host_sample LEFT JOIN device_sample ON sample_id = host_sample.id
 WHERE host_sample.host = :host ORDER BY host_sample.time, device_sample.kind, device_sample.device"""
 
 _ALERTS = """
-SELECT rule, :name AS session, host, subject, severity, since, until, value, "limit", unit, acknowledged, text
+SELECT rule, :name AS session, host, subject, severity, since, until, value, "limit", unit, acknowledged, text, detail
 FROM alert WHERE session_id = :session ORDER BY since, id"""
 
 

@@ -16,6 +16,7 @@ from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.demo.session import DemoSession, timetable
 from cryowatch.exposure import Web
 from cryowatch.images import ImageServer
+from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
 from cryowatch.web.app import create_app
 from cryowatch.web.border import Names
@@ -82,6 +83,7 @@ class Served:
             deliveries=lambda: deliveries,
             access=access_of(data, web, port=listener.getsockname()[1]) if web else None,
             names=Names(web.hosts, url=web.url) if web else None,
+            logs=log_ends,
         )
         self.agent.listen(self.hub.publish)
         started = threading.Event()

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from cryowatch.alerts.finding import HOUR, MINUTE, Finding
 from cryowatch.alerts.rules import About, Rule
-from cryowatch.errors import one_line
+from cryowatch.errors import one_line, plain_line
 from cryowatch.judgement import of_outputs
 from cryowatch.model import OutputKind, RunStatus
 from cryowatch.store.leading import Stage as Leader
@@ -28,6 +28,8 @@ _RECENT = 24 * HOUR
 _GROWTH = 1.1
 _MOST_TEXT = 240
 _MOST_SEEN = 500
+_MOST_DETAIL = 4_000
+_FIRST_OF_DETAIL = 1_000
 _SLACK = 2 * MINUTE
 """By how much the clocks of two machines may differ, and for how long a file may be on its way."""
 
@@ -250,16 +252,27 @@ def _failures(key: Key, rule: Rule, runs: list[Row], as_of: int) -> Iterator[Fin
     for run in runs:
         failed = run["status"] == RunStatus.FAILED
         ended = run["ended"] or as_of
-        lines = [line.strip() for line in (run["error"] or "").splitlines() if line.strip()]
-        reason = f": {one_line(lines[-1])[:_MOST_TEXT]}" if lines else ""
+        lines = [shown for line in (run["error"] or "").splitlines() if (shown := plain_line(line).strip())]
+        reason = f": {lines[-1][:_MOST_TEXT]}" if lines else ""
+        whole = len(lines) <= 1 and len("".join(lines)) <= _MOST_TEXT
         name = run["label"] or run["class_name"]
         yield Finding(
             key=replace(key, subject=run["run"]),
             rule=rule,
             state=State(
-                severity=rule.severity, text=f"{name} has failed{reason}" if failed else f"{name} is {run['status']}"
+                severity=rule.severity,
+                text=f"{name} has failed{reason}" if failed else f"{name} is {run['status']}",
+                detail="" if whole or not failed else _whole(run["error"]),
             ),
             since=ended,
             broken=failed and as_of - ended < _RECENT,
             kept=not failed,
         )
+
+
+def _whole(error: str) -> str:
+    """Return a whole error as lines of text; of one that is too long its beginning and its end."""
+    text = "\n".join(map(plain_line, error.strip("\r\n").splitlines()))
+    if len(text) <= _MOST_DETAIL:
+        return text
+    return f"{text[:_FIRST_OF_DETAIL]}\n…\n{text[_FIRST_OF_DETAIL + 3 - _MOST_DETAIL :]}"

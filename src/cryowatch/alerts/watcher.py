@@ -44,7 +44,7 @@ _OWN = frozenset({About.SOURCE, About.SINK})
 _STAGES = frozenset({About.IMPORT, About.ALIGNMENT, About.CTF, About.BACKLOG, About.RUN})
 
 _OPEN = """
-SELECT id, rule, session_id, host, subject, severity, since, value, "limit", text, last_bad, acknowledged,
+SELECT id, rule, session_id, host, subject, severity, since, value, "limit", text, detail, last_bad, acknowledged,
        (SELECT max(time) FROM notice WHERE alert_id = alert.id) AS told,
        (SELECT max(mute.until) FROM mute WHERE mute.rule = alert.rule AND mute.host = alert.host
         AND mute.session_id = coalesce(alert.session_id, 0) AND mute.subject = alert.subject) AS muted_until
@@ -152,7 +152,7 @@ class Alarms:
     def _findings(self, now: int) -> Iterator[Finding]:
         """Yield everything that can be said now, in the order of the rules for each session, then for the machine."""
         for session in self._reader.sessions():
-            if session["host"] != self._host:
+            if session["host"] != self._host or session["replaced"]:
                 continue
             rules = [rule for rule in self._rules if rule.concerns(session["name"])]
             recent = self._recent(session, now)
@@ -193,7 +193,7 @@ class Alarms:
 
     def _over_in_session(self, rule: Rule, key: int, now: int) -> str:
         session = next((row for row in self._reader.sessions() if row["id"] == key), None)
-        if session is None or not rule.concerns(session["name"]):
+        if session is None or session["replaced"] or not rule.concerns(session["name"]):
             return _GONE
         if rule.about is About.SOURCE and session["last_read"] is None and now - self._began < 2 * self._lately:
             return ""
@@ -224,7 +224,8 @@ class Alarms:
     def _follow(self, row: Row, finding: Finding, now: int) -> bool:
         """Store what a lasting alert says now, once a minute; tell again where it got worse or is due."""
         worse = WEIGHT[finding.state.severity] > WEIGHT[Severity(row["severity"])]
-        differs = (finding.state.text, finding.state.value) != (row["text"], row["value"])
+        said = (finding.state.text, finding.state.value, finding.state.detail)
+        differs = said != (row["text"], row["value"], row["detail"])
         if worse or (differs and abs(now - self._changed.get(row["id"], 0)) >= _CHANGE):
             self._changed[row["id"]] = now
             self._ledger.change(row["id"], row["session_id"], finding.state, last_bad=now, now=now, worse=worse)

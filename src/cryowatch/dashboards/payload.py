@@ -252,12 +252,12 @@ _RUN_COLUMNS = {
     "newest": ("Newest", "age"),
     "started": ("Started", "time"),
     "took": ("Took", "duration"),
-    "error": ("Error", "text"),
+    "error": ("Error", "error"),
 }
 
 
 def runs(fields: Sequence[str], rows: Rows) -> Data:
-    """The columns of these fields.
+    """The columns of these fields, with the id of each row's run.
 
     Rows of (id, label, class, status, start, end, error, output, its class, size, in the last hour, newest).
     """
@@ -275,4 +275,5 @@ def runs(fields: Sequence[str], rows: Rows) -> Data:
         {"label": _RUN_COLUMNS[field][0], "unit": "", "decimals": None, "format": _RUN_COLUMNS[field][1]}
         for field in shown
     ]
-    return {"columns": columns, "rows": [[row[places[f]] for f in shown] for row in cells], "total": len(cells)}
+    lines_ = [[row[places[field]] for field in shown] for row in cells]
+    return {"columns": columns, "rows": lines_, "total": len(cells), "runs": [row[0] for row in rows]}

@@ -256,10 +256,14 @@ def _qualified(panel: Panel, field: str) -> str:
     return f"{table}.{field} / {quantity(panel, field).per_shown!r}"
 
 
+_SHOWN = {"status": "CASE WHEN state = 'gone' AND troubles = '[]' THEN 'gone' ELSE status END"}
+"""Fields of a session that are not shown as they are stored: as in `store.states`."""
+
+
 def _properties(panel: Panel, scope: Scope) -> Query:
     known = [quantity(panel, f) for f in panel.fields]
     return Query(
-        sql=f"SELECT {', '.join(panel.fields)} FROM session WHERE id = :session",
+        sql=f"SELECT {', '.join(_SHOWN.get(f, f) for f in panel.fields)} FROM session WHERE id = :session",
         parameters={"session": scope.session},
         shape=lambda found: payload.properties(panel.fields, known, found),
     )

@@ -75,6 +75,7 @@ def _alert(entry: Entry) -> Json:
         "host": entry.host,
         "subject": entry.subject or None,
         "text": entry.text,
+        "detail": entry.detail or None,
         "reason": entry.reason or None,
         "since": _iso(entry.since),
         "until": None if entry.until is None else _iso(entry.until),

@@ -36,7 +36,10 @@ What = Literal["raised", "repeated", "over", "passed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One alert in a message; `reason` is why it is over, times are UTC ns, `value` and `limit` in `unit`."""
+    """One alert in a message; `reason` is why it is over, times are UTC ns, `value` and `limit` in `unit`.
+
+    `detail` is what there is to say beyond the text, in lines: the whole error of a run.
+    """
 
     what: What
     severity: Severity
@@ -46,6 +49,7 @@ class Entry:
     since: int
     until: int | None = None
     reason: str = ""
+    detail: str = ""
     session: str = ""
     session_id: int | None = None
     subject: str = ""
@@ -208,7 +212,7 @@ class Message:
     @property
     def plain(self) -> str:
         """The whole message as plain text."""
-        blocks = ["\n  ".join(lines) for lines in self.bodies]
+        blocks = ["\n  ".join([*lines, *_under(entry)]) for entry, lines in zip(self.entries, self.bodies, strict=True)]
         if len(self.entries) != 1 and not self.trial:
             blocks.insert(0, self.summary)
         blocks += self.rest
@@ -221,6 +225,11 @@ class Message:
         """Who says this."""
         facility = f" for {one_line(self.context.facility)}" if self.context.facility else ""
         return f"cryowatch on {one_line(self.context.host)}{facility}"
+
+
+def _under(entry: Entry) -> list[str]:
+    """Return what stands under the lines of an entry, where a message has room for it."""
+    return ["", *(f"| {line}" for line in entry.detail.split("\n"))] if entry.detail else []
 
 
 def compose(rows: Sequence[Row], context: Context, *, channel: str, now: int, age: int) -> Message:
@@ -270,6 +279,7 @@ def _entry(notices: Sequence[Row], context: Context) -> Entry:
         since=newest["since"],
         until=newest["until"] if newest["until"] is not None or not over else newest["time"],
         reason=cut(one_line(newest["said"]), MOST_CHARACTERS) if over else "",
+        detail="" if over else "\n".join(map(one_line, newest["detail"].split("\n"))),
         session=one_line(newest["session"] or ""),
         session_id=newest["session_id"],
         subject=one_line(newest["subject"]),

@@ -15,6 +15,7 @@ from cryowatch.report.columns import packed
 from cryowatch.store import Reader
 from cryowatch.store.leading import Leading
 from cryowatch.store.reader import Row
+from cryowatch.store.states import status_of
 from cryowatch.web.api import definition
 
 _MILLISECOND = 10**6
@@ -72,7 +73,7 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
         "session": {
             "id": session["key"],
             "name": session["name"],
-            "status": session["status"] or "empty",
+            "status": status_of(session),
             "state": session["state"],
             "last_read": _milliseconds(session["last_read"]),
             "newest": {"time": _milliseconds(None if newest is None else min(newest, now))},

@@ -40,7 +40,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What an alert says now: `value` and `limit` in `unit`, of `field` where it is one of the model's."""
+    """What an alert says now: `value` and `limit` in `unit`, of `field` where it is one of the model's.
+
+    `text` is one line, `detail` what there is to say beyond it, in lines.
+    """
 
     severity: Severity
     text: str
@@ -48,14 +51,16 @@ class State:
     limit: float | None = None
     field: str = ""
     unit: str = ""
+    detail: str = ""
 
 
 _RAISE = """
-INSERT INTO alert (rule, session_id, host, subject, severity, since, text, value, "limit", field, unit, last_bad, seq)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO alert (rule, session_id, host, subject, severity, since, text, detail, value, "limit", field, unit,
+                   last_bad, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 _CHANGE = """
-UPDATE alert SET severity = ?, text = ?, value = ?, "limit" = ?, field = ?, unit = ?, last_bad = ?, seq = ?
+UPDATE alert SET severity = ?, text = ?, detail = ?, value = ?, "limit" = ?, field = ?, unit = ?, last_bad = ?, seq = ?
 WHERE id = ?"""
 
 _END = "UPDATE alert SET until = max(since, ?), seq = ? WHERE id = ?"
@@ -86,7 +91,9 @@ class Ledger:
     def raise_(self, key: Key, state: State, *, since: int, now: int) -> int:
         """Store a new alert, with a notice unless it is muted; returns its id."""
         with self._transaction() as tx:
-            values = (state.severity, since, state.text, state.value, state.limit, state.field, state.unit, now)
+            values = (
+                state.severity, since, state.text, state.detail, state.value, state.limit, state.field, state.unit, now,
+            )  # fmt: skip
             done = tx.execute(_RAISE, (key.rule, key.session, key.host, key.subject, *values, _touch(tx, key.session)))
             alert = int(done.lastrowid or 0)
             self._notice(tx, alert, Event.RAISED, state.severity, state.text, now)
@@ -94,7 +101,9 @@ class Ledger:
 
     def change(self, alert: int, session: int | None, state: State, *, last_bad: int, now: int, worse: bool) -> None:
         """Store what an alert says now; one that got `worse` is told of again."""
-        values = (state.severity, state.text, state.value, state.limit, state.field, state.unit, last_bad)
+        values = (
+            state.severity, state.text, state.detail, state.value, state.limit, state.field, state.unit, last_bad,
+        )  # fmt: skip
         with self._transaction() as tx:
             tx.execute(_CHANGE, (*values, _touch(tx, session), alert))
             if worse:

@@ -310,15 +310,18 @@ _LINEAGE = """
 ALTER TABLE run ADD COLUMN inputs TEXT;
 """
 
-_ORIGINS = """
+_ORIGINS_AND_ERRORS = """
 -- When a project was made, as it says itself; by that it is known, wherever it lies.  `inode` is that of its database,
 -- `replaced` when another project was found in its folder (UTC ns).
 ALTER TABLE session ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 ALTER TABLE session ADD COLUMN inode INTEGER;
 ALTER TABLE session ADD COLUMN replaced INTEGER;
+
+-- More than the one line of an alert: a whole error.
+ALTER TABLE alert ADD COLUMN detail TEXT NOT NULL DEFAULT '';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED, _LINEAGE, _ORIGINS)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED, _LINEAGE, _ORIGINS_AND_ERRORS)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -35,7 +35,7 @@ _LATEST = 2**63 - 1
 
 _ALERT = """
 SELECT a.id, a.rule, session.key AS session, a.host, a.subject, a.severity, a.since, a.until, a.value, a."limit",
-       a.field, a.unit, a.text, a.acknowledged, mute.until AS muted_until
+       a.field, a.unit, a.text, a.detail, a.acknowledged, mute.until AS muted_until
 FROM alert AS a LEFT JOIN session ON session.id = a.session_id
 LEFT JOIN mute ON mute.rule = a.rule AND mute.session_id = coalesce(a.session_id, 0) AND mute.host = a.host
      AND mute.subject = a.subject AND mute.until > :now"""

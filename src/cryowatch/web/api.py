@@ -21,6 +21,7 @@ from cryowatch.store.reader import Reader, Row
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.events import Hub
 from cryowatch.web.gate import who
+from cryowatch.web.logs import Logs
 from cryowatch.web.queries import nanoseconds, selection, variables, whole
 from cryowatch.web.replies import JSON, BadQuery
 from cryowatch.web.sight import Sight, Sights
@@ -45,12 +46,14 @@ class API:
     host: str
     clock: Callable[[], int]
     deliveries: Callable[[], Sequence[Mapping[str, Any]]]
+    logs: Logs | None
 
     def routes(self) -> list[Route]:
         """Return the routes of the interface."""
         return [
             Route("/api/sessions", self.sessions),
             Route("/api/sessions/{session}", self.session),
+            Route("/api/sessions/{session}/runs/{run}/log", self.log),
             Route("/api/sessions/{session}/dashboards/{dashboard}", self.dashboard),
             Route("/api/sessions/{session}/panels/{panel}", self.panel),
             Route("/api/sessions/{session}/data/{dashboard}", self.data),
@@ -87,10 +90,25 @@ class API:
                 **_summary(detail, sight),
                 "outputs": outputs,
                 "leading": leading,
+                "logs": self.logs is not None and not sight.confined,
                 "alerts": self.alerts.of(session, sight),
                 "deliveries": [] if sight.confined else self.deliveries(),
             }
         )
+
+    async def log(self, request: Request) -> Response:
+        """Answer the end of a run's log; a log names other people's files, so links to one session do not open it."""
+        from starlette.concurrency import run_in_threadpool  # noqa: PLC0415
+
+        sight = self._sight(request)
+        if self.logs is None or sight.confined:
+            raise NotFoundError("there is no such page")
+        session = await run_in_threadpool(sight.session, request.path_params["session"])
+        wanted = request.path_params["run"]
+        for run in await run_in_threadpool(self.reader.runs, session["id"]):
+            if run["run"] == wanted:
+                return JSON(await self.logs.of(session, run))
+        raise NotFoundError(f"the session has no run {wanted[:40]}")
 
     def dashboard(self, request: Request) -> Response:
         sight = self._sight(request)

@@ -30,6 +30,7 @@ from cryowatch.web.cores import Cores
 from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
 from cryowatch.web.gate import Access, Gate
+from cryowatch.web.logs import Logs, Read
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.openapi import Description
 from cryowatch.web.pages import Pages
@@ -58,12 +59,13 @@ def create_app(
     access: Access | None = None,
     names: Names | None = None,
     url: str = "",
+    logs: Read | None = None,
 ) -> Starlette:
     """Return the application.
 
     `last_read` says when a session (by its row id) could be read last, `deliveries` how each delivery to a sink goes.
     Without a `ledger` nobody can see to alerts or mute them here; without `access` everybody sees everything.
-    `names` are those that this server goes by, `url` is where others reach it.
+    `names` are those that this server goes by, `url` is where others reach it.  `logs` reads the ends of a run's logs.
     """
     sights = Sights(reader, access.key if access is not None else None)
     summaries = Summaries(reader, clock, last_read, bounds_of_good(dashboards))
@@ -79,6 +81,7 @@ def create_app(
         host=host,
         clock=clock,
         deliveries=deliveries,
+        logs=None if logs is None else Logs(logs),
     )
     assets = Assets()
     pages = Pages(sights, dashboards, assets=assets, access=access, facility=facility, logo=logo)

@@ -96,6 +96,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/sessions/{session}"): Operation(
         summary="One session with acquisition, runs, outputs and dashboards.", answers=named("SessionDetail")
     ),
+    ("GET", "/api/sessions/{session}/runs/{run}/log"): Operation(
+        summary="The end of a run's log, for who may see every session.", answers=named("RunLog")
+    ),
     ("GET", "/api/sessions/{session}/dashboards/{dashboard}"): Operation(
         summary="The definition of a dashboard.", answers=named("Dashboard"), variables=True
     ),

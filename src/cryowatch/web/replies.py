@@ -10,7 +10,15 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cryowatch.errors import AccessError, CryowatchError, ImageAway, ImageIncomplete, NotFoundError, StoreError
+from cryowatch.errors import (
+    AccessError,
+    CryowatchError,
+    ImageAway,
+    ImageIncomplete,
+    NotFoundError,
+    SourceError,
+    StoreError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +60,7 @@ def status_of(error: CryowatchError) -> int:
             return 401
         case Refused():
             return 403
-        case ImageIncomplete() | ImageAway() | StoreError() | AccessError():
+        case ImageIncomplete() | ImageAway() | SourceError() | StoreError() | AccessError():
             return 503
         case _:
             return 404
@@ -96,7 +104,7 @@ def headers_of(error: CryowatchError) -> dict[str, str]:
     match error:
         case LoginNeeded():
             return {"WWW-Authenticate": 'Bearer realm="cryowatch"'}
-        case ImageIncomplete() | ImageAway() | StoreError() | AccessError():
+        case ImageIncomplete() | ImageAway() | SourceError() | StoreError() | AccessError():
             return {"Retry-After": "5"}
         case _:
             return {}

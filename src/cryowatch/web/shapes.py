@@ -136,6 +136,7 @@ _DATA: dict[str, Schema] = {
         )
     ),
     "Table": holding(
+        "runs",
         columns=listed(
             holding(
                 "low",
@@ -150,6 +151,7 @@ _DATA: dict[str, Schema] = {
         ),
         rows=listed(listed({"type": ["string", "number", "boolean", "null", "object"]})),
         total=COUNT,
+        runs=listed(TEXT),
     ),
     "Series": holding(
         "step_ms",
@@ -219,6 +221,7 @@ COMPONENTS: dict[str, Schema] = {
         field=TEXT,
         unit=TEXT,
         text=TEXT,
+        detail=TEXT,
         acknowledged=or_null(TIME),
         muted_until=or_null(TIME),
         record=TEXT,
@@ -269,8 +272,16 @@ COMPONENTS: dict[str, Schema] = {
             )
         ),
         leading=listed(ID),
+        logs=YES_OR_NO,
         dashboards=listed(holding(name=TEXT, uid=TEXT, title=TEXT)),
         deliveries=listed(named("Delivery")),
+    ),
+    "RunLog": holding(
+        run=TEXT,
+        label=TEXT,
+        status=TEXT,
+        error=TEXT,
+        files=listed(holding(name=TEXT, size=COUNT, modified=or_null(TIME), text=TEXT, whole=YES_OR_NO, problem=TEXT)),
     ),
     "Micrograph": holding(**_micrograph()),
     "MicrographAlone": holding(**_micrograph(), session=TEXT, previous=or_null(ID), next=or_null(ID)),

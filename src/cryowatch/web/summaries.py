@@ -16,6 +16,7 @@ from cryowatch.judgement import Bound, of_outputs, share_status, shown_sql
 from cryowatch.model import OutputKind, Session, quantities
 from cryowatch.store.leading import Leading, Stage
 from cryowatch.store.reader import Reader, Row
+from cryowatch.store.states import status_of
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class Summaries:
             "host": session["host"],
             "source": session["source"],
             "software": session["software"],
-            "status": session["status"] or "empty",
+            "status": status_of(session),
             "created": milliseconds(session["created"]),
             "state": self._state(session),
             "head": session["seq"],

@@ -3,6 +3,7 @@
 import { measured } from "./alerts.js";
 import { post } from "./api.js";
 import { el } from "./dom.js";
+import { logButton } from "./log.js";
 import { age, clock, duration, moment } from "./format.js";
 import { now } from "./now.js";
 import { NAMES, SIGNS } from "./signs.js";
@@ -68,6 +69,7 @@ export class AlertList {
       el("span", { class: "sign", text: SIGNS[alert.severity], "aria-hidden": "true" }),
       el("div", { class: "what" },
         el("p", { class: "said", text: alert.text }),
+        this.beyond(alert),
         el("p", { class: "facts" },
           el("b", { text: NAMES[alert.severity] }),
           el("span", { class: "for", title: `since ${moment(alert.since)}` }),
@@ -78,6 +80,14 @@ export class AlertList {
           alert.muted_until !== null && el("span", { class: "silent", text: `muted until ${day(alert.muted_until)}`, title: moment(alert.muted_until) })),
         failure && el("p", { class: "failure", role: "alert", text: failure })),
       document.body.dataset.mayAct && this.acts(alert));
+  }
+
+  // The whole error of a run and its log.
+  beyond(alert) {
+    const run = alert.session !== null && this.view.session?.runs.find((one) => one.run === alert.subject);
+    const log = run && run.status === "failed" ? logButton(this.view, run.run) : null;
+    const whole = alert.detail && el("details", { class: "whole" }, el("summary", { text: "The whole error" }), el("pre", { tabIndex: 0, text: alert.detail }));
+    return whole || log ? el("div", { class: "beyond" }, whole, log) : null;
   }
 
   acts(alert) {

@@ -61,7 +61,7 @@ export const future = ({ count, latest }) => `${number(count)} ${count === 1 ? "
 
 const STATUS = {
   running: ["running", "good"], finished: ["finished", "done"], failed: ["failed", "bad"], aborted: ["stopped", "warn"],
-  empty: ["no runs yet", ""], launched: ["launched", "good"], waiting: ["waiting", ""], scheduled: ["scheduled", ""],
+  gone: ["gone", "bad"], empty: ["no runs yet", ""], launched: ["launched", "good"], waiting: ["waiting", ""], scheduled: ["scheduled", ""],
   saved: ["not started", ""], interactive: ["interactive", ""], info: ["info", ""], warning: ["warning", "warn"], critical: ["critical", "bad"],
 };
 

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { age, bytes, duration, moment, number, quantity, status } from "./format.js";
+import { logButton } from "./log.js";
 
 const RIGHT = ["number", "count", "bytes", "duration"];
 const FALLING = [...RIGHT, "time", "age"];
@@ -10,16 +11,22 @@ export class Table {
   constructor(described, view, body) {
     this.place = el("div", { class: "rows", tabIndex: 0 });
     this.sorted = null;
+    this.view = view;
+    this.opened = new Set();
     body.append(this.place);
   }
 
   update(data) {
     this.data = data;
     const titled = data.columns.some((c) => c.label);
+    this.runs = new Map(data.rows.map((row, i) => [row, data.runs?.[i]]));
+    const logs = data.runs && this.view?.session?.logs;
     this.place.classList.toggle("pairs", !titled);
     const table = el("table");
-    if (titled) table.append(el("thead", {}, el("tr", {}, ...data.columns.map((column, i) => this.head(column, i)))));
-    table.append(el("tbody", {}, ...this.rows().map((row) => el("tr", {}, ...row.map((value, i) => cell(value, data.columns[i]))))));
+    if (titled) table.append(el("thead", {}, el("tr", {}, ...data.columns.map((column, i) => this.head(column, i)), logs && el("th", { scope: "col" }))));
+    table.append(el("tbody", {}, ...this.rows().map((row) => el("tr", {},
+      ...row.map((value, i) => (data.columns[i].format === "error" ? this.error(value, this.runs.get(row)) : cell(value, data.columns[i]))),
+      logs && el("td", { class: "act" }, logButton(this.view, this.runs.get(row)))))));
     const { scrollTop, scrollLeft } = this.place;
     this.place.replaceChildren(table);
     this.place.scrollTo(scrollLeft, scrollTop);
@@ -30,6 +37,17 @@ export class Table {
     const button = el("button", { class: "sort", type: "button", title: "Sort", onclick: () => this.sort(i) },
       column.unit && column.format === "number" ? `${column.label} (${column.unit})` : column.label);
     return el("th", { scope: "col", class: RIGHT.includes(column.format) ? "number" : "", "aria-sort": way }, column.label ? button : null);
+  }
+
+  // A whole error, of which the last line is seen until somebody opens it.
+  error(value, run) {
+    const lines = (value ?? "").split("\n").filter((line) => line.trim());
+    if (!lines.length) return el("td", { text: "" });
+    const last = lines.at(-1).trim();
+    if (lines.length === 1 && last.length <= 40) return el("td", { text: last });
+    const keep = (event) => this.opened[event.target.open ? "add" : "delete"](run);
+    return el("td", { class: "error" }, el("details", { open: this.opened.has(run), ontoggle: keep },
+      el("summary", { text: last }), el("pre", { text: value.trim() })));
   }
 
   // Numbers and times first fall, texts first rise; a third click brings the table's own order back.
