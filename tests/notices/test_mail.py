@@ -213,6 +213,20 @@ def test_no_name_forges_a_header(serving: Start, tmp_path: Path, line: str) -> N
     house.store.close()
 
 
+def test_mail_has_the_whole_error_of_a_run(serving: Start, house: House) -> None:
+    error = "\n".join(
+        ["Traceback <most recent call last>:", *(f"  step {n} of {'x' * 60}" for n in range(50)), "no GPU"]
+    )
+    assert 3_000 < len(error) < 4_000
+    house.raise_(Severity.CRITICAL, "ctffind has failed: no GPU", detail=error)
+    server = serving()
+    mail(server).send(message(house), {})
+    found = parts(server.answers.taken[0])
+    for line in error.split("\n"):
+        assert f"| {line}" in found["text/plain"]
+        assert line.replace("<", "&lt;").replace(">", "&gt;") in found["text/html"]
+
+
 def test_no_name_means_anything_in_html(serving: Start, tmp_path: Path) -> None:
     evil = '<img src="https://evil.example/x"><script>alert(1)</script>{{ 7 * 7 }}'
     house = House(tmp_path / "data", Time(), name=evil.replace("/", "_"))

@@ -68,6 +68,7 @@ def test_json_says_all_there_is(receiving: Start, house: House) -> None:
             "host": "gpu1",
             "subject": None,
             "text": "Defocus: low",
+            "detail": None,
             "reason": None,
             "since": iso,
             "until": None,
@@ -79,6 +80,15 @@ def test_json_says_all_there_is(receiving: Start, house: House) -> None:
         }
     ]
     assert (body["version"], body["test"], body["severity"], body["more"]) == (1, False, "critical", 0)
+
+
+def test_json_has_the_whole_error_of_a_run(receiving: Start, house: House) -> None:
+    house.raise_(Severity.CRITICAL, "ctffind has failed: no GPU", detail="Traceback:\n  in step 3\nno GPU")
+    server = receiving()
+    webhook(server).send(message(house), {})
+    (body,) = server.bodies
+    assert body["alerts"][0]["detail"] == "Traceback:\n  in step 3\nno GPU"
+    assert "  |   in step 3\n  | no GPU" in body["text"]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
