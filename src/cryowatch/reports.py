@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -12,7 +13,7 @@ from typing import Any, Protocol, TextIO
 
 from cryowatch.dashboards import Scope
 from cryowatch.dashboards.good import good_of, good_sql_of
-from cryowatch.errors import StoreFailed, one_line
+from cryowatch.errors import NotFoundError, StoreFailed, one_line
 from cryowatch.judgement import Bound
 from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, OutputKind, Run, Severity
 from cryowatch.store.leading import Stage
@@ -56,6 +57,17 @@ def store_file(data_dir: Path) -> Path:
             remedy="Check --data-dir, or run cryowatch watch first",
         ) from None
     return path
+
+
+def session_of(reader: Reader, name: str) -> Row:
+    """Return the session of this id, name or folder, also by a link to the folder; raises `NotFoundError`."""
+    try:
+        return reader.session(name)
+    except NotFoundError:
+        own = os.path.realpath(name)
+        if "/" not in name or own == name:
+            raise
+        return reader.session(own)
 
 
 def open_reader(data_dir: Path) -> Reader:
@@ -215,7 +227,7 @@ def export(data_dir: Path, session: str, *, kind: str, as_json: bool, out: TextI
     reader = open_reader(data_dir)
     shown: _Out = _Terminal(out) if out.isatty() else out
     name = session.encode(errors="backslashreplace").decode()
-    columns, rows = _records(reader, reader.session(name), kind)
+    columns, rows = _records(reader, session_of(reader, name), kind)
     if as_json:
         _write_json(columns, rows, shown)
     else:

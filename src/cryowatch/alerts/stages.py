@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from cryowatch.alerts.finding import HOUR, MINUTE, Finding
 from cryowatch.alerts.rules import About, Rule
-from cryowatch.errors import one_line, plain_line
+from cryowatch.errors import plain_line
 from cryowatch.judgement import of_outputs
 from cryowatch.model import OutputKind, RunStatus
 from cryowatch.store.leading import Stage as Leader

@@ -31,11 +31,11 @@ def create(
 ) -> None:
     """Make a link that opens one session and tells of no other; it is printed this once."""
     from cryowatch.access.accounts import Accounts  # noqa: PLC0415
-    from cryowatch.reports import open_reader  # noqa: PLC0415
+    from cryowatch.reports import open_reader, session_of  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
 
     settings = _settings(data_dir, config)
-    found = open_reader(settings.data_dir).session(session)
+    found = session_of(open_reader(settings.data_dir), session)
     folder = prepare(settings.data_dir)
     if not Accounts(folder).any():
         what = "there are no accounts: whoever reaches the pages sees every session, and needs no link"

@@ -25,7 +25,8 @@ ORDER BY notice.id"""
 _TOLD = f"""
 SELECT notice.id, notice.alert_id, notice.event, notice.time, notice.severity, notice.text AS said, {_WORST} AS worst,
        alert.rule, alert.host, alert.subject, alert.since, alert.until, alert.text, alert.detail, alert.value,
-       alert."limit", alert.field, alert.unit, alert.acknowledged, alert.session_id, session.name AS session, session.key
+       alert."limit", alert.field, alert.unit, alert.acknowledged, alert.session_id, session.name AS session,
+       session.key
 FROM json_each(?1) AS wanted JOIN notice ON notice.id = wanted.value JOIN alert ON alert.id = notice.alert_id
 LEFT JOIN session ON session.id = alert.session_id
 WHERE NOT EXISTS (

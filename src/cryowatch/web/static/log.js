@@ -6,7 +6,7 @@ import { bytes, moment } from "./format.js";
 
 // A button that opens the log of a run; nothing where whoever looks may not see it.
 export const logButton = (view, run) => (view.session?.logs
-  ? el("button", { class: "quiet log", type: "button", text: "Log", title: "The end of the run's log", "data-run": run, onclick: () => new Log(view, run).open() })
+  ? el("button", { class: "log", type: "button", text: "Log", title: "The end of the run's log", "data-run": run, onclick: () => new Log(view, run).open() })
   : null);
 
 class Log {

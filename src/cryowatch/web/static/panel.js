@@ -27,6 +27,9 @@ function drawer(described) {
 // Height of the grid's rows, as in panels.css.
 const ROW = 64;
 
+// Rows that a table may take where somebody has unfolded something in it.
+const UNFOLDED = 9;
+
 // The unit of what a chart's vertical axis shows, beside its title.
 function unit(described) {
   if (!["timeseries", "scatter", "heatmap"].includes(described.kind)) return null;
@@ -49,6 +52,7 @@ export class Panel {
     this.drawn = null;
     this.note = el("span", { class: "note" });
     this.body = el("div", { class: "body" });
+    if (described.kind === "table") this.body.addEventListener("toggle", () => this.fit(), true);
     const small = described.kind === "stat" && described.width <= 3 ? "small" : "";
     this.node = el("section", { class: `panel ${described.kind} ${small} waiting`, "data-panel": described.id, "aria-label": described.title },
       el("header", {}, el("h2", { title: described.text }, described.title, unit(described)), this.note), this.body);
@@ -96,8 +100,9 @@ export class Panel {
   fit() {
     const style = getComputedStyle(this.node.parentElement);
     const needed = this.node.querySelector("header").offsetHeight + this.body.querySelector("table").offsetHeight + 16;
+    const most = this.body.querySelector("details[open]") ? UNFOLDED : this.described.height;
     const rows = Math.ceil((needed + Number.parseFloat(style.rowGap)) / (ROW + Number.parseFloat(style.rowGap)));
-    this.node.style.setProperty("--height", this.described.width < 12 ? this.described.height : Math.min(this.described.height, rows));
+    this.node.style.setProperty("--height", this.described.width < 12 ? this.described.height : Math.min(most, rows));
   }
 
   // Asked for whole again; what is shown stays until then.

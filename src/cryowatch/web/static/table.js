@@ -21,12 +21,16 @@ export class Table {
     const titled = data.columns.some((c) => c.label);
     this.runs = new Map(data.rows.map((row, i) => [row, data.runs?.[i]]));
     const logs = data.runs && this.view?.session?.logs;
+    const place = data.columns.findIndex((column) => column.format === "status") + 1;
+    const logged = (cells, more) => (logs ? [...cells.slice(0, place), more(), ...cells.slice(place)] : cells);
     this.place.classList.toggle("pairs", !titled);
     const table = el("table");
-    if (titled) table.append(el("thead", {}, el("tr", {}, ...data.columns.map((column, i) => this.head(column, i)), logs && el("th", { scope: "col" }))));
-    table.append(el("tbody", {}, ...this.rows().map((row) => el("tr", {},
-      ...row.map((value, i) => (data.columns[i].format === "error" ? this.error(value, this.runs.get(row)) : cell(value, data.columns[i]))),
-      logs && el("td", { class: "act" }, logButton(this.view, this.runs.get(row)))))));
+    if (titled) table.append(el("thead", {}, el("tr", {}, ...logged(data.columns.map((column, i) => this.head(column, i)), () => el("td")))));
+    table.append(el("tbody", {}, ...this.rows().map((row) => {
+      const run = this.runs.get(row);
+      const cells = row.map((value, i) => (data.columns[i].format === "error" ? this.error(value, run) : cell(value, data.columns[i])));
+      return el("tr", {}, ...logged(cells, () => el("td", { class: "act" }, logButton(this.view, run))));
+    })));
     const { scrollTop, scrollLeft } = this.place;
     this.place.replaceChildren(table);
     this.place.scrollTo(scrollLeft, scrollTop);
