@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import sqlite3
@@ -19,6 +21,7 @@ from cryowatch.agent import Agent
 from cryowatch.alerts.rules import STANDARD
 from cryowatch.alerts.watcher import Alarms
 from cryowatch.errors import NotFoundError
+from cryowatch.reports import status
 from cryowatch.store import Reader, Store
 from cryowatch.store.writer import FILE_NAME
 from cryowatch.web.sight import Sights
@@ -167,7 +170,7 @@ def test_a_folder_in_which_projects_come_and_go_has_a_key_for_each(machine: Mach
     assert len(machine.sessions()) == 4
 
 
-def test_a_session_that_was_replaced_raises_no_alert(machine: Machine) -> None:
+def test_a_session_that_was_replaced_needs_nobody(machine: Machine) -> None:
     project = genuine(machine.projects, "grid1")
     machine.look()
     shutil.rmtree(project)
@@ -179,6 +182,11 @@ def test_a_session_that_was_replaced_raises_no_alert(machine: Machine) -> None:
     )
     alarms.step()
     assert machine.reader.rows("SELECT rule FROM alert WHERE session_id = ?", (old,)) == []
+    written = io.StringIO()
+    assert status(machine.data, bounds=(), as_json=True, out=written) == 0
+    assert {one["status"]: one["needs"] for one in json.loads(written.getvalue())["sessions"]} == {
+        "gone": [], "running": [],
+    }  # fmt: skip
 
 
 def test_a_copy_is_a_session_of_its_own(machine: Machine) -> None:

@@ -121,9 +121,10 @@ def session_status(reader: Reader, row: Row, now: int) -> dict[str, Any]:
     """Return what is known of a session without a look at its items, as `cryowatch status --json` prints it."""
     leading = reader.leading(row["id"])
     times = [stage.newest for stage in leading.stages.values() if stage.newest is not None]
-    failed = [run for run in reader.runs(row["id"]) if run["status"] == "failed"]
+    runs = [] if row["replaced"] else reader.runs(row["id"])
+    failed = [run for run in runs if run["status"] == "failed"]
     needs = []
-    if row["state"] not in _HEALTHY:
+    if row["state"] not in _HEALTHY and not row["replaced"]:
         needs.append(row["state_text"] or row["state"])
     needs += [f"run {r['run']} ({r['label']}) failed{': ' + r['error'] if r['error'] else ''}" for r in failed]
     return {

@@ -138,7 +138,7 @@ def test_the_whole_error_is_with_the_run_its_alert_and_its_status(served: Served
     assert alert["text"] == "ctffind 4 has failed: CUDA error: out of memory"
     assert alert["detail"] == ERROR
     written = io.StringIO()
-    assert status(served.store.data_dir, as_json=True, out=written) == 1
+    assert status(served.store.data_dir, bounds=(), as_json=True, out=written) == 1
     assert json.loads(written.getvalue())["sessions"][0]["needs"] == [f"run 135 (ctffind 4) failed: {ERROR}"]
 
 
@@ -197,7 +197,7 @@ def test_a_session_that_is_gone_says_so_instead_of_finished(browser: Browser, tm
         expect(page.locator("a.session .pill").first).to_have_text("gone")
         visit.close(tolerant=True)
     written = io.StringIO()
-    status(tmp_path / "data", as_json=True, out=written)
+    status(tmp_path / "data", bounds=(), as_json=True, out=written)
     assert json.loads(written.getvalue())["sessions"][0]["status"] == "gone"
 
 

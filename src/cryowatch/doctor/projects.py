@@ -49,7 +49,9 @@ def _watched(chosen: Settings) -> Iterator[Finding]:
     if file.exists():
         try:
             with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=10)) as database:
-                known = database.execute("SELECT path, status FROM session ORDER BY id").fetchall()
+                database.row_factory = sqlite3.Row
+                rows = [dict(row) for row in database.execute("SELECT * FROM session ORDER BY id")]
+                known = [(row["path"], row["status"]) for row in rows if row.get("replaced") is None]
         except sqlite3.Error:
             return  # what is wrong with the store has been said
     if not known:

@@ -54,7 +54,8 @@ class Metrics:
         if who(request).role is None and not (self._access and self._access.opens_metrics(told)):
             self._reader.head()
             return JSON({"status": "ok"})
-        bad = [s["id"] for s in self._summaries.all() if s["state"]["state"] not in READABLE]
+        sessions = [row for row in self._reader.sessions() if not row["replaced"]]
+        bad = [row["key"] for row in sessions if row["state"] not in READABLE]
         refused = [d["where"] for d in self._deliveries() if d["needs_person"]]
         status = "degraded" if bad or refused else "ok"
         return JSON({"status": status, "sessions": bad, "deliveries": refused, "version": __version__})
