@@ -69,7 +69,7 @@ class Machine:
         """Return the items of a session's CTF estimates."""
         outputs = self.reader.outputs(self.sessions()[key]["id"])
         [place] = [output["id"] for output in outputs if output["name"] == "outputCTF"]
-        return [row["item"] for row in self.reader.micrographs_after(place, 0, limit=1000)]
+        return [row["item"] for row in self.reader.micrographs_after([place], 0, limit=1000)]
 
 
 @pytest.fixture
