@@ -176,6 +176,7 @@ def test_gain_alerts_and_the_hosts_load_come_out(store: Store) -> None:
     assert row == {
         "rule": "defocus", "session": "alpha", "host": "gpu1", "subject": "", "severity": "warning", "since": START,
         "until": None, "value": 5.0, "limit": 4.0, "unit": "µm", "acknowledged": None, "text": "too far",
+        "detail": "",
     }  # fmt: skip
     rows = table(store, kind="host")
     assert [(r["host"], r["cpu"], r["memory"], r["device_kind"], r["device_used"], r["device_sent"]) for r in rows] == [

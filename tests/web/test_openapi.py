@@ -122,6 +122,7 @@ def known(described: dict[str, Any], guest: Person, viewer: Person) -> dict[str,
         "output": [4, *(output["id"] for output in own["outputs"])],
         "after": [0, 3, own["head"]],
         "alert": [1, 2],
+        "run": ["135", "2", "999"],
     }
     for operation in (one for path in found["paths"].values() for one in path.values()):
         for parameter in operation["parameters"]:

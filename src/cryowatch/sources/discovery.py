@@ -124,13 +124,19 @@ def _resolved(path: Path, found: Discovery, at: Callable[[Path], object]) -> Dis
     """Return the projects by their own folders, whatever links lead there, each once."""
     links: dict[Path, tuple[Path, ...]] = {}
     at(path)
-    folder = Path(os.path.realpath(path))
+    folder = _own(path)
     for project in found.projects:
         at(project)
-        own = Path(os.path.realpath(project))
+        own = _own(project)
         links[own] = links.get(own, ()) + (() if own == project else (project,))
     others = {own: paths for own, paths in links.items() if paths}
     return replace(found, folder=folder, projects=tuple(links), links=others)
+
+
+def _own(folder: Path) -> Path:
+    """Return the path of a folder without links; with them, where that is no text that can be stored."""
+    own = os.path.realpath(folder)
+    return folder if readable(own) != own else Path(own)
 
 
 def _silence(folder: Path) -> Trouble:
