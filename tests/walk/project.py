@@ -131,7 +131,10 @@ class Project:
         rows: list[tuple[Any, ...]] = [(1, None, "CreationTime", "String", "2026-10-25 02:30:00.000001", "")]
         for run in sorted(self.runs.values(), key=lambda run: run.number):
             rows += _objects(run)
-        write_objects(self.folder / "project.sqlite", rows)
+        file = self.folder / "project.sqlite"
+        write_objects(file, rows)
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE Objects SET creation = '2026-10-25 00:30:00'")  # UTC, and summer time in Madrid
 
 
 def _values(class_name: str, item: Item) -> dict[str, Any]:
