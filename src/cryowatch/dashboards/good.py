@@ -52,15 +52,15 @@ def good_sql_of(bounds: Sequence[Bound], scope: Scope) -> tuple[str, dict[str, A
     """Return a SELECT of one row, which `good_of` understands, and its parameters."""
     during, parameters = window(scope)
     kept, limits = good_sql(bounds)
-    source = f"micrograph WHERE {of_outputs(scope.outputs)}{during}"
-    pace_, values = pace_sql(f"{source} AND enabled = 1", scope.now)
+    pace_, values = pace_sql("judged WHERE enabled", scope.now)
     sql = f"""
-        WITH pace AS ({pace_}),
-        judged AS (SELECT min(time, :now) AS time, enabled, enabled AND defocus IS NULL AS unfit,
-                          enabled AND {kept} AS good FROM {source})
-        SELECT coalesce(sum(enabled), 0), coalesce(sum(good), 0), coalesce(sum(unfit), 0),
-               coalesce(sum(NOT enabled), 0),
-               coalesce(sum(good AND judged.time > (SELECT newest FROM pace) - {HOUR}), 0),
+        WITH judged AS MATERIALIZED (
+            SELECT min(time, :now) AS time, enabled, defocus IS NULL AS unfit, {kept} AS good
+            FROM micrograph WHERE {of_outputs(scope.outputs)}{during}),
+        pace AS MATERIALIZED ({pace_})
+        SELECT count(*) FILTER (WHERE enabled), count(*) FILTER (WHERE enabled AND good),
+               count(*) FILTER (WHERE enabled AND unfit), count(*) FILTER (WHERE NOT enabled),
+               count(*) FILTER (WHERE enabled AND good AND time > (SELECT newest FROM pace) - {HOUR}),
                {", ".join(f"(SELECT {name} FROM pace)" for name in _PACE)}
         FROM judged"""
     return sql, {**parameters, **limits, **values}

@@ -38,13 +38,14 @@ def pace_sql(source: str, now: int) -> tuple[str, dict[str, Any]]:
     `source` is a table with its conditions, such as `micrograph WHERE output_id = 3`; a time after `now` counts as now.
     """
     sql = f"""
-        WITH item AS (SELECT min(time, :now) AS time FROM {source}),
-        span AS (SELECT count(*) AS n, min(time) AS first, max(time) AS newest FROM item),
-        whole AS (SELECT (item.time - first) / {HOUR} AS hour, count(*) AS n FROM item, span
-                  WHERE item.time < first + (newest - first) / {HOUR} * {HOUR} GROUP BY 1)
-        SELECT n, newest, (SELECT count(*) FROM item WHERE time > :now - {HOUR}) AS last_hour,
-            (SELECT count(*) FROM item WHERE time > newest - {HOUR}) AS recent,
-            (SELECT min(time) FROM item WHERE time > newest - {HOUR}) AS recent_first,
+        WITH span AS MATERIALIZED (
+            SELECT count(*) AS n, min(min(time), :now) AS first, min(max(time), :now) AS newest FROM {source}),
+        whole AS (SELECT (time - (SELECT first FROM span)) / {HOUR} AS hour, count(*) AS n FROM {source}
+                  AND time < (SELECT first + (newest - first) / {HOUR} * {HOUR} FROM span) GROUP BY 1),
+        recent AS MATERIALIZED (SELECT count(*) AS n, min(min(time), :now) AS first FROM {source}
+                  AND time > (SELECT newest - {HOUR} FROM span))
+        SELECT n, newest, (SELECT count(*) FROM {source} AND time > :now - {HOUR}) AS last_hour,
+            (SELECT n FROM recent) AS recent, (SELECT first FROM recent) AS recent_first,
             (newest - first) / {HOUR} AS hours, (SELECT json_group_array(n) FROM whole) AS counts
         FROM span"""
     return sql, {"now": now}
