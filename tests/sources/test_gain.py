@@ -204,6 +204,18 @@ def test_a_cursor_of_an_earlier_version_goes_on_with_the_sets_and_begins_with_th
     assert reading.spans == ()
 
 
+def test_after_an_upgrade_sets_are_read_anew_and_the_lines_of_gains_are_not(gains: Gains) -> None:
+    gains.append(line(1))
+    gains.look()
+    cursor = json.loads(gains.store.cursor(gains.watch.session))
+    cursor["version"] = 1
+    cursor["sets"] = [known[:-1] for known in cursor["sets"]]
+    gains.restart()
+    reading = gains.source.read(json.dumps(cursor))
+    assert reading.gains == ()
+    assert sum(len(span.items) for span in reading.spans) == 32
+
+
 def test_the_time_is_that_of_the_residual_image_else_that_of_the_file(gains: Gains) -> None:
     gains.append(line(1) + line(2))
     image = gains.project / FOLDER / "extra" / "movie_000001_residual_gain.xmp"

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowatch.sources.scipion import ScipionSource
-from cryowatch.sources.scipion.project import set_file
+from cryowatch.sources.scipion.project import set_place
 from cryowatch.sources.scipion.scalars import local_time
 from cryowatch.sources.scipion.sets import bare_path
 from tests.projects import CTFS, MICROGRAPHS, SETS, Watched, append, change, execute, genuine, scipion_values
@@ -654,8 +654,6 @@ def test_scipions_decorations_of_paths_are_taken_off_but_for_the_number_in_a_sta
 def test_local_times_are_read_in_the_projects_zone() -> None:
     assert local_time("2026-07-01 12:00:00.250000", ZoneInfo("Europe/Madrid")) == 1_782_900_000_250_000_000
     assert local_time("None", None) is None
-    assert set_file("Runs/000135_X/ctfs.sqlite, ") == "Runs/000135_X/ctfs.sqlite"
-    assert set_file(None) == ""
 
 
 CHILD = textwrap.dedent("""
@@ -687,3 +685,20 @@ def test_a_project_that_this_user_may_not_read_says_what_to_do(project: Path) ->
     assert found.stdout == (
         f"{project / 'project.sqlite'}: this user may not read it. Run cryowatch as a user in the project's group"
     )
+
+
+@pytest.mark.parametrize(
+    ("mapper_path", "place"),
+    [
+        ("Runs/000135_X/ctfs.sqlite, ", ("Runs/000135_X/ctfs.sqlite", "")),
+        ("Runs/000135_X/ctfs.sqlite, Bad", ("Runs/000135_X/ctfs.sqlite", "Bad_")),
+        ("Runs/000135_X/ctfs.sqlite,Bad_", ("Runs/000135_X/ctfs.sqlite", "Bad_")),
+        ("Runs/a, b/ctfs.sqlite, Bad", ("Runs/a, b/ctfs.sqlite", "Bad_")),
+        ("Runs/000135_X/ctfs.sqlite", ("Runs/000135_X/ctfs.sqlite", "")),
+        (None, ("", "")),
+    ],
+)
+def test_a_place_is_a_file_and_what_the_names_of_its_tables_begin_with(
+    mapper_path: str | None, place: tuple[str, str]
+) -> None:
+    assert set_place(mapper_path) == place

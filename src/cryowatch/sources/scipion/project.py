@@ -92,6 +92,8 @@ class Project:
     session: Session
     runs: tuple[Run, ...]
     outputs: tuple[Output, ...]
+    prefixes: Mapping[tuple[str, str], str]
+    """What the names of a set's tables begin with, by run and name of the output; only where that is not nothing."""
     troubles: tuple[Trouble, ...]
     stamps: Mapping[Path, Stamp | None]
     """The files whose change may change the rest, as they were before they were read.
@@ -128,6 +130,7 @@ def read_project(
     )
     runs: list[Run] = []
     outputs: list[Output] = []
+    prefixes: dict[tuple[str, str], str] = {}
     troubles: list[Trouble] = []
     acquisitions: list[tuple[int, str, float]] = []
     for root in tree.roots:
@@ -150,7 +153,10 @@ def read_project(
         said, inputs = versions[0][0].values(root.id), _inputs(tree, root)
         run = _run(root, said, working_dir, times, min(latest, now), inputs)
         runs.append(run)
-        outputs.extend(_outputs(run, versions))
+        for output, prefix in _outputs(run, versions):
+            outputs.append(output)
+            if prefix:
+                prefixes[output.run, output.name] = prefix
         acquisitions += _acquisition(*versions[0])
     doubt = times.trouble(MARK)
     if doubt is not None:
@@ -173,6 +179,7 @@ def read_project(
         session=session,
         runs=tuple(runs),
         outputs=tuple(outputs),
+        prefixes=prefixes,
         troubles=tuple(troubles),
         stamps=stamps,
     )
@@ -288,8 +295,8 @@ def _files(values: Mapping[str, str | None]) -> str:
     return f"{folder.rstrip('/')}/{pattern}" if folder and pattern else folder
 
 
-def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[Output]:
-    """Yield the outputs of a run: what its list `_outputs` names, and every set.
+def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[tuple[Output, str]]:
+    """Yield the outputs of a run, what its list `_outputs` names and every set, each with the prefix of its tables.
 
     An output that the GUI added is in project.sqlite alone; Scipion merges them likewise.
     """
@@ -304,15 +311,17 @@ def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[Output
                 continue
             done.add(name)
             stream = values.get("_streamState")
-            yield Output(
+            path, prefix = set_place(values.get("_mapperPath"))
+            output = Output(
                 run=run.run,
                 name=name,
                 class_name=node.class_name,
                 kind=kind_of(node.class_name),
                 size=count_of(values.get("_size")) if "_size" in values else 1,
                 stream_open=None if stream is None else stream == "1" and active,
-                path=set_file(values.get("_mapperPath")),
+                path=path,
             )
+            yield output, prefix
 
 
 def kind_of(class_name: str) -> OutputKind:
@@ -328,9 +337,17 @@ def kind_of(class_name: str) -> OutputKind:
             return OutputKind.OTHER
 
 
-def set_file(mapper_path: str | None) -> str:
-    """Return the file of a `_mapperPath` ("Runs/…/ctfs.sqlite, " is a file and a prefix of its tables)."""
-    return (mapper_path or "").rpartition(",")[0].strip() if "," in (mapper_path or "") else (mapper_path or "").strip()
+def set_place(mapper_path: str | None) -> tuple[str, str]:
+    """Return the file of a `_mapperPath` and what the names of the set's tables begin with.
+
+    "Runs/…/ctfs.sqlite, Bad" is a set in the tables `Bad_Classes` and `Bad_Objects`, and "Runs/…/ctfs.sqlite, " one
+    without a prefix.  As in Scipion (`SqliteFlatDb`), an underscore is added where the prefix does not end with one.
+    """
+    path, comma, prefix = (mapper_path or "").rpartition(",")
+    if not comma:
+        return prefix.strip(), ""
+    prefix = prefix.strip()
+    return path.strip(), prefix if not prefix or prefix.endswith("_") else f"{prefix}_"
 
 
 def _acquisition(tree: Tree, root: Node) -> Iterable[tuple[int, str, float]]:

@@ -1,8 +1,10 @@
 """Items of a Scipion set of CTFs, micrographs or movies, as `Micrograph` records.
 
 A set is an SQLite file: `Properties(key, value)`, `Classes(label_property, column_name, class_name)` and `Objects`.
-Which column holds what differs from set to set, so the map is made anew for each file that is opened.  Values that
-stand for "none" (zero, negative, inf, nan, and what `CTFModel.setWrongDefocus` writes) become None.
+Several sets may lie in one file, told apart by a prefix (`Bad_Classes`, `Bad_Objects`); they share `Properties`, which
+then hold what the set that was written last says of itself.  Which column holds what differs from set to set, so the
+map is made anew for each file that is opened.  Values that stand for "none" (zero, negative, inf, nan, and what
+`CTFModel.setWrongDefocus` writes) become None.
 """
 
 from __future__ import annotations
@@ -61,11 +63,7 @@ _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
         "y_shifts": ("_alignment._yshifts",),
     },
 }
-TABLES = frozenset({"Classes", "Objects", "Properties"})
-_IDS = (
-    "SELECT (SELECT min(id) FROM Objects), (SELECT max(id) FROM Objects),"
-    " EXISTS (SELECT 1 FROM Objects WHERE id IS NULL)"
-)
+_CLASSES, _OBJECTS, _PROPERTIES = "Classes", "Objects", "Properties"
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
 _DISCARDED = (0, "0")
 _MOST_IMAGES = 999_999_999
@@ -84,26 +82,58 @@ class Page:
     shifts: Mapping[str, Shifts] = field(default_factory=dict)
 
 
-def tables_of(database: Database) -> frozenset[str]:
-    """Return which of the tables of a set are there; Scipion makes the file first."""
-    return TABLES & database.tables()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """The tables of one set in an open database: those that are there, and those that others have beside it."""
+
+    prefix: str
+    present: frozenset[str]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the set can be read."""
+        return self._own <= self.present and (bool(self.prefix) or _PROPERTIES in self.present)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of its tables is there; Scipion makes the file first, then the table that sets share."""
+        return bool(self._own & self.present) or (_PROPERTIES in self.present and not self.shared and not self.prefix)
+
+    @property
+    def shared(self) -> bool:
+        """Whether another set lies in the same file."""
+        return any(name.endswith(_OBJECTS) and name not in self._own for name in self.present)
+
+    @property
+    def _own(self) -> frozenset[str]:
+        return frozenset({f"{self.prefix}{_CLASSES}", f"{self.prefix}{_OBJECTS}"})
+
+
+def tables_of(database: Database, prefix: str) -> Tables:
+    """Return the tables of the set whose tables' names begin with a prefix."""
+    return Tables(prefix=prefix, present=frozenset(database.tables()))
 
 
 class ItemSet:
     """One set in an open database that holds its tables; raises `SourceMalformed` when it is damaged."""
 
-    def __init__(self, database: Database, kind: OutputKind, *, run: str, output: str, changed: int) -> None:
+    def __init__(
+        self, database: Database, tables: Tables, kind: OutputKind, *, run: str, output: str, changed: int
+    ) -> None:
         self._database = database
         self._kind = kind
         self.run = run
         self.output = output
         self.strange = ""
         """Where a number was expected and something else found: the first such value, in words."""
-        rows = database.rows("SELECT label_property, column_name FROM Classes")
+        self._objects = _quoted(f"{tables.prefix}{_OBJECTS}")
+        self._count = f"SELECT count(*) FROM {self._objects}" if tables.prefix or tables.shared else _SIZE
+        classes = _quoted(f"{tables.prefix}{_CLASSES}")
+        rows = database.rows(f"SELECT label_property, column_name FROM {classes}")
         columns = {text_of(label): text_of(column) for label, column in rows}
         if len(columns) < len(rows):
             raise database.malformed("its table Classes has a label twice")
-        present = {row[1] for row in database.rows("PRAGMA table_info(Objects)")}
+        present = {row[1] for row in database.rows(f"PRAGMA table_info({self._objects})")}
         self._places: dict[str, list[int]] = {}
         self._labels = ["id", "enabled", "creation"]
         chosen = [_quoted(name) if name in present else "NULL" for name in self._labels]
@@ -114,21 +144,25 @@ class ItemSet:
                     self._places.setdefault(name, []).append(len(chosen))
                     self._labels.append(label)
                     chosen.append(_quoted(column))
-        self._select = f"SELECT {', '.join(chosen)} FROM Objects WHERE id > ? ORDER BY id LIMIT {PAGE}"
+        self._select = f"SELECT {', '.join(chosen)} FROM {self._objects} WHERE id > ? ORDER BY id LIMIT {PAGE}"
         self._times = _Times(changed)
 
     def size(self) -> int | None:
-        """Return the number of items that the set's writer says it has."""
-        rows = self._database.rows(_SIZE)
+        """Return the number of items that the set's writer says it has; of several sets in a file, that it has."""
+        rows = self._database.rows(self._count)
         return count_of(rows[0][0]) if rows else None
 
     def ids(self) -> list[int]:
         """Return all ids in order; reads the whole table."""
-        return self._checked([row[0] for row in self._database.rows("SELECT id FROM Objects ORDER BY id")])
+        rows = self._database.rows(f"SELECT id FROM {self._objects} ORDER BY id")
+        return self._checked([row[0] for row in rows])
 
     def last(self) -> int:
         """Return the highest id, 0 of none; what cannot be read in their order is `SourceMalformed`."""
-        [(lowest, highest, without)] = self._database.rows(_IDS)
+        [(lowest, highest, without)] = self._database.rows(
+            f"SELECT (SELECT min(id) FROM {self._objects}), (SELECT max(id) FROM {self._objects}),"
+            f" EXISTS (SELECT 1 FROM {self._objects} WHERE id IS NULL)"
+        )
         if without:
             raise self._database.malformed("an item has no id")
         if lowest is None:

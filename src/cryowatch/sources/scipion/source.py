@@ -30,11 +30,14 @@ from cryowatch.reading import Reading, Span, Trouble
 from cryowatch.sources.scipion.database import Stamp, inside, reading, stamp
 from cryowatch.sources.scipion.gain import FILE, GainProgress, Seen, has_gains, read_gains
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
-from cryowatch.sources.scipion.sets import TABLES, ItemSet, tables_of
+from cryowatch.sources.scipion.sets import ItemSet, Tables, tables_of
 
 MOST_ITEMS = 2_000
 SWEEP_NS = 60 * 10**9
-_VERSION = 1
+_VERSION = 2
+_BEFORE = 1
+"""What cursors of this version say of sets does not count: some values were read otherwise, and all are read anew."""
+
 _ORDER = (OutputKind.CTF, OutputKind.MICROGRAPHS, OutputKind.MOVIES)
 
 Key = tuple[str, str]
@@ -45,6 +48,7 @@ class _Progress:
     """How far one set has been read: up to id `at`, with `count` items, and to its end where `ended`.
 
     `swept` is the time of the file when the last sweep began; 0 where that was too fresh to tell a later change.
+    `prefix` is what the names of its tables begin with.
     """
 
     inode: int = 0
@@ -53,6 +57,7 @@ class _Progress:
     count: int = 0
     ended: bool = False
     strange: str = ""
+    prefix: str = ""
 
 
 @dataclass(slots=True)
@@ -136,7 +141,8 @@ class ScipionSource:
             if left <= 0:
                 finished = False
                 break
-            progress[key], found = self._read_set(memory, output, progress[key], left, now)
+            prefix = project.prefixes.get(key, "")
+            progress[key], found = self._read_set(memory, output, prefix, progress[key], left, now)
             spans += found
             left -= sum(len(s.items) for s in found)
             finished = finished and (progress[key].ended or key in memory.troubles)
@@ -203,7 +209,7 @@ class ScipionSource:
         return found
 
     def _read_set(
-        self, memory: _Memory, output: Output, known: _Progress, most: int, now: int
+        self, memory: _Memory, output: Output, prefix: str, known: _Progress, most: int, now: int
     ) -> tuple[_Progress, list[Span]]:
         """Return how far a set has been read, and the spans that are new in it."""
         key = (output.run, output.name)
@@ -214,18 +220,23 @@ class ScipionSource:
             closed_and_still = seen.settled and not output.stream_open
             waited = now - look.swept_at > SWEEP_NS
             due = known.ended and known.swept != seen.changed and (waited or closed_and_still)
-            if known.ended and not due and look.seen == seen:
+            same = known.inode == seen.inode and known.prefix == prefix
+            if same and known.ended and not due and look.seen == seen:
                 return known, []
             known, look = replace(known), replace(look, ids=look.ids[:])
             with reading(path, within=self._path) as database:
-                tables = tables_of(database)
-                if tables == TABLES:
-                    items = ItemSet(database, output.kind, run=output.run, output=output.name, changed=seen.changed)
-                    spans = _new_spans(items, known, look, seen, now, most=most, sweep=due)
+                tables = tables_of(database, prefix)
+                if tables.whole:
+                    items = ItemSet(
+                        database, tables, output.kind, run=output.run, output=output.name, changed=seen.changed
+                    )
+                    sweep = due or not same or items.last() < known.at
+                    spans = _new_spans(items, known, look, seen, now, most=most, sweep=sweep)
                 else:
-                    spans = _without_tables(output, path, known, look, seen, now, begun=bool(tables))
+                    spans = _without_tables(output, path, tables, known, look, seen, now, same=same)
+                known.prefix = prefix
         except SourceError as error:
-            memory.troubles[key] = Trouble(where=output.path, state=error.state, text=_said(error))
+            memory.troubles[key] = Trouble(where=_where(output.path, prefix), state=error.state, text=_said(error))
             return before, []
         memory.troubles.pop(key, None)
         look.seen = seen if seen.settled and known.ended else None
@@ -250,7 +261,7 @@ def _new_spans(
     items: ItemSet, known: _Progress, look: _Look, seen: Stamp, now: int, *, most: int, sweep: bool
 ) -> list[Span]:
     """Return what is new in a set, and take `known` and `look` on."""
-    if sweep or known.inode != seen.inode or items.last() < known.at:
+    if sweep:
         _begin(known, look, seen, now)
     spans = _pages(items, known, look, most)
     if not known.ended or items.size() == known.count:
@@ -310,17 +321,20 @@ def _pages(items: ItemSet, known: _Progress, look: _Look, most: int) -> list[Spa
 
 
 def _without_tables(
-    output: Output, path: Path, known: _Progress, look: _Look, seen: Stamp, now: int, *, begun: bool
+    output: Output, path: Path, tables: Tables, known: _Progress, look: _Look, seen: Stamp, now: int, *, same: bool
 ) -> list[Span]:
     """Scipion makes a set's file before its tables: where a run is at work, or nothing was counted, it is empty.
 
-    Raises `SourceMalformed` where it ought to hold something, or where it lies still with a part of them (`begun`).
+    Raises `SourceMalformed` where it ought to hold something, or where it lies still with a part of its tables.
+    `same` says that the set is the one whose progress is known.
     """
-    lost = (known.inode == seen.inode and known.count > 0) or (begun and seen.settled)
+    lost = (same and known.count > 0) or (tables.begun and seen.settled)
     if lost or (not output.stream_open and output.size):
-        what = "lacks a table" if begun else "holds no tables"
+        what = "lacks a table" if tables.begun else "holds no tables"
+        if tables.prefix:
+            what += f" of those whose names begin with {tables.prefix!r}"
         raise SourceMalformed(what, where=path, remedy="Was it cut short? Check the disk and the copy")
-    if known.inode == seen.inode and known.ended:
+    if same and known.ended:
         return []
     _begin(known, look, seen, now)
     known.ended = True
@@ -335,28 +349,38 @@ def _common(first: Sequence[int], second: Sequence[int]) -> int:
     return min(len(first), len(second))
 
 
+def _where(path: str, prefix: str) -> str:
+    """Return how a set is named to people: its file, and the prefix of its tables where it has one."""
+    return f"{path}, {prefix.removesuffix('_')}" if prefix else path
+
+
 def _strange(sets: Sequence[Output], progress: dict[Key, _Progress]) -> list[Trouble]:
-    found = [(o.path, progress[o.run, o.name].strange) for o in sets]
+    found = [(o.path, progress[o.run, o.name]) for o in sets]
     return [
-        Trouble(where=path, state=SourceMalformed.state, text=f"{text}. Such values count as none")
-        for path, text in found
-        if text
+        Trouble(
+            where=_where(path, known.prefix),
+            state=SourceMalformed.state,
+            text=f"{known.strange}. Such values count as none",
+        )
+        for path, known in found
+        if known.strange
     ]
 
 
 def _parsed(cursor: str) -> tuple[int, dict[Key, _Progress], dict[str, GainProgress]]:
     """Return the number and the progress in a cursor; of one that cannot be understood, the beginning.
 
-    Cursors of earlier versions say nothing of gain residuals.
+    Of a cursor of an earlier version the gain residuals count, where it says anything of them.
     """
     try:
         data = json.loads(cursor) if cursor else {}
-        if data.get("version") != _VERSION:
+        if data.get("version") not in (_VERSION, _BEFORE):
             return 0, {}, {}
         sets = {}
-        for run, name, inode, swept, at, count, ended, strange in data["sets"]:
+        known = data["sets"] if data["version"] == _VERSION else ()
+        for run, name, inode, swept, at, count, ended, strange, prefix in known:
             sets[str(run), str(name)] = _Progress(
-                int(inode), int(swept), int(at), int(count), bool(ended), str(strange)
+                int(inode), int(swept), int(at), int(count), bool(ended), str(strange), str(prefix)
             )
         gains = {}
         for run, inode, at, line, tail, strange in data.get("gains", ()):
