@@ -10,7 +10,7 @@ from typing import Any, Protocol, overload
 from cryowatch.model import GainResidual, Micrograph, Output, Run, Session
 
 Shifts = tuple[tuple[float, ...], tuple[float, ...]]
-"""Where each frame of a movie was, in Å: x and y, of as many frames."""
+"""Where each frame of a movie was, in Å: x and y, of as many frames; both are nan of a frame without a shift."""
 
 ZONE = "zone"
 """The state of a session whose local times seem to be those of another zone than the one they are read in."""

@@ -98,7 +98,8 @@ def test_one_frame_and_two_at_one_place_are_drawn(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf, 1e308])
 def test_frames_without_a_shift_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch, strange: float) -> None:
     lines = written(((0.0, strange, 3.0, 3.0), (0.0, 1.0, 4.0, strange)), monkeypatch)
-    assert "total 5.00 A, 4 frames, 2 of them without a shift" in lines
+    assert "total 5.00 A, 2 of 4 frames have no shift" in lines
+    assert "1 of 2 frames has no shift" in written(((3.0, strange), (4.0, 1.0)), monkeypatch)
 
 
 @pytest.mark.parametrize("shifts", [((), ()), ((math.nan,), (1.0,)), ((math.inf, 2.0), (0.0, math.nan))])

@@ -11,7 +11,7 @@ import pytest
 
 from cryowatch.errors import SourceMalformed
 from cryowatch.sources.scipion import database
-from cryowatch.sources.scipion.scalars import count_of, local_time, number_of, numbers_of
+from cryowatch.sources.scipion.scalars import count_of, is_number_list, local_time, number_of, numbers_of
 from tests.projects import CTFS, Watched, change, columns, execute, genuine
 
 
@@ -144,5 +144,7 @@ def test_names_that_are_bytes_are_texts(project: Path, watched: Watched) -> None
 def test_only_what_every_program_takes_for_a_number_is_one() -> None:
     assert [number_of(value) for value in ("1_000", "٣", b"3", "0x10", "", None)] == [None] * 6
     assert [number_of(value) for value in (" 5 ", "5e-1", 5, "-inf")] == [5.0, 0.5, 5.0, float("-inf")]
-    assert numbers_of("1_0,2") is None
+    assert [str(number) for number in numbers_of("1_0,2,,nan,٣")] == ["nan", "2.0", "nan", "nan", "nan"]
     assert numbers_of("1.5, -2") == (1.5, -2.0)
+    assert [numbers_of(value) for value in ("", " ", None)] == [()] * 3
+    assert [is_number_list(value) for value in ("1,,nan,inf", "", "1_0,2", "1,x")] == [True, True, False, False]

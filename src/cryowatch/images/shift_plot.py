@@ -187,12 +187,13 @@ def _words(canvas: _Canvas, axes: _Axes, points: Sequence[Point], frames: int) -
 
 def _caption(points: Sequence[Point], frames: int) -> str:
     known = len(points)
-    counted = f"{frames} frame" if frames == 1 else f"{frames} frames"
-    without = f", {frames - known} of them without a shift" if frames > known else ""
+    every = f"{frames} frame" if frames == 1 else f"{frames} frames"
+    without = frames - known
+    counted = f"{without} of {every} {'has' if without == 1 else 'have'} no shift" if without else every
     if known < 2:
-        return f"{counted}{without}"
+        return counted
     total = sum(math.dist(a, b) for a, b in itertools.pairwise(points))
-    return f"total {_length(total)} Å, {counted}{without}"
+    return f"total {_length(total)} Å, {counted}"
 
 
 def _length(value: float) -> str:

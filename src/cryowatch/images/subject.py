@@ -23,7 +23,7 @@ COLUMNS: Mapping[ImageKind, str] = {
 """Where a stored micrograph says which file shows it."""
 
 Shifts = tuple[tuple[float, ...], tuple[float, ...]]
-"""Where each frame of a movie was, in Å: x and y, of as many frames."""
+"""Where each frame of a movie was, in Å: x and y, of as many frames; nan of a frame without a shift."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""Where the frames of aligned movies were, kept beside the movies of a span: numbers in Å between spaces."""
+"""Where the frames of aligned movies were, kept beside the movies of a span: numbers in Å between spaces.
+
+A frame without a shift is `nan` in both.
+"""
 
 from __future__ import annotations
 

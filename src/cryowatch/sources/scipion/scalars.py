@@ -6,6 +6,7 @@ number or a time is none: a wrong value is worse than none.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, tzinfo
 
@@ -38,22 +39,30 @@ def number_of(value: object) -> float | None:
         return None
 
 
-def numbers_of(value: object) -> tuple[float, ...] | None:
-    """Return the finite numbers of a comma list, as Scipion's CsvList has them; None where one of them is none."""
+def numbers_of(value: object) -> tuple[float, ...]:
+    """Return the numbers of a comma list, as Scipion's CsvList has them; nan for what is none, nothing for no list."""
     text = text_of(value)
-    if _STRANGE.search(text):
-        return None
-    try:
-        numbers = tuple(map(float, text.split(",")))
-    except ValueError:
-        return None
-    return numbers if all(-_INFINITE < number < _INFINITE for number in numbers) else None
+    if not text or text.isspace():
+        return ()
+    parts = text.split(",")
+    if not _STRANGE.search(text):
+        try:
+            return tuple(map(float, parts))
+        except ValueError:
+            pass
+    return tuple(math.nan if (number := number_of(part)) is None else number for part in parts)
+
+
+def is_number_list(value: object) -> bool:
+    """Return whether a comma list holds numbers alone; an empty place in it is one that is not known."""
+    text = text_of(value)
+    return not any(part.strip() and number_of(part) is None for part in text.split(","))
 
 
 def positive(value: object) -> float | None:
     """Return a finite number above zero, else None."""
     number = number_of(value)
-    return number if number is not None and 0 < number < _INFINITE else None
+    return number if number is not None and 0 < number < math.inf else None
 
 
 def count_of(value: object) -> int | None:
@@ -76,6 +85,3 @@ def local_time(text: str | None, zone: tzinfo | None, *, fold: int = 0) -> int |
     if not FIRST_YEAR <= whole.year <= LAST_YEAR:
         return None
     return int(whole.replace(microsecond=0).timestamp()) * 10**9 + whole.microsecond * 1_000
-
-
-_INFINITE = float("inf")

@@ -21,7 +21,15 @@ from cryowatch.digits import whole
 from cryowatch.model import OutputKind
 from cryowatch.reading import Items, Shifts
 from cryowatch.sources.scipion.database import PAGE, Database
-from cryowatch.sources.scipion.scalars import FIRST_YEAR, LAST_YEAR, count_of, number_of, numbers_of, text_of
+from cryowatch.sources.scipion.scalars import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    count_of,
+    is_number_list,
+    number_of,
+    numbers_of,
+    text_of,
+)
 
 _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
     OutputKind.CTF: {
@@ -66,6 +74,11 @@ _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
 _CLASSES, _OBJECTS, _PROPERTIES = "Classes", "Objects", "Properties"
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
 _DISCARDED = (0, "0")
+_MOTIONS = {"motion_total", "motion_early", "motion_late"}
+_BEYOND = 9_000
+"""No frame was so far away, in pixels: programs find a shift where most of two frames overlap, and RELION writes -9999
+for a frame that it left out (`Micrograph::NOT_OBSERVED`), from which plugins may have subtracted the first one's."""
+
 _MOST_IMAGES = 999_999_999
 
 
@@ -200,6 +213,7 @@ class ItemSet:
             shifts = _shifts(values, values.pop("x_shifts", ()), values.pop("y_shifts", ()))
         if self._kind is OutputKind.CTF:
             _drop_half_estimates(values)
+        _drop_impossible_motion(values)
         return Page(
             items=Items(values, run=self.run, output=self.output),
             last=columns[0][-1] if rows else None,
@@ -226,13 +240,15 @@ class ItemSet:
                 self.strange = f"item {item} has {str(value)[:40]!r} as {self._labels[place]}, which is no number"
         return [convert(value) for value in column]
 
-    def _paths(self, items: Sequence[Any], column: Sequence[Any], place: int) -> list[tuple[float, ...] | None]:
-        """Return comma lists of numbers, None for what is none."""
+    def _paths(self, items: Sequence[Any], column: Sequence[Any], place: int) -> list[tuple[float, ...]]:
+        """Return comma lists of numbers."""
         found = [numbers_of(value) for value in column]
-        bad = next((i for i, path in enumerate(found) if path is None and column[i]), None)
-        if bad is not None and not self.strange:
-            label, text = self._labels[place], str(column[bad])[:40]
-            self.strange = f"item {items[bad]} has {text!r} as {label}, which is no list of numbers"
+        if not self.strange:
+            incomplete = (i for i, path in enumerate(found) if any(map(math.isnan, path)))
+            bad = next((i for i in incomplete if not is_number_list(column[i])), None)
+            if bad is not None:
+                label, text = self._labels[place], str(column[bad])[:40]
+                self.strange = f"item {items[bad]} has {text!r} as {label}, which is no list of numbers"
         return found
 
 
@@ -281,19 +297,43 @@ def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
                 values[name] = [None if gone else x for x, gone in zip(values[name], missing, strict=True)]
 
 
+def _drop_impossible_motion(values: dict[str, Sequence[Any]]) -> None:
+    """Drop motions that a program added up over frames without a shift: they are longer than any that can be found."""
+    for name in _MOTIONS & values.keys():
+        known = zip(values[name], values.get("pixel_size", ()), strict=False)
+        if any(motion and size and motion >= _BEYOND * size for motion, size in known):
+            values[name] = [
+                None if motion and size and motion >= _BEYOND * size else motion
+                for motion, size in zip(values[name], values["pixel_size"], strict=True)
+            ]
+
+
 def _shifts(
-    values: Mapping[str, Sequence[Any]],
-    x_shifts: Sequence[tuple[float, ...] | None],
-    y_shifts: Sequence[tuple[float, ...] | None],
+    values: Mapping[str, Sequence[Any]], x_shifts: Sequence[tuple[float, ...]], y_shifts: Sequence[tuple[float, ...]]
 ) -> dict[str, Shifts]:
     """Return the shifts of the movies that have them and a pixel size, in Å, by name."""
     found: dict[str, Shifts] = {}
     if any(x_shifts):
         known = zip(values["name"], values.get("pixel_size", ()), x_shifts, y_shifts, strict=False)
         for name, pixel_size, x, y in known:
-            if pixel_size and x and y and len(x) == len(y):
-                found[name] = (tuple(pixel_size * shift for shift in x), tuple(pixel_size * shift for shift in y))
+            if pixel_size and x and len(x) == len(y):
+                shifts = _path(x, y, pixel_size)
+                if shifts is not None:
+                    found[name] = shifts
     return found
+
+
+def _path(x: Sequence[float], y: Sequence[float], pixel_size: float) -> Shifts | None:
+    """Return where each frame was, in Å, nan for one of which that is not known; None where it is of no frame.
+
+    A path that never leaves zero is none either: it is written for movies that were saved with their frames aligned.
+    """
+    if not 0 < sum(map(abs, x)) + sum(map(abs, y)) < _BEYOND:  # else no single one is nan, or beyond
+        known = [abs(a) < _BEYOND and abs(b) < _BEYOND for a, b in zip(x, y, strict=True)]
+        if not any(there and (a or b) for there, a, b in zip(known, x, y, strict=True)):
+            return None
+        x, y = ([a if there else math.nan for there, a in zip(known, axis, strict=True)] for axis in (x, y))
+    return tuple(pixel_size * a for a in x), tuple(pixel_size * b for b in y)
 
 
 def bare_path(text: object) -> str:
