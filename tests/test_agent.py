@@ -121,6 +121,7 @@ def test_reading_once_waits_for_a_writer_that_is_at_work(store: Store) -> None:
     problem = stubborn.once(lambda *_: None, wait=lambda _: None)
     assert problem is not None
     assert "its writer was at work all the time" in problem.text
+    assert problem.text.endswith("(x: its writer is at work)")
 
 
 def test_a_long_reading_says_how_far_it_is(store: Store, caplog: pytest.LogCaptureFixture) -> None:

@@ -71,6 +71,7 @@ LAYERS = {
     "logs": GROUND,
     "progress": GROUND,
     "systemd": GROUND,
+    "within": GROUND,
 }
 """Every module or package right below cryowatch, and how high it stands."""
 

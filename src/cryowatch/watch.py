@@ -116,6 +116,8 @@ class Watch:
         """Whether all that there was had been read at `last_read`."""
         self.problem: Problem | None = None
         self._busy_since: int | None = None
+        self._busy_with = ""
+        """Which file was busy last, and why, in words."""
         self._began: float | None = None
         self._tried: int | None = None
         self._touched: int | None = None
@@ -217,6 +219,8 @@ class Watch:
             self._busy_since = None
         else:
             self._busy_since = self._busy_since or self._clock()
+            busy = (f"{t.where}: {t.text}" for t in troubles if t.state == SourceBusy.state)
+            self._busy_with = next(busy, text)
             if self._clock() - self._busy_since < BUSY_SECONDS * _SECOND:
                 if state == SourceBusy.state:
                     return None
@@ -264,7 +268,8 @@ class Watch:
             if reading is None or reading.finished:
                 busy += 1
                 if busy > BUSY_TRIES:
-                    text = f"{self.path}: its writer was at work all the time; what it holds now is not read yet"
+                    what = "its writer was at work all the time; what it holds now is not read yet"
+                    text = f"{self.path}: {what} ({self._busy_with})"
                     return Problem(where=str(self.path), text=text)
                 wait(0.1)
 

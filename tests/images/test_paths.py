@@ -31,6 +31,28 @@ def test_an_image_of_the_project_is_found(project: Path) -> None:
     assert confined(Path(f"{project}/Runs/.."), "Runs/1.mrc") == project / "Runs/1.mrc"
 
 
+def test_an_image_is_found_by_each_name_of_its_project(project: Path) -> None:
+    link = project.parent / "link"
+    link.symlink_to(project)
+    assert confined(project, f"{link}/Runs/1.mrc") == project / "Runs/1.mrc"
+    assert confined(link, f"{project}/Runs/1.mrc") == link / "Runs/1.mrc"
+    (project / "Runs").rename(project.parent / "disk2")
+    (project / "Runs").symlink_to(project.parent / "disk2")
+    assert confined(link, f"{project}/Runs/1.mrc") == link / "Runs/1.mrc"
+
+
+@pytest.mark.parametrize(
+    "named", ["{0}/../alpha2/1.mrc", "{0}", "{0}/", "{0}2/1.mrc", "/", "//", "{0}/Runs/../../alpha2/1.mrc"]
+)
+def test_no_other_name_of_a_project_leads_out_of_it(project: Path, named: str) -> None:
+    link = project.parent / "link"
+    link.symlink_to(project)
+    (project.parent / "link2").symlink_to(project.parent / "alpha2")
+    for seen, name in ((project, link), (link, project)):
+        with pytest.raises(ImageUnreadable, match="outside the project"):
+            confined(seen, named.format(name))
+
+
 @pytest.mark.parametrize(
     "relative",
     [

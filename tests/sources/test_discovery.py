@@ -72,6 +72,13 @@ def test_links_lead_to_projects_and_count_once(tmp_path: Path) -> None:
     assert find_projects(tmp_path).projects == (tmp_path / "a", tmp_path / "e")
 
 
+def test_a_copy_of_hard_links_is_a_project_of_its_own(tmp_path: Path) -> None:
+    first = project(tmp_path / "first")
+    subprocess.run(["cp", "-al", first, tmp_path / "second"], check=True)
+    (tmp_path / "third").symlink_to(first)
+    assert find_projects(tmp_path).projects == (first, tmp_path / "second")
+
+
 def test_a_new_project_is_found_the_next_time(tmp_path: Path) -> None:
     assert find_projects(tmp_path).projects == ()
     new = project(tmp_path / "new")

@@ -241,13 +241,12 @@ def test_a_file_that_has_gone_keeps_what_was_read(gains: Gains) -> None:
     assert gains.troubles()[0]["state"] == "gone"
 
 
-@pytest.mark.parametrize("folder", ["../elsewhere", "{tmp}/elsewhere", "Runs/../../elsewhere", "Runs/link"])
+@pytest.mark.parametrize("folder", ["../elsewhere", "{tmp}/elsewhere", "Runs/../../elsewhere"])
 def test_a_working_folder_outside_the_project_is_not_read(tmp_path: Path, folder: str) -> None:
     project = genuine(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / gain.FILE).write_text(line(1))
-    (project / "Runs/link").symlink_to(elsewhere)
     add_run(project, folder=folder.format(tmp=tmp_path))
     watched = Watched(project, tmp_path / "data")
     watched.look()
@@ -255,6 +254,29 @@ def test_a_working_folder_outside_the_project_is_not_read(tmp_path: Path, folder
     (trouble,) = watched.troubles()
     assert "outside the project" in trouble["text"]
     watched.close()
+
+
+@pytest.mark.parametrize("way", ["run", "Runs", "project"])
+def test_residuals_of_a_run_on_another_disk_are_read(tmp_path: Path, gains: Gains, way: str) -> None:
+    gains.append(line(1))
+    linked = {"run": gains.project / FOLDER, "Runs": gains.project / "Runs", "project": gains.project}[way]
+    linked.rename(tmp_path / "disk2")
+    linked.symlink_to(tmp_path / "disk2")
+    assert gains.movies() == ["movie_000001"]
+    gains.append(line(2))
+    assert gains.movies() == ["movie_000001", "movie_000002"]
+    assert gains.troubles() == []
+
+
+def test_a_link_beside_the_file_is_followed_and_one_out_of_the_project_is_not(tmp_path: Path, gains: Gains) -> None:
+    real = gains.file.with_name("other.txt")
+    real.write_text(line(1))
+    gains.file.symlink_to(real)
+    assert gains.movies() == ["movie_000001"]
+    gains.file.unlink()
+    gains.file.symlink_to(real.rename(tmp_path / "other.txt"))
+    gains.look()
+    assert "outside the project" in gains.troubles()[0]["text"]
 
 
 def test_a_link_or_a_pipe_in_place_of_the_file_is_not_read(gains: Gains, tmp_path: Path) -> None:

@@ -437,7 +437,10 @@ def test_a_run_at_work_is_read_from_its_own_database(project: Path, watching: Wa
     assert (run["status"], run["error"]) == ("failed", "no GPU")
 
 
-@pytest.mark.parametrize("way", ["{elsewhere}", "../elsewhere", "Runs/../../elsewhere", "file", "folder"])
+@pytest.mark.parametrize(
+    "way",
+    ["{elsewhere}", "{elsewhere}/../{project}/../elsewhere", "../elsewhere", "Runs/../../elsewhere", "file", "folder"],
+)
 def test_a_set_of_another_project_is_not_shown(tmp_path: Path, project: Path, watching: Watching, way: str) -> None:
     elsewhere = genuine(tmp_path, "elsewhere")
     change(elsewhere / CTFS, 1, **{"micObj._micName": "a secret of others"})
@@ -448,7 +451,7 @@ def test_a_set_of_another_project_is_not_shown(tmp_path: Path, project: Path, wa
         shutil.rmtree(project / "Runs")
         (project / "Runs").symlink_to(elsewhere / "Runs")
     else:
-        named = f"{way.format(elsewhere=elsewhere)}/{CTFS}, "
+        named = f"{way.format(elsewhere=elsewhere, project=project.name)}/{CTFS}, "
         for file in ("project.sqlite", "Runs/000135_CistemProtCTFFind/logs/run.db"):
             execute(project / file, f"UPDATE Objects SET value = '{named}' WHERE value LIKE '{CTFS}%'")
     watched = watching(project)
@@ -478,6 +481,25 @@ def test_a_set_that_is_named_by_its_whole_path_is_read(project: Path, watching: 
     watched = watching(project)
     watched.look()
     assert len(watched.items()) == 8
+
+
+@pytest.mark.parametrize("watched_by", ["link", "place"])
+def test_a_project_that_is_watched_by_another_of_its_names_is_read(
+    tmp_path: Path, project: Path, watching: Watching, watched_by: str
+) -> None:
+    link, runs = tmp_path / "link", tmp_path / "disk2"
+    link.symlink_to(project)
+    (project / "Runs").rename(runs)
+    (project / "Runs").symlink_to(runs)
+    named, path = (project, link) if watched_by == "link" else (link, project)
+    paths = "name LIKE '%._mapperPath' OR name LIKE '%.workingDir'"
+    for file in ("project.sqlite", "Runs/000135_CistemProtCTFFind/logs/run.db"):
+        execute(project / file, f"UPDATE Objects SET value = '{named}/' || value WHERE {paths}")
+    execute(project / "project.sqlite", "UPDATE Objects SET value = 'running' WHERE name = '135.status'")
+    watched = watching(path)
+    watched.look()
+    assert len(watched.items()) == 8
+    assert watched.troubles() == []
 
 
 @pytest.mark.parametrize("way", ["../elsewhere/{folder}", "{tmp}/elsewhere/{folder}", "link"])

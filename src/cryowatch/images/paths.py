@@ -1,8 +1,8 @@
 """Which files may be shown.
 
 The paths come out of a project's databases, which whoever may write the project may change.  So a path counts only
-inside its project, after its own `..` and absolute parts are looked at.  Symbolic links are followed, as Scipion links
-movies and micrographs that lie on other disks, but only to a file that is called an image.
+inside its project, after its own `..` and absolute parts are looked at (`within`).  Symbolic links are followed, as
+Scipion links movies and micrographs that lie on other disks, but only to a file that is called an image.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 
 from cryowatch.errors import ImageAway, ImageError, ImageMissing, ImageUnreadable
+from cryowatch.within import within
 
 MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".ctf")
 """`.ctf` is what Gctf calls its diagnostic images, which are MRC files."""
@@ -61,11 +62,10 @@ def located(project: Path, relative: str) -> tuple[Path, int]:
 
 def confined(project: Path, relative: str) -> Path:
     """Return the file that a project's database names; raises `ImageMissing`, `ImageUnreadable` or `ImageAway`."""
-    root = os.path.normpath(project)
-    joined = os.path.normpath(os.path.join(root, relative))  # noqa: PTH118  Path does not fold `..`
-    if "\0" in relative or not joined.startswith(f"{root}{os.sep}") or ".." in Path(relative).parts:
+    root = Path(os.path.normpath(project))
+    path = within(root, relative)
+    if path is None or root not in path.parents:
         raise ImageUnreadable("lies outside the project and is not shown", where=relative)
-    path = Path(joined)
     try:
         target = path.resolve(strict=True)
         is_file = target.is_file()

@@ -146,8 +146,9 @@ def _silence(folder: Path) -> Trouble:
 def find_projects(
     path: Path, *, skip: Container[Path] = (), at: Callable[[Path], object] = lambda _: None
 ) -> Discovery:
-    """Return the projects at or below a path, each once; raises `SourceGone`, `SourceMalformed` or `SourceDenied`.
+    """Return the projects at or below a path; raises `SourceGone`, `SourceMalformed` or `SourceDenied`.
 
+    Each folder counts once, however many links lead to it; a copy is another one, even if it is made of hard links.
     A path with `..` is resolved first: a session is known by its folder's name.  The folders to `skip` are not looked
     into; `at` is told of each before it is.
     """
@@ -202,7 +203,8 @@ def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
     for folder in folders:
         at(folder)
         try:
-            mark = os.stat(folder / MARK)  # noqa: PTH116
+            os.stat(folder / MARK)  # noqa: PTH116
+            found = os.stat(folder)  # noqa: PTH116
             str(folder).encode()
         except PermissionError as error:
             denied = denied_or_gone(folder, error)
@@ -217,7 +219,7 @@ def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
             troubles.append(Trouble(where=readable(folder), state=SourceMalformed.state, text=text))
             touched.update(_touched(folder))
             continue
-        place = (mark.st_dev, mark.st_ino)
+        place = (found.st_dev, found.st_ino)
         if place not in seen:
             seen.add(place)
             projects.append(folder)

@@ -7,21 +7,25 @@ What was measured with SQLite 3.40 and rollback journals, Scipion's default:
 - a writer killed in mid-transaction leaves a hot journal, which a reader may not roll back: the file and its journal
   are copied aside and the copy is recovered;
 - opening a WAL database that nobody has open would create files beside it, owned by this user: it is copied aside too;
+- on a file system without locks SQLite reads nothing: a copy is read that stood still while it was made;
 - a damaged file, or one that somebody made so, may hold rows without end, or a value as large as the memory: time,
   rows and the size of a value are bounded.
 
 Nothing is ever written into the folder of the file.  A database file is never `open()`ed while there is an SQLite
 connection to it: closing any descriptor of a file drops all POSIX locks that the process holds on it.  Hence one file
-is read from one thread at a time.
+is read from one thread at a time, also where two projects have hard links to it.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import sqlite3
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from cryowatch.errors import (
     SourceBusy,
@@ -38,6 +43,7 @@ from cryowatch.errors import (
     SourceInterrupted,
     SourceMalformed,
 )
+from cryowatch.within import within
 
 PAGE = 2_000
 BUSY_SECONDS = 0.05
@@ -49,6 +55,19 @@ MOST_ROWS = 2_000_000
 MOST_BYTES = 2**24
 """Of one value, and of one row."""
 
+NO_LOCKS = "changes all the time, and its file system has no locks by which it could be read in between"
+_LOCKS = "Mount it with locks: NFS with its lock service or with local_lock=all, Lustre with flock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_FREE_BYTE = 0x40000000 + 512
+"""Just behind those that SQLite locks (os.h, PENDING_BYTE)."""
+
+_TRIES = 3
+_SUFFIXES = ("", "-journal", "-wal")
+_HEADER = 100
+_TURNS: WeakValueDictionary[tuple[int, int], threading.Lock] = WeakValueDictionary()
+"""Of each file that is being read, by device and inode."""
+
+_TURNS_TURN = threading.Lock()
 _STEPS = 100_000
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2
@@ -146,25 +165,25 @@ class Database:
         return {row[0] for row in self.rows(_TABLES)}
 
 
-def inside(project: Path, relative: str) -> Path:
-    """Return the file or folder that a project's database names; raises `SourceMalformed` where it cannot lie in there.
+def inside(project: Path, named: str) -> Path:
+    """Return the file or folder that a project's database names; raises `SourceMalformed` where it lies elsewhere."""
+    path = within(project, named)
+    if path is None:
+        raise SourceMalformed(OUTSIDE, where=named)
+    return path
 
-    Whoever may write a project may name anything in it, and must not be shown by it what only cryowatch may read.
+
+def own_file(path: Path, project: Path) -> Path:
+    """Return the file that a path in a project leads to; raises a `SourceError`, also for a link out of the project.
+
+    Folders may be links, as to other disks; a file may be one to another in its folder or its project.
     """
-    elsewhere = relative.startswith("/") and not relative.startswith(f"{project}/")
-    if "\0" in relative or ".." in relative.split("/") or elsewhere:
-        raise SourceMalformed(OUTSIDE, where=relative)
-    return project / relative
-
-
-def _refuse_link_out(path: Path, project: Path) -> None:
-    """Raise a `SourceError` for a file that is a link out of its project; folders may be links, as to other disks."""
     try:
         if not path.is_symlink():
-            return
+            return path
         target = path.resolve(strict=True)
         if any(target.is_relative_to(place.resolve()) for place in (project, path.parent)):
-            return
+            return target
     except OSError as error:
         raise denied_or_gone(path, error) from error
     except RuntimeError:  # a link that leads to itself
@@ -173,10 +192,32 @@ def _refuse_link_out(path: Path, project: Path) -> None:
 
 
 @contextmanager
-def reading(path: Path, *, within: Path | None = None) -> Iterator[Database]:
-    """Open a database to read; raises a `SourceError`, also for what happens inside, and for a link out of `within`."""
-    if within is not None:
-        _refuse_link_out(path, within)
+def reading(path: Path, *, project: Path | None = None) -> Iterator[Database]:
+    """Open a database to read; raises a `SourceError`, also for what happens inside, and for a link out of `project`.
+
+    No other database may be opened inside: two projects may have hard links to one file.
+    """
+    if project is not None:
+        path = own_file(path, project)
+    with _alone(path), _opened(path) as database:
+        yield database
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep the other threads of this process away from a file, whatever names it has."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    with _TURNS_TURN:
+        turn = _TURNS.setdefault((found.st_dev, found.st_ino), threading.Lock())
+    with turn:
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Database]:
     if _is_abandoned_wal(path):
         with _copied(path) as database:
             yield database
@@ -186,14 +227,36 @@ def reading(path: Path, *, within: Path | None = None) -> Iterator[Database]:
         database = Database(connection, path)
         try:
             database.rows(_LOOK)
-        except SourceInterrupted:
+        except SourceError as error:
             connection.close()
-            with _copied(path) as copy:
+            locked = isinstance(error, SourceInterrupted | SourceMalformed) or _gives_locks(path)
+            if locked and not isinstance(error, SourceInterrupted):
+                raise
+            with _copied(path, locked=locked) as copy:
                 yield copy
             return
         yield database
     finally:
         connection.close()
+
+
+def _gives_locks(path: Path) -> bool:
+    """Return whether the file system of a file gives locks at all; this process must not have the file open.
+
+    Where it does not, SQLite says of some errors that the database is locked (ENOLCK), and of others that the disk
+    does not work.  The byte that is locked here is one that SQLite does not use.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _FREE_BYTE)
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:
@@ -220,24 +283,17 @@ def _is_abandoned_wal(path: Path) -> bool:
 
 
 @contextmanager
-def _copied(path: Path) -> Iterator[Database]:
-    """Read a copy of a database and its journal; raises `SourceBusy` where it changed during the copy."""
+def _copied(path: Path, *, locked: bool = True) -> Iterator[Database]:
+    """Read a copy of a database and its journal; raises `SourceBusy` where it does not stand still to be copied.
+
+    `locked` is False where its file system has no locks.
+    """
     with _private_folder(path) as folder:
         copy = folder / "copy.sqlite"
-        before = stamp(path, 0)
-        try:
-            for suffix in ("", "-journal", "-wal"):
-                source = Path(f"{path}{suffix}")
-                if not suffix or source.exists():
-                    shutil.copyfile(source, f"{copy}{suffix}")
-        except FileNotFoundError as error:
-            raise SourceBusy("its writer is just ending a transaction", where=path) from error
-        except PermissionError as error:
-            raise denied_or_gone(path, error) from error
-        except OSError as error:
-            raise _not_copied(path, error) from error
-        if stamp(path, 0) != before:
-            raise SourceBusy("it changed while it was being copied", where=path)
+        if not any(_copy(path, copy) for _ in range(1 if locked else _TRIES)):
+            if locked:
+                raise SourceBusy("it changed while it was being copied", where=path)
+            raise SourceBusy(NO_LOCKS, where=path, remedy=_LOCKS)
         connection = _connect(path, f"file:{quote(os.fsencode(copy))}?mode=rw")
         try:
             database = Database(connection, path)
@@ -248,6 +304,45 @@ def _copied(path: Path) -> Iterator[Database]:
             yield database
         finally:
             connection.close()
+
+
+def _copy(path: Path, copy: Path) -> bool:
+    """Copy a database and then its journal or WAL; returns whether they stood still meanwhile.
+
+    A journal holds what a transaction has overwritten in the database by then, so it has to be the later one.
+    """
+    before = _state(path)
+    try:
+        for suffix, found in zip(_SUFFIXES, before, strict=True):
+            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+            if found is not None:
+                shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        raise denied_or_gone(path, error) from error
+    except OSError as error:
+        raise _not_copied(path, error) from error
+    return _state(path) == before
+
+
+def _state(path: Path) -> list[tuple[int, int, int, bytes] | None]:
+    """Return by what a change of a database, its journal and its WAL is seen, None for one that is not there.
+
+    Each is opened for that: a network file system then asks its server, where stat may answer from memory.  The first
+    bytes of a database count its transactions, whatever its time stamp says.
+    """
+    found: list[tuple[int, int, int, bytes] | None] = []
+    for suffix in _SUFFIXES:
+        try:
+            with Path(f"{path}{suffix}").open("rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                found.append((status.st_ino, status.st_size, status.st_mtime_ns, file.read(_HEADER)))
+        except OSError as error:
+            if not suffix or not isinstance(error, FileNotFoundError):
+                raise denied_or_gone(path, error) from error
+            found.append(None)
+    return found
 
 
 @contextmanager
@@ -262,7 +357,7 @@ def _private_folder(path: Path) -> Iterator[Path]:
 
 def _not_copied(path: Path, error: OSError) -> SourceInterrupted:
     return SourceInterrupted(
-        f"has to be recovered from a copy, which cannot be made: {error.strerror}",
+        f"can only be read from a copy, which cannot be made: {error.strerror}",
         where=path,
         remedy=f"Is there space in {tempfile.gettempdir()}?",
     )
@@ -272,7 +367,7 @@ def explain(error: sqlite3.Error, path: Path) -> SourceError:
     """Return what an error of SQLite means for a reader."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     match code & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_SCHEMA:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_SCHEMA | sqlite3.SQLITE_PROTOCOL:
             return SourceBusy("its writer is at work", where=path)
         case sqlite3.SQLITE_READONLY:
             return SourceInterrupted(

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from cryowatch.errors import SourceGone, SourceMalformed
 from cryowatch.model import GainResidual, Run
-from cryowatch.sources.scipion.database import OUTSIDE, SETTLED_NS, denied_or_gone, inside
+from cryowatch.sources.scipion.database import SETTLED_NS, denied_or_gone, inside, own_file
 
 PROTOCOL = "XmippProtMovieGain"
 FILE = "summaryForMonitor.txt"
@@ -76,7 +76,9 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
     folder = inside(project, run.working_dir)
     path = folder / FILE
     try:
-        found = path.lstat()
+        path.lstat()
+        file = own_file(path, project)
+        found = file.stat()
     except FileNotFoundError:
         if known.line:
             raise SourceGone("is not there any more", where=path, remedy="What was read before is kept") from None
@@ -87,7 +89,7 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
     if seen == present:
         return GainNews(progress=known, seen=seen)
     anew = not known.at
-    with _opened(project, path) as descriptor:
+    with _opened(file) as descriptor:
         inode = os.fstat(descriptor).st_ino
         if not anew and (known.inode != inode or known.tail != _checksum(descriptor, known.at)):
             known, anew = GainProgress(), True
@@ -104,15 +106,10 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
 
 
 @contextmanager
-def _opened(project: Path, path: Path) -> Iterator[int]:
-    """Open a regular file that lies in the project, links followed; yields its descriptor."""
-    outside = SourceMalformed(OUTSIDE, where=path)
+def _opened(path: Path) -> Iterator[int]:
+    """Open a regular file and no link; yields its descriptor."""
     try:
-        if not path.parent.resolve(strict=True).is_relative_to(project.resolve()) or path.is_symlink():
-            raise outside
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except RuntimeError as error:  # a link that leads to itself
-        raise outside from error
     except OSError as error:
         raise denied_or_gone(path, error) from error
     try:

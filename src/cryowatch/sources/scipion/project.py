@@ -122,7 +122,7 @@ def read_project(
     """
     path = folder / MARK
     stamps: dict[Path, Stamp | None] = {path: (found := stamp(path, now))}
-    with reading(path, within=folder) as database:
+    with reading(path, project=folder) as database:
         tree = _tree(database, path, found)
     made = next((root for root in tree.roots if root.name == CREATION), None)
     times = local_times(
@@ -239,7 +239,7 @@ def _newer(
     kept = known.get(file)
     if kept is None or kept[0] != found or not found.settled:
         try:
-            with reading(file, within=folder) as database:
+            with reading(file, project=folder) as database:
                 kept = known[file] = (found, _tree(database, file, found))
         except SourceError:
             stamps[file] = replace(found, settled=False)

@@ -224,7 +224,7 @@ class ScipionSource:
             if same and known.ended and not due and look.seen == seen:
                 return known, []
             known, look = replace(known), replace(look, ids=look.ids[:])
-            with reading(path, within=self._path) as database:
+            with reading(path, project=self._path) as database:
                 tables = tables_of(database, prefix)
                 if tables.whole:
                     items = ItemSet(
