@@ -18,14 +18,10 @@ is read from one thread at a time, also where two projects have hard links to it
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import shutil
 import sqlite3
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +29,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakValueDictionary
 
 from cryowatch.errors import (
     SourceBusy,
@@ -43,6 +38,8 @@ from cryowatch.errors import (
     SourceInterrupted,
     SourceMalformed,
 )
+from cryowatch.sources.scipion.copies import copy_still
+from cryowatch.sources.scipion.locks import gives_locks, turn
 from cryowatch.within import within
 
 PAGE = 2_000
@@ -55,19 +52,9 @@ MOST_ROWS = 2_000_000
 MOST_BYTES = 2**24
 """Of one value, and of one row."""
 
-NO_LOCKS = "changes all the time, and its file system has no locks by which it could be read in between"
+_NO_LOCKS = "changes all the time, and its file system has no locks by which it could be read in between"
 _LOCKS = "Mount it with locks: NFS with its lock service or with local_lock=all, Lustre with flock"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-_FREE_BYTE = 0x40000000 + 512
-"""Just behind those that SQLite locks (os.h, PENDING_BYTE)."""
-
 _TRIES = 3
-_SUFFIXES = ("", "-journal", "-wal")
-_HEADER = 100
-_TURNS: WeakValueDictionary[tuple[int, int], threading.Lock] = WeakValueDictionary()
-"""Of each file that is being read, by device and inode."""
-
-_TURNS_TURN = threading.Lock()
 _STEPS = 100_000
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2
@@ -199,21 +186,12 @@ def reading(path: Path, *, project: Path | None = None) -> Iterator[Database]:
     """
     if project is not None:
         path = own_file(path, project)
-    with _alone(path), _opened(path) as database:
-        yield database
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep the other threads of this process away from a file, whatever names it has."""
     try:
-        found = path.stat()
+        alone = turn(path)
     except OSError as error:
         raise denied_or_gone(path, error) from error
-    with _TURNS_TURN:
-        turn = _TURNS.setdefault((found.st_dev, found.st_ino), threading.Lock())
-    with turn:
-        yield
+    with alone, _opened(path) as database:
+        yield database
 
 
 @contextmanager
@@ -227,9 +205,11 @@ def _opened(path: Path) -> Iterator[Database]:
         database = Database(connection, path)
         try:
             database.rows(_LOOK)
+        except SourceMalformed:
+            raise
         except SourceError as error:
             connection.close()
-            locked = isinstance(error, SourceInterrupted | SourceMalformed) or _gives_locks(path)
+            locked = gives_locks(path)
             if locked and not isinstance(error, SourceInterrupted):
                 raise
             with _copied(path, locked=locked) as copy:
@@ -238,25 +218,6 @@ def _opened(path: Path) -> Iterator[Database]:
         yield database
     finally:
         connection.close()
-
-
-def _gives_locks(path: Path) -> bool:
-    """Return whether the file system of a file gives locks at all; this process must not have the file open.
-
-    Where it does not, SQLite says of some errors that the database is locked (ENOLCK), and of others that the disk
-    does not work.  The byte that is locked here is one that SQLite does not use.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _FREE_BYTE)
-    except OSError as error:
-        return error.errno not in _NO_LOCKS
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:
@@ -290,10 +251,16 @@ def _copied(path: Path, *, locked: bool = True) -> Iterator[Database]:
     """
     with _private_folder(path) as folder:
         copy = folder / "copy.sqlite"
-        if not any(_copy(path, copy) for _ in range(1 if locked else _TRIES)):
-            if locked:
-                raise SourceBusy("it changed while it was being copied", where=path)
-            raise SourceBusy(NO_LOCKS, where=path, remedy=_LOCKS)
+        try:
+            still = any(copy_still(path, copy) for _ in range(1 if locked else _TRIES))
+        except (FileNotFoundError, PermissionError) as error:
+            raise denied_or_gone(path, error) from error
+        except OSError as error:
+            raise _not_copied(path, error) from error
+        if not still and locked:
+            raise SourceBusy("it changed while it was being copied", where=path)
+        if not still:
+            raise SourceBusy(_NO_LOCKS, where=path, remedy=_LOCKS)
         connection = _connect(path, f"file:{quote(os.fsencode(copy))}?mode=rw")
         try:
             database = Database(connection, path)
@@ -304,45 +271,6 @@ def _copied(path: Path, *, locked: bool = True) -> Iterator[Database]:
             yield database
         finally:
             connection.close()
-
-
-def _copy(path: Path, copy: Path) -> bool:
-    """Copy a database and then its journal or WAL; returns whether they stood still meanwhile.
-
-    A journal holds what a transaction has overwritten in the database by then, so it has to be the later one.
-    """
-    before = _state(path)
-    try:
-        for suffix, found in zip(_SUFFIXES, before, strict=True):
-            Path(f"{copy}{suffix}").unlink(missing_ok=True)
-            if found is not None:
-                shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
-    except FileNotFoundError:
-        return False
-    except PermissionError as error:
-        raise denied_or_gone(path, error) from error
-    except OSError as error:
-        raise _not_copied(path, error) from error
-    return _state(path) == before
-
-
-def _state(path: Path) -> list[tuple[int, int, int, bytes] | None]:
-    """Return by what a change of a database, its journal and its WAL is seen, None for one that is not there.
-
-    Each is opened for that: a network file system then asks its server, where stat may answer from memory.  The first
-    bytes of a database count its transactions, whatever its time stamp says.
-    """
-    found: list[tuple[int, int, int, bytes] | None] = []
-    for suffix in _SUFFIXES:
-        try:
-            with Path(f"{path}{suffix}").open("rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                found.append((status.st_ino, status.st_size, status.st_mtime_ns, file.read(_HEADER)))
-        except OSError as error:
-            if not suffix or not isinstance(error, FileNotFoundError):
-                raise denied_or_gone(path, error) from error
-            found.append(None)
-    return found
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Any
 from cryowatch.digits import whole
 from cryowatch.model import OutputKind
 from cryowatch.reading import Items, Shifts
+from cryowatch.sources.scipion.alignment import drop_impossible_motion, shifts_of
 from cryowatch.sources.scipion.database import PAGE, Database
 from cryowatch.sources.scipion.scalars import (
     FIRST_YEAR,
@@ -74,11 +75,6 @@ _COLUMNS: Mapping[OutputKind, Mapping[str, Sequence[str]]] = {
 _CLASSES, _OBJECTS, _PROPERTIES = "Classes", "Objects", "Properties"
 _SIZE = "SELECT value FROM Properties WHERE key = '_size'"
 _DISCARDED = (0, "0")
-_MOTIONS = {"motion_total", "motion_early", "motion_late"}
-_BEYOND = 9_000
-"""No frame was so far away, in pixels: programs find a shift where most of two frames overlap, and RELION writes -9999
-for a frame that it left out (`Micrograph::NOT_OBSERVED`), from which plugins may have subtracted the first one's."""
-
 _MOST_IMAGES = 999_999_999
 
 
@@ -210,10 +206,10 @@ class ItemSet:
         shifts: Mapping[str, Shifts] = {}
         if self._kind is OutputKind.MOVIES:
             values.pop("micrograph_path", None)
-            shifts = _shifts(values, values.pop("x_shifts", ()), values.pop("y_shifts", ()))
+            shifts = shifts_of(values, values.pop("x_shifts", ()), values.pop("y_shifts", ()))
         if self._kind is OutputKind.CTF:
             _drop_half_estimates(values)
-        _drop_impossible_motion(values)
+        drop_impossible_motion(values)
         return Page(
             items=Items(values, run=self.run, output=self.output),
             last=columns[0][-1] if rows else None,
@@ -295,45 +291,6 @@ def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
         for name in ("defocus_u", "defocus_v", "defocus_angle"):
             if name in values:
                 values[name] = [None if gone else x for x, gone in zip(values[name], missing, strict=True)]
-
-
-def _drop_impossible_motion(values: dict[str, Sequence[Any]]) -> None:
-    """Drop motions that a program added up over frames without a shift: they are longer than any that can be found."""
-    for name in _MOTIONS & values.keys():
-        known = zip(values[name], values.get("pixel_size", ()), strict=False)
-        if any(motion and size and motion >= _BEYOND * size for motion, size in known):
-            values[name] = [
-                None if motion and size and motion >= _BEYOND * size else motion
-                for motion, size in zip(values[name], values["pixel_size"], strict=True)
-            ]
-
-
-def _shifts(
-    values: Mapping[str, Sequence[Any]], x_shifts: Sequence[tuple[float, ...]], y_shifts: Sequence[tuple[float, ...]]
-) -> dict[str, Shifts]:
-    """Return the shifts of the movies that have them and a pixel size, in Å, by name."""
-    found: dict[str, Shifts] = {}
-    if any(x_shifts):
-        known = zip(values["name"], values.get("pixel_size", ()), x_shifts, y_shifts, strict=False)
-        for name, pixel_size, x, y in known:
-            if pixel_size and x and len(x) == len(y):
-                shifts = _path(x, y, pixel_size)
-                if shifts is not None:
-                    found[name] = shifts
-    return found
-
-
-def _path(x: Sequence[float], y: Sequence[float], pixel_size: float) -> Shifts | None:
-    """Return where each frame was, in Å, nan for one of which that is not known; None where it is of no frame.
-
-    A path that never leaves zero is none either: it is written for movies that were saved with their frames aligned.
-    """
-    if not 0 < sum(map(abs, x)) + sum(map(abs, y)) < _BEYOND:  # else no single one is nan, or beyond
-        known = [abs(a) < _BEYOND and abs(b) < _BEYOND for a, b in zip(x, y, strict=True)]
-        if not any(there and (a or b) for there, a, b in zip(known, x, y, strict=True)):
-            return None
-        x, y = ([a if there else math.nan for there, a in zip(known, axis, strict=True)] for axis in (x, y))
-    return tuple(pixel_size * a for a in x), tuple(pixel_size * b for b in y)
 
 
 def bare_path(text: object) -> str:
