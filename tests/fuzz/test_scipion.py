@@ -73,7 +73,7 @@ class Plain:
 def plainly(file: Path) -> Plain | None:
     """Return a set as it is in its file; None where sqlite3 cannot read it, or not within a second."""
     end = time.monotonic() + 1
-    with tempfile.TemporaryDirectory() as folder, suppress(sqlite3.Error):
+    with tempfile.TemporaryDirectory() as folder, suppress(sqlite3.Error, UnicodeDecodeError):  # in a column's name
         copy = shutil.copy(file, folder)
         with closing(sqlite3.connect(copy)) as database:
             database.text_factory = lambda data: data.decode("utf-8", "replace")
