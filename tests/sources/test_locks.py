@@ -135,7 +135,8 @@ def test_a_file_that_never_stands_still_says_that_its_mount_has_no_locks(
     said = read(file, without_locks(tmp_path, "ENOLCK"), CHANGING + READ)
     assert said == (
         f"busy: {file}: changes all the time, and its file system has no locks by which it could be read in between."
-        " Mount it with locks: NFS with its lock service or with local_lock=all, Lustre with flock"
+        " Mount it with locks: NFS with its lock service, or with local_lock=all where Scipion runs on this machine;"
+        " Lustre with flock"
     )
 
 

@@ -53,7 +53,10 @@ MOST_BYTES = 2**24
 """Of one value, and of one row."""
 
 _NO_LOCKS = "changes all the time, and its file system has no locks by which it could be read in between"
-_LOCKS = "Mount it with locks: NFS with its lock service or with local_lock=all, Lustre with flock"
+_LOCKS = (
+    "Mount it with locks: NFS with its lock service, or with local_lock=all where Scipion runs on this machine;"
+    " Lustre with flock"
+)
 _TRIES = 3
 _STEPS = 100_000
 _MAGIC = b"SQLite format 3\0"
