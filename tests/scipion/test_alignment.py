@@ -28,8 +28,9 @@ def test_the_shifts_of_genuine_aligned_movies_are_stored_as_the_api_says_them(tm
     said = json.loads(run.stdout.splitlines()[-1])
     assert len(said) == 8
     missing = []
+    movies = {movie["name"]: movie for movie in watched.items("outputMovies").values()}
     for name, axes in said.items():
-        stored = watched.store.reader().shifts(watched.watch.session, name)
+        stored = watched.store.reader().shifts(watched.watch.session, movies[name])
         missing.append(axes[0].count(None))
         if missing[-1] == len(axes[0]):
             assert stored is None

@@ -34,8 +34,7 @@ class Aligned(Watched):
     def shifts(self, item: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Look, and return the stored shifts of a movie."""
         self.look()
-        name = self.items("outputMovies")[item]["name"]
-        return self.store.reader().shifts(self.watch.session, name)
+        return self.store.reader().shifts(self.watch.session, self.items("outputMovies")[item])
 
 
 def said(shifts: tuple[tuple[float, ...], tuple[float, ...]] | None) -> str:
@@ -68,10 +67,10 @@ def test_shifts_follow_what_the_set_says(aligned: Aligned) -> None:
     align(aligned.project, {1: ("0,2", "0,0"), 2: ("", "")})
     assert aligned.shifts(1) == ((0.0, 1.66), (0.0, 0.0))
     assert aligned.shifts(2) is None
-    name = aligned.items("outputMovies")[3]["name"]
+    movie = aligned.items("outputMovies")[3]
     execute(aligned.project / MOVIES, "DELETE FROM Objects WHERE id = 3")
     aligned.look()
-    assert aligned.store.reader().shifts(aligned.watch.session, name) is None
+    assert aligned.store.reader().shifts(aligned.watch.session, movie) is None
 
 
 @pytest.mark.parametrize(("x", "y"), [("0,1,2", "0,1"), ("", "0,1"), (None, None), ("0,1", None)])
@@ -94,7 +93,7 @@ def test_a_failed_alignment_has_no_shifts(aligned: Aligned, path: str) -> None:
     align(aligned.project, {1: (path, path), 2: ("0,1", "0,1")})
     assert aligned.shifts(1) is None
     assert aligned.shifts(2) is not None
-    assert aligned.store.reader().shifted(aligned.watch.session, [aligned.items("outputMovies")[1]["name"]]) == set()
+    assert aligned.store.reader().shifted(aligned.watch.session, [aligned.items("outputMovies")[1]]) == set()
     assert aligned.troubles() == []
 
 
