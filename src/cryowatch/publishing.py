@@ -297,7 +297,7 @@ class Publisher:
 
         shifts: Shifts | None = None
         if kind is ImageKind.SHIFT_PLOT and not row["shift_plot_path"]:
-            shifts = await self._in_thread(self._reader.shifts, row["session_id"], row["name"])
+            shifts = await self._in_thread(self._reader.shifts, row["session_id"], row)
         if not available(row, kind, shifted=shifts is not None):
             return ""
         made_of = await self._images.look(lambda: subject(row, kind, lambda: shifts), row["name"], row["session_path"])

@@ -187,7 +187,7 @@ def read_project(
 
 def origin_of(folder: Path) -> str:
     """Return when the project in a folder was made, as it says itself, "" where it does not; raises a `SourceError`."""
-    with reading(folder / MARK, within=folder) as database:
+    with reading(folder / MARK, project=folder) as database:
         rows = database.rows("SELECT value FROM Objects WHERE name = ? AND parent_id IS NULL ORDER BY id", (CREATION,))
     return text_of(rows[0][0])[:MOST_ORIGIN] if rows else ""
 
