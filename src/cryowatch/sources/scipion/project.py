@@ -11,7 +11,6 @@ says: its process was stopped and could not say so itself.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -19,10 +18,11 @@ from operator import itemgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cryowatch.errors import SourceBusy, SourceError, SourceGone, SourceMalformed
+from cryowatch.errors import SourceBusy, SourceError, SourceGone
 from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
 from cryowatch.reading import Origin, Trouble
-from cryowatch.sources.scipion.database import Database, Stamp, inside, reading, stamp
+from cryowatch.sources.scipion.database import Stamp, inside, reading, stamp
+from cryowatch.sources.scipion.objects import Node, Tree, tree_of
 from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
 from cryowatch.sources.scipion.zone import LocalTimes, local_times
 
@@ -42,8 +42,6 @@ CREATION = "CreationTime"
 MOST_ORIGIN = 100
 """Characters of that time which count."""
 
-_COLUMNS = "SELECT name FROM pragma_table_info('Objects')"
-_CREATION = ("creation",)
 _LIVE = (RunStatus.LAUNCHED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.SCHEDULED, RunStatus.INTERACTIVE)
 _IMPORTS = ("ProtImportMovies", "ProtImportMicrographs")
 _MONITOR = re.compile(r"(Prot|Cryowatch)Monitor(Summary|CTF|MovieGain|System)")
@@ -55,33 +53,6 @@ _PARAMETERS = {
     "pixel_size": "samplingRate",
     "dose_per_frame": "dosePerFrame",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One row of the table `Objects`: an attribute, a run, an output; `creation` is when the row was made, UTC."""
-
-    id: int
-    parent: int | None
-    name: str
-    class_name: str
-    value: str | None
-    label: str
-    creation: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """All objects of a database, by id and by parent."""
-
-    roots: tuple[Node, ...]
-    children: Mapping[int, tuple[Node, ...]]
-    outputs: Mapping[str, str]
-    """RUN.OUTPUT by the id of each object right below a run."""
-
-    def values(self, parent: int) -> dict[str, str | None]:
-        """Return the attributes of an object by their last name."""
-        return {n.name.rpartition(".")[2]: n.value for n in self.children.get(parent, ())}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +94,7 @@ def read_project(
     path = folder / MARK
     stamps: dict[Path, Stamp | None] = {path: (found := stamp(path, now))}
     with reading(path, project=folder) as database:
-        tree = _tree(database, path, found)
+        tree = tree_of(database, path, found)
     made = next((root for root in tree.roots if root.name == CREATION), None)
     times = local_times(
         zone, made.value if made else None, made.creation if made else None, latest=min(found.changed, now)
@@ -192,32 +163,6 @@ def origin_of(folder: Path) -> str:
     return text_of(rows[0][0])[:MOST_ORIGIN] if rows else ""
 
 
-def _tree(database: Database, path: Path, found: Stamp) -> Tree:
-    """Return all objects, in one read: pages could fall on both sides of a commit."""
-    tables = database.tables()
-    if not tables and not found.settled:
-        raise SourceBusy("is just being made", where=path)
-    if "Objects" not in tables:
-        raise SourceMalformed("holds no table Objects", where=path, remedy="Is this a Scipion project, whole?")
-    creation = "creation" if _CREATION in database.rows(_COLUMNS) else "NULL"
-    rows = database.rows(f"SELECT id, parent_id, name, classname, value, label, {creation} FROM Objects ORDER BY id")
-    children: dict[int, list[Node]] = defaultdict(list)
-    roots = []
-    before = 0
-    for number, parent, name, class_name, value, label, made in rows:
-        if type(number) is not int or number <= before:
-            raise database.malformed(f"{str(number)[:40]!r} is no id of an object, or is one twice")
-        before = number
-        text = None if value is None else text_of(value)
-        node = Node(number, parent, text_of(name), text_of(class_name), text, text_of(label), text_of(made))
-        if parent is None:
-            roots.append(node)
-        else:
-            children[parent].append(node)
-    outputs = {str(node.id): node.name for root in roots for node in children.get(root.id, ())}
-    return Tree(tuple(roots), {k: tuple(v) for k, v in children.items()}, outputs)
-
-
 def _newer(
     folder: Path,
     file: Path,
@@ -240,7 +185,7 @@ def _newer(
     if kept is None or kept[0] != found or not found.settled:
         try:
             with reading(file, project=folder) as database:
-                kept = known[file] = (found, _tree(database, file, found))
+                kept = known[file] = (found, tree_of(database, file, found))
         except SourceError:
             stamps[file] = replace(found, settled=False)
             if kept is None or kept[0].inode != found.inode:
