@@ -78,8 +78,10 @@ def test_the_shift_plot_is_that_of_the_alignment_that_made_the_micrograph(stored
     )
     reader = stored.store.reader()
     for folder, shifts in ((folders["67"], FIRST), (folders["90"], SECOND)):
-        asked = {"id": 1, "name": micrograph(1).name, "micrograph_path": f"{folder}/extra/1.mrc"}
-        assert reader.shifts(stored.session, asked) == shifts
+        for beginning in ("", "/projects/alpha/"):
+            path = f"{beginning}{folder}/extra/1.mrc"
+            asked = {"id": 1, "name": micrograph(1).name, "micrograph_path": path}
+            assert reader.shifts(stored.session, asked) == shifts
     elsewhere = {"id": 1, "name": micrograph(1).name, "micrograph_path": "Runs/000067_ProtMotionCorrOther/1.mrc"}
     assert reader.shifts(stored.session, elsewhere) is None, "of two, nobody can tell which"
     assert reader.shifted(stored.session, [elsewhere]) == set()

@@ -55,7 +55,7 @@ _ALIGNMENTS = """
 WITH wanted AS (SELECT key AS place, json_extract(value, '$[0]') AS name, json_extract(value, '$[1]') AS path
                 FROM json_each(?2))
 SELECT wanted.place, output.id,
-       run.working_dir <> '' AND substr(wanted.path, 1, length(run.working_dir) + 1) = run.working_dir || '/'
+       run.working_dir <> '' AND instr('/' || wanted.path, '/' || run.working_dir || '/') > 0
 FROM wanted
 JOIN output ON output.session_id = ?1 AND output.kind = 'movies'
 JOIN run ON run.session_id = output.session_id AND run.run = output.run
