@@ -20,7 +20,7 @@ from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
 from cryowatch.web.app import create_app
 from cryowatch.web.border import Names
-from cryowatch.web.events import Hub
+from cryowatch.web.events import HEARTBEAT_SECONDS, Hub
 from cryowatch.web.gate import access_of
 from cryowatch.web.server import Identity, Server, address_of, bind
 
@@ -63,10 +63,11 @@ class Served:
         told: bool,
         web: Web | None = None,
         deliveries: Sequence[Mapping[str, Any]] = (),
+        heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
-        self.hub = Hub({"version": "test", "started": 1})
+        self.hub = Hub({"version": "test", "started": 1}, heartbeat=heartbeat)
         self.images = ImageServer(data / "images")
         listener = bind(listen)
         identity = Identity(web.certificate, web.key) if web and web.certificate and web.key else None
@@ -119,13 +120,14 @@ def serving(
     told: bool = True,
     web: Web | None = None,
     deliveries: Sequence[Mapping[str, Any]] = (),
+    heartbeat: float = HEARTBEAT_SECONDS,
 ) -> Iterator[Served]:
     """Watch and serve projects; they have been read once when this begins.
 
     `told`: pages may see to alerts.  With `web` the accounts and share links of the data directory count.
-    `deliveries` are what followers say of themselves.
+    `deliveries` are what followers say of themselves; `heartbeat` is of the events, in seconds.
     """
-    served = Served(paths, data, listen, dashboards, told=told, web=web, deliveries=deliveries)
+    served = Served(paths, data, listen, dashboards, told=told, web=web, deliveries=deliveries, heartbeat=heartbeat)
     try:
         until(lambda: served.agent.looked and all(w.last_read for w in list(served.agent.watches.values())))
         yield served

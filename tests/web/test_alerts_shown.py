@@ -272,7 +272,9 @@ def test_a_stage_that_stopped_is_marked_on_the_throughput(visit: Visit, facility
 
 def test_the_title_of_a_page_that_nobody_looks_at_counts_all_the_same(visit: Visit, facility: Facility) -> None:
     visit.page.add_init_script("Object.defineProperty(document, 'hidden', { get: () => window.away === true })")
+    visit.page.clock.install()
     page = opened(visit, "/s/small/ctf")
-    page.evaluate("window.away = true")
+    page.evaluate("window.away = true; document.dispatchEvent(new Event('visibilitychange'))")
     facility.raise_("Import has stopped", **STALL)
+    page.clock.fast_forward(60_000)
     expect(page).to_have_title(re.compile(r"^\(1\) "))

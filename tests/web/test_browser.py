@@ -354,7 +354,7 @@ def test_pages_say_when_cryowatch_is_gone_and_go_on_when_it_is_back(browser: Bro
     expect(page.locator('[data-panel="progress"] .value').first).to_have_text("8")
     page.evaluate("window.same = true")
     first.__exit__(None, None, None)
-    expect(page.locator("#offline")).to_contain_text("has not answered since")
+    expect(page.locator("#offline")).to_contain_text("Not connected to cryowatch, last heard ")
     expect(page.locator('[data-panel="progress"] .value').first).to_have_text("8")
     append(project / MOVIES, 9)
     with serving([project], tmp_path / "data", listen=served.address.removeprefix("http://")):

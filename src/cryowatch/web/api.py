@@ -196,7 +196,7 @@ class API:
         sight = self.sights.of(asking)
         if sight.confined:
             session = (await run_in_threadpool(_only, sight, session))["key"]
-        return self.hub.response(session, head=sight.head, key=sight.key, lasts=asking.lasts)
+        return self.hub.response(session, head=sight.head, key=sight.key, reader=asking.mark, lasts=asking.lasts)
 
     async def image(self, request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool  # noqa: PLC0415

@@ -2,7 +2,8 @@
 
 Commits happen in the agent's threads; `Hub.publish` hands them over to the server's event loop.  A page that reads
 slowly holds nothing up: each listener keeps only the newest change of each session, and gets at most two of them a
-second.
+second.  Where nothing changes, an event `alive` is the heartbeat: scripts cannot see comments, and a line that dies
+without a word is only known by its silence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from starlette.responses import StreamingResponse
 from cryowatch.store import Change
 
 HEARTBEAT_SECONDS = 15.0
+"""Pages take a line for dead after three times as long without a word."""
+
 PACE_SECONDS = 0.5
 
 
@@ -34,8 +37,9 @@ class _Listener:
 class Hub:
     """Hands changes from the agent's threads to the pages that listen."""
 
-    def __init__(self, hello: dict[str, Any]) -> None:
-        self._hello = hello
+    def __init__(self, hello: dict[str, Any], *, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+        self._hello = {**hello, "heartbeat": heartbeat}
+        self._heartbeat = heartbeat
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: set[_Listener] = set()
         self._closed = asyncio.Event()
@@ -69,18 +73,19 @@ class Hub:
         *,
         head: Callable[[int], int],
         key: Callable[[str], str] = str,
+        reader: str = "",
         lasts: Callable[[], bool],
     ) -> AsyncIterator[bytes]:
         """Yield events for one page until it goes away, or may see them no more, or the server stops."""
         listener = _Listener(session, head, key)
         self._listeners.add(listener)
         try:
-            yield _event("hello", self._hello)
+            yield _event("hello", {**self._hello, "reader": reader})
             while not self._closed.is_set() and lasts():
                 try:
-                    await asyncio.wait_for(listener.woken.wait(), HEARTBEAT_SECONDS)
+                    await asyncio.wait_for(listener.woken.wait(), self._heartbeat)
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    yield _event("alive", {})
                     continue
                 listener.woken.clear()
                 if not lasts():
@@ -99,15 +104,16 @@ class Hub:
         *,
         head: Callable[[int], int],
         key: Callable[[str], str] = str,
+        reader: str = "",
         lasts: Callable[[], bool],
     ) -> StreamingResponse:
         """Return the stream of one session, or of all, as an answer.
 
-        `head` says as what the reader gets a position in the order of changes, `key` a session's key; once `lasts` is
-        false it ends, a heartbeat later at most.
+        `head` says as what the reader gets a position in the order of changes, `key` a session's key; `reader` is the
+        mark of whoever reads.  Once `lasts` is false the stream ends, a heartbeat later at most.
         """
         return StreamingResponse(
-            self.stream(session, head=head, key=key, lasts=lasts),
+            self.stream(session, head=head, key=key, reader=reader, lasts=lasts),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )

@@ -39,6 +39,9 @@ PUBLIC = re.compile(r"/(login|healthz|logo|static/.*|share/[^/]+)")
 _SHARED = re.compile(r"/|/s/.+|/api/(sessions|sessions/.+|micrographs/[^/]+|fields|events)|/images/.+")
 _ANYBODY_MAY = ("/login", "/logout")
 _WHO = "cryowatch.who"
+_MARK = 12
+"""Characters of a reader's mark: it is told to them, and opens nothing."""
+
 _TEXT = {"no accounts": "everybody who reaches it can see every session", "no TLS": "others may read what is sent"}
 
 
@@ -50,13 +53,15 @@ def _always() -> bool:
 class Who:
     """Who asks: an account, or everybody where there are none (`role`), or who has a link (`share`), or nobody.
 
-    `lasts` says whether they may still see what they may see now: their login or their link can end.
+    `lasts` says whether they may still see what they may see now: their login or their link can end.  `mark` stands
+    for all that decides it: pages with one mark see the same.
     """
 
     name: str = ""
     role: Role | None = None
     share: Share | None = None
     lasts: Callable[[], bool] = field(default=_always, compare=False)
+    mark: str = field(default="", compare=False)
 
     @property
     def may_act(self) -> bool:
@@ -95,7 +100,9 @@ class Access:
         """Return who asks; raises `AccessError` where that cannot be found out."""
         cookies = self._cookies(request)
         found = self._who(cookies)
-        return replace(found, lasts=lambda: self._lasts(found, cookies))
+        role = found.role.value if found.role else ""
+        mark = self.key.signature("reader", found.name, role, found.path)[:_MARK]
+        return replace(found, lasts=lambda: self._lasts(found, cookies), mark=mark)
 
     def _who(self, cookies: Mapping[str, str]) -> Who:
         if not self.accounts.any() and self.exposure.open_without_accounts:

@@ -1,24 +1,20 @@
 // Asking the agent. Every failure is an Error whose message is one line for a person.
 
-export async function get(path, query = {}, options = {}) {
+import { reach } from "./under-way.js";
+
+export async function get(path, query = {}) {
   const url = new URL(path, location.origin);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
   }
-  return answered(url, { headers: { Accept: "application/json" }, ...options });
+  return answered(url, { headers: { Accept: "application/json" } });
 }
 
 export const post = (path, content) =>
   answered(path, { method: "POST", headers: { Accept: "application/json", "Content-Type": "application/json" }, body: JSON.stringify(content) });
 
 async function answered(url, options) {
-  let answer;
-  try {
-    answer = await fetch(url, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("cryowatch cannot be reached");
-  }
+  const answer = await reach(url, options);
   if (answer.status === 401) {
     const here = location.pathname + location.search + location.hash;
     location.assign(`/login?next=${encodeURIComponent(here)}`);

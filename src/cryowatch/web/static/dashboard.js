@@ -17,12 +17,11 @@ const place = byId("panels");
 const { session, dashboard } = place.dataset;
 const view = new View(session, dashboard);
 let feed = null;
-let peeking = null;
 let renewing = false;
 let again = false;
 
-// After a change, until a page that nobody looks at asks for its alerts.
-const PEEK = 2000;
+// How often a page that nobody looks at asks for its alerts: it has no line, but its title tells of them all the same.
+const PEEK = 60000;
 
 // Panels within a screen's reach are loaded once; those in sight are kept up to date.
 const near = new IntersectionObserver((entries) => {
@@ -57,7 +56,8 @@ async function start() {
   await known;
   new Toolbar(view, byId("toolbar"));
   view.addEventListener("change", () => feed.reload());
-  listen(session, { changed, renewed: () => feed.reload() });
+  listen(session, { changed: () => feed.changed({ gather: true }), renewed: () => feed.reload() });
+  setInterval(() => { if (document.hidden) view.alerts.refresh().catch(() => {}); }, PEEK);
   openFromAddress(view);
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   tick(view);
@@ -81,19 +81,6 @@ async function renew() {
     await showSession().catch(() => {});
   }
   renewing = false;
-}
-
-function changed() {
-  feed.changed({ gather: true });
-  if (document.hidden) peek();
-}
-
-// The title of a page behind others tells of alerts all the same.
-function peek() {
-  peeking ??= setTimeout(() => {
-    peeking = null;
-    if (document.hidden) view.alerts.refresh().catch(() => {});
-  }, PEEK);
 }
 
 const WAITING = {

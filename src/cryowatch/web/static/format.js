@@ -40,11 +40,13 @@ export function clock(time) {
   return `${pad(date.getHours())}:${pad(date.getMinutes())}`;
 }
 
+export const clockWithSeconds = (time) => `${clock(time)}:${pad(new Date(time).getSeconds())}`;
+
 export function moment(time) {
   if (time === null || time === undefined) return NONE;
   const date = new Date(time);
   const day = `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
-  return `${day} ${clock(time)}:${pad(date.getSeconds())}`;
+  return `${day} ${clockWithSeconds(time)}`;
 }
 
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -1,6 +1,7 @@
 // One image of a micrograph in a box of fixed shape; where there is none, the reason.
 
 import { el } from "./dom.js";
+import { reach } from "./under-way.js";
 
 export const KINDS = [
   ["micrograph", "Micrograph"],
@@ -34,7 +35,7 @@ export function picture(address, label, size, { eager = false } = {}) {
 
 async function why(address) {
   try {
-    const answer = await fetch(address);
+    const answer = await reach(address);
     if (answer.ok) return { reason: "the image could not be drawn", again: false };
     const said = await answer.json();
     return { reason: said.error, again: answer.status === 503 };
@@ -45,7 +46,7 @@ async function why(address) {
 
 // How many pixels the file has that an image was rendered from; null where that is not known.
 export async function sourceSize(address) {
-  const answer = await fetch(address, { method: "HEAD" }).catch(() => null);
+  const answer = await reach(address, { method: "HEAD" }).catch(() => null);
   const width = Number(answer?.headers.get("X-Source-Width"));
   const height = Number(answer?.headers.get("X-Source-Height"));
   return width && height ? { width, height } : null;

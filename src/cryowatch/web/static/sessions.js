@@ -9,11 +9,17 @@ import { age, future, moment, number, quantity, status } from "./format.js";
 
 const cards = new Map();
 let asked = false;
+let again = false;
 
+// At most about once a second; what changes meanwhile is asked for then.
 async function refresh() {
+  again = asked;
   if (asked) return;
   asked = true;
-  setTimeout(() => { asked = false; }, 900);
+  setTimeout(() => {
+    asked = false;
+    if (again) refresh();
+  }, 900);
   let found;
   try {
     found = await get("/api/sessions");
