@@ -162,7 +162,7 @@ def test_gain_alerts_and_the_hosts_load_come_out(store: Store) -> None:
         DeviceSample(kind="network", device="eth0", sent=1.0, received=2.0),
     )
     store.add_host_sample(HostSample(host="gpu1", time=START, cpu=None, memory=50.0, devices=devices))
-    store.add_host_sample(HostSample(host="gpu1", time=START + SECOND, cpu=3.5))
+    store.add_host_sample(HostSample(host="gpu1", time=START + SECOND, cpu=3.5, cores=16))
     store.add_host_sample(HostSample(host="elsewhere", time=START))
     key = Key(rule="defocus", session=known.session, host="gpu1")
     state = State(severity=Severity.WARNING, text="too far", value=5.0, limit=4.0, field="defocus", unit="µm")
@@ -179,6 +179,7 @@ def test_gain_alerts_and_the_hosts_load_come_out(store: Store) -> None:
         "detail": "",
     }  # fmt: skip
     rows = table(store, kind="host")
+    assert rows[-1]["cores"] == "16"
     assert [(r["host"], r["cpu"], r["memory"], r["device_kind"], r["device_used"], r["device_sent"]) for r in rows] == [
         ("gpu1", "", "50.0", "filesystem", "12.5", ""),
         ("gpu1", "", "50.0", "network", "", "1.0"),

@@ -7,17 +7,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryowatch.errors import ConfigError
+from cryowatch.model import Severity
 
 if TYPE_CHECKING:
+    from cryowatch.alerts.rules import Rule
     from cryowatch.config import Settings
     from cryowatch.dashboards import Dashboard
+    from cryowatch.dashboards.bounds import Bound
 
 
 def dashboards_of(chosen: Settings) -> Sequence[Dashboard]:
-    """Return the dashboards as the facility wants them; raises `ConfigError`."""
+    """Return the dashboards as the facility wants them, the machine judged by its alert rules; raises `ConfigError`."""
+    from cryowatch.alerts.rules import rules_of  # noqa: PLC0415
+    from cryowatch.dashboards import STANDARD  # noqa: PLC0415
+    from cryowatch.dashboards.bounds import bounded  # noqa: PLC0415
     from cryowatch.dashboards.custom import customised  # noqa: PLC0415
 
-    return customised(chosen.dashboards, chosen.limits, file=chosen.file)
+    standard = bounded(STANDARD, bounds_of(rules_of(chosen.alerts.rules, file=chosen.file)))
+    return customised(chosen.dashboards, chosen.limits, file=chosen.file, standard=standard)
+
+
+def bounds_of(rules: Sequence[Rule]) -> list[Bound]:
+    """Return between what the enabled rules want the fields of the machine."""
+    from cryowatch.alerts.rules import About  # noqa: PLC0415
+    from cryowatch.dashboards.bounds import Bound  # noqa: PLC0415
+
+    devices = {About.HOST: "", About.FILESYSTEM: "filesystem", About.GPU: "gpu"}
+    return [
+        Bound(
+            device=devices[rule.about],
+            field=rule.field,
+            low=rule.low,
+            high=rule.high,
+            critical=rule.severity is Severity.CRITICAL,
+        )
+        for rule in rules
+        if rule.enabled and rule.about in devices
+    ]
 
 
 def logo_of(chosen: Settings) -> Path | None:

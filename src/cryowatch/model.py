@@ -332,6 +332,9 @@ class HostSample:
     memory: float | None = _field("Memory", "In use.", unit="%", decimals=1, default=None)
     swap: float | None = _field("Swap", "In use.", unit="%", decimals=1, default=None)
     load: float | None = _field("Load", "Mean run queue of the last minute.", decimals=2, default=None)
+    cores: int | None = _field(
+        "Cores", "Of the machine: a load of as many keeps all of them busy.", decimals=0, default=None
+    )
     pressure_cpu: float | None = _field("CPU pressure", **_PRESSURE, default=None)
     pressure_memory: float | None = _field("Memory pressure", **_PRESSURE, default=None)
     pressure_io: float | None = _field("Disk pressure", **_PRESSURE, default=None)

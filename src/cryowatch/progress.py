@@ -42,6 +42,7 @@ def _progress(console: Console) -> Progress:
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
+        progress.TextColumn("items"),
         progress.TimeRemainingColumn(),
         console=console,
         transient=True,

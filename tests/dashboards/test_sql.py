@@ -132,7 +132,7 @@ def filled(folder: Path) -> Answers:
         )
         answers.store.add_host_sample(
             HostSample(host="gpu1", time=START + i * 10 * SECOND, cpu=12.5 * i, memory=50.0, swap=0.0, load=3.25,
-                       pressure_cpu=1.5, pressure_io=0.0, devices=devices)
+                       cores=16, pressure_cpu=1.5, pressure_io=0.0, devices=devices)
         )  # fmt: skip
     answers.store.add_host_sample(HostSample(host="other", time=START + 90 * SECOND, cpu=99.0, devices=devices))
     answers.execute(
@@ -760,6 +760,10 @@ def test_the_newest_sample_is_that_of_the_host(answer: Answers) -> None:
     found = items(answer(panel("system", "host-latest")))
     assert {label: item["value"] for label, item in found.items()} == {
         "CPU": 50.0, "Memory": 50.0, "Swap": 0.0, "Load": 3.25,
+    }  # fmt: skip
+    assert (found["Load"]["unit"], found["Load"]["detail"]) == ("of 16 cores", "Mean run queue of the last minute.")
+    assert {label: item["status"] for label, item in found.items()} == {
+        "CPU": None, "Memory": "good", "Swap": "good", "Load": None,
     }  # fmt: skip
 
 

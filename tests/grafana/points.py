@@ -128,7 +128,9 @@ def cryowatch_lines() -> Iterator[str]:
         yield f'alert,{tags} text="disk of {k}",subject="/data",{alert} {(BEGIN + 60) * SECOND + 3}'
         yield f'alert,{tags} text="disk of {k}",subject="/data",{over} {(BEGIN + 61) * SECOND + 3}'
         for time, cpu in samples(k):
-            more = f"load=3.0,pressureCpu=1.0,pressureMem=0.0,pressureIo=2.5,gpuPow_0={cpu + 200},gpuProc_0=2.0"
+            more = (
+                f"load=3.0,cores=16.0,pressureCpu=1.0,pressureMem=0.0,pressureIo=2.5,gpuPow_0={cpu + 200},gpuProc_0=2.0"
+            )
             disks = f"used:/data={cpu + 1},free:/data=100.0,total:/data=200.0,fullIn:/old=7.0"
             disks = disks if cpu % 10 == 0 else disks.replace("fullIn:/old", "fullIn:/data")
             yield f"system,host={host(project)} {_system(cpu)},{more},{disks} {time}"

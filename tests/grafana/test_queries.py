@@ -352,6 +352,7 @@ def test_load_of_the_host(asking: Asking, project: str) -> None:
     cpu = [value for _, value in samples(PROJECTS.index(project))]
     (newest,) = asking.panel("system", "host-latest")[0]
     assert (newest["CPU"], newest["Memory"]) == (cpu[-1], cpu[-1] + 20)
+    assert newest.get("Cores", 16) == 16
     (lines,) = asking.panel("system", "host-load", interval=10)
     assert [row["CPU"] for row in lines] == cpu
     sent, received = asking.panel("system", "network-rates", interval=10)

@@ -152,12 +152,12 @@ def test_host_samples_are_there_in_the_units_of_the_dashboards(
         DeviceSample(kind="filesystem", device="/data", used=71.5, free=2.5e12),
     )
     store.add_host_sample(
-        HostSample(host="gpu1", time=START, cpu=12.5, memory=40, swap=None, load=1.5, devices=devices)
+        HostSample(host="gpu1", time=START, cpu=12.5, memory=40, swap=None, load=1.5, cores=16, devices=devices)
     )
     delivering(store).finish()
     [row] = database.rows("SELECT * FROM system")
-    known = {"cpu": 12.5, "mem": 40, "load": 1.5, "eth0_send": 2, "eth0_recv": 0.5, "disk_read": 2, "disk_write": 3,
-             "used:/data": 71.5, "free:/data": 2500}  # fmt: skip
+    known = {"cpu": 12.5, "mem": 40, "load": 1.5, "cores": 16, "eth0_send": 2, "eth0_recv": 0.5,
+             "disk_read": 2, "disk_write": 3, "used:/data": 71.5, "free:/data": 2500}  # fmt: skip
     assert {key: row[key] for key in known} == known
     assert "swap" not in row
 

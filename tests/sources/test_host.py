@@ -102,6 +102,7 @@ def test_this_machine_is_sampled_plausibly(tmp_path: Path) -> None:
     assert second.memory is not None
     assert 0 < second.memory < 100
     assert second.load is not None
+    assert second.cores == os.cpu_count()
     assert second.load >= 0
     assert second.time >= first.time
     assert not [d for d in first.devices if d.kind != "filesystem"]

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from cryowatch.errors import StoreFailed
+from cryowatch.model import OutputKind
 from cryowatch.store import Store
 from cryowatch.store.backup import backup
 from cryowatch.store.writer import FILE_NAME
-from tests.records import START, micrograph, reading, session, span
+from tests.records import START, micrograph, output, reading, run, session, span
 
 
 def filled(folder: Path, count: int = 10) -> Store:
@@ -24,6 +25,26 @@ def filled(folder: Path, count: int = 10) -> Store:
     values = reading(span([micrograph(number) for number in range(1, count + 1)]), cursor=str(count))
     store.commit(known.session, values, now=START)
     return store
+
+
+def test_a_micrograph_counts_once_whatever_stages_it_went_through(tmp_path: Path) -> None:
+    store = filled(tmp_path / "data", 3)
+    movies = [micrograph(number, run="2", output="outputMovies") for number in range(1, 6)]
+    aligned = [micrograph(number, run="67", output="outputMicrographs") for number in range(1, 5)]
+    values = reading(
+        span(movies, run="2", output="outputMovies"),
+        span(aligned, run="67", output="outputMicrographs"),
+        cursor="more",
+        runs=(run("2"), run("67"), run()),
+        outputs=(
+            output("2", "outputMovies", kind=OutputKind.MOVIES, class_name="SetOfMovies"),
+            output("67", "outputMicrographs", kind=OutputKind.MICROGRAPHS, class_name="SetOfMicrographs"),
+            output(),
+        ),
+    )
+    store.commit(store.register(session()).session, values, now=START)
+    assert backup(tmp_path / "data" / FILE_NAME, tmp_path / "copy.sqlite").micrographs == 4
+    store.close()
 
 
 def test_a_data_directory_begun_from_a_backup_goes_on_where_it_was(tmp_path: Path) -> None:

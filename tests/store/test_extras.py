@@ -135,15 +135,16 @@ def test_a_host_sample_keeps_every_field(stored: Stored) -> None:
     numbers = dict.fromkeys(("cpu", "memory", "swap", "load", "pressure_cpu", "pressure_memory", "pressure_io"), 1.5)
     disk = DeviceSample(kind="filesystem", device="/", used=40.0, free=1e12, total=2e12, full_in=7200.0)
     gpu = DeviceSample(kind="gpu", device="", note="there is no NVIDIA driver")
-    sample = HostSample(host="gpu1", time=START, devices=(disk, gpu, replace(gpu, device="1", processes=3)), **numbers)
+    sample = HostSample(
+        host="gpu1", time=START, devices=(disk, gpu, replace(gpu, device="1", processes=3)), cores=16, **numbers
+    )
     stored.store.add_host_sample(sample)
     reader = stored.store.reader()
     (row,) = reader.rows("SELECT * FROM host_sample")
     assert {name: row[name] for name in numbers} == numbers
-    devices = reader.rows(
-        "SELECT kind, device, total, full_in, processes, note FROM device_sample ORDER BY kind, device"
-    )
-    assert [tuple(d.values()) for d in devices] == [
+    assert row["cores"] == 16
+    rows = reader.rows("SELECT kind, device, total, full_in, processes, note FROM device_sample ORDER BY kind, device")
+    assert [tuple(d.values()) for d in rows] == [
         ("filesystem", "/", 2e12, 7200.0, None, ""),
         ("gpu", "", None, None, None, "there is no NVIDIA driver"),
         ("gpu", "1", None, None, 3, "there is no NVIDIA driver"),

@@ -90,8 +90,8 @@ def test_a_browser_asks_for_all_at_once_and_on_the_next_page_for_nothing(browser
     page.wait_for_selector("body[data-ready=yes]")
     scripts = [url for url in visit.requests if url.endswith(".js")]
     told = re.findall(r'rel="modulepreload" href="([^"]+)"', served.client.get("/s/small/ctf").text)
-    theme = next(url for url in scripts if url.endswith("/theme.js"))
-    assert sorted(scripts) == sorted([theme, *(f"{served.address}{url}" for url in told)])
+    theme, line = (next(url for url in scripts if url.endswith(name)) for name in ("/theme.js", "/shared-line.js"))
+    assert sorted(scripts) == sorted([theme, line, *(f"{served.address}{url}" for url in told)])
     page = visit.go("/s/small/summary")
     page.wait_for_selector("body[data-ready=yes]")
     fetched = page.evaluate(

@@ -21,7 +21,15 @@ DEVICES = (
     DeviceSample(kind="gpu", device="", note="there is no NVIDIA driver"),
 )
 SAMPLE = HostSample(
-    host="gpu1", time=START, cpu=12.5, memory=40.0, load=3.25, pressure_cpu=0.5, pressure_io=100.0, devices=DEVICES
+    host="gpu1",
+    time=START,
+    cpu=12.5,
+    memory=40.0,
+    load=3.25,
+    cores=16,
+    pressure_cpu=0.5,
+    pressure_io=100.0,
+    devices=DEVICES,
 )
 
 
@@ -54,6 +62,7 @@ def test_values_are_in_base_units(store: Store) -> None:
         "host_cpu_ratio": 0.125,
         "host_memory_ratio": 0.4,
         "host_load1": 3.25,
+        "host_cores": 16,
         'host_pressure_ratio{resource="cpu"}': 0.005,
         'host_pressure_ratio{resource="io"}': 1.0,
         r'filesystem_size_bytes{device="/data \"2\""}': 2e13,

@@ -1,4 +1,4 @@
-"""A page is told what changes, or says that it is not: lines that die, machines that sleep, many tabs, pages behind others."""
+"""A page is told what changes, or says that it is not: dead lines, machines that sleep, many tabs, hidden pages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from cryowatch.web.events import HEARTBEAT_SECONDS
 from cryowatch.exposure import Web
+from cryowatch.web.events import HEARTBEAT_SECONDS
 from tests.browsing import Visit
-from tests.projects import CTFS, MOVIES, append, genuine
+from tests.projects import MOVIES, append, genuine
 from tests.publishing.sshd import Relay
 from tests.web.people import PASSWORD, Person, add_everybody
 from tests.web.serving import Served, demo_project, serving, until
@@ -205,11 +205,13 @@ def test_a_page_behind_others_has_no_line_and_gets_one_when_it_comes_back(
     assert movies(front) == "8"
 
 
-def test_pages_go_on_without_the_shared_line_where_that_dies(visit: Visit, served: Served, project: Path) -> None:
+def test_pages_go_on_without_the_shared_line_where_that_dies(
+    browser: Browser, visit: Visit, served: Served, project: Path
+) -> None:
     page = visit.go("/s/small/summary")
     expect(page.locator('[data-panel="progress"] .value').first).to_have_text("8")
     until(lambda: lines(served) == 1)
-    session = visit.context.browser.new_browser_cdp_session()
+    session = browser.new_browser_cdp_session()
     targets = session.send("Target.getTargets")["targetInfos"]
     [worker] = [target["targetId"] for target in targets if target["type"] == "shared_worker"]
     session.send("Target.closeTarget", {"targetId": worker})

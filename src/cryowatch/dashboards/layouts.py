@@ -68,6 +68,7 @@ _ONE = {
     "motion_late": "motionLate",
     "movie": "movie",
     "load": "load",
+    "cores": "cores",
     "pressure_cpu": "pressureCpu",
     "pressure_memory": "pressureMem",
     "pressure_io": "pressureIo",

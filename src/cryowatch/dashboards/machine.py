@@ -1,13 +1,14 @@
-"""A host's devices as they are now, a line each: file systems, GPUs, networks or disks, by the newest sample."""
+"""A host as it is now, by the newest sample; and its devices, a line each: file systems, GPUs, networks or disks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from cryowatch.dashboards import payload
+from cryowatch.dashboards import payload, tiles
 from cryowatch.dashboards.definition import Panel
 from cryowatch.dashboards.query import Query, Rows, Scope, quantity, window
-from cryowatch.model import Quantity
+from cryowatch.model import HostSample, Quantity, quantities
 
 _NAMES = {"filesystem": "File system", "gpu": "GPU", "network": "Interface", "disk": "Disk"}
 _FORMATS = {"B": "bytes", "s": "duration"}
@@ -15,6 +16,18 @@ _KEPT = ("device", "full_in")
 """Columns that say something also where they are empty."""
 
 _MILLISECONDS = 1_000
+
+
+def latest(known: Sequence[Quantity], bounds: Sequence[tuple[float | None, float | None]], rows: Rows) -> payload.Data:
+    """One row: the newest value of each field; a load is told with the number of cores, where both are known."""
+    data = tiles.latest(known, bounds, rows)
+    labels = quantities(HostSample)
+    items = {item["label"]: item for item in data.get("items", ())}
+    load, cores = items.get(labels["load"].label), items.get(labels["cores"].label)
+    if load is None or cores is None:
+        return data
+    told = {**load, "unit": f"of {cores['value']:.0f} {'core' if cores['value'] == 1 else 'cores'}"}
+    return {"items": [told if item is load else item for item in items.values() if item is not cores]}
 
 
 def devices(panel: Panel, scope: Scope) -> Query:

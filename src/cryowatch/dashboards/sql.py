@@ -201,6 +201,7 @@ def _latest_stat(panel: Panel, scope: Scope) -> Query:
         next((x.bounds(scope.variables) for x in panel.limits if x.field == f), (None, None)) for f in panel.fields
     ]
     shown = ", ".join(_shown(panel, f) for f in panel.fields)
+    shape = machine.latest if panel.record == "host" else tiles.latest
     if panel.record == "host":
         during, parameters = window(scope) if scope.confined else ("", {})
         source, parameters = f"FROM host_sample WHERE host = :host{during}", {**parameters, "host": scope.host}
@@ -209,7 +210,7 @@ def _latest_stat(panel: Panel, scope: Scope) -> Query:
     return Query(
         sql=f"SELECT {shown} {source} ORDER BY time DESC, id DESC LIMIT 1",
         parameters=parameters,
-        shape=lambda found: tiles.latest(known, bounds, found),
+        shape=lambda found: shape(known, bounds, found),
     )
 
 

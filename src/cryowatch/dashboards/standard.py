@@ -236,9 +236,9 @@ SYSTEM = Dashboard(
     panels=(
         Panel(
             id="host-latest", title="Now", kind=PanelKind.STAT, record="host", aggregate=Aggregate.LATEST,
-            fields=("cpu", "memory", "swap", "load"), width=12, height=2,
-            limits=(Limit(field="cpu", high=95), Limit(field="memory", high=95), Limit(field="swap", high=80)),
-            text="The machine that the agent runs on.",
+            fields=("cpu", "memory", "swap", "load", "cores"), width=12, height=2,
+            limits=(Limit(field="memory", high=95), Limit(field="swap", high=80)),
+            text="The machine that the agent runs on; a mark stands where an alert rule judges.",
         ),
         Panel(
             id="file-systems", title="File systems", kind=PanelKind.TABLE, record="device", device="filesystem",
@@ -252,7 +252,7 @@ SYSTEM = Dashboard(
         ),
         Panel(
             id="host-queue", title="Load", kind=PanelKind.TIME_SERIES, record="host", style="lines", fields=("load",),
-            text="Processes that run or wait to, over the last minute.",
+            text="Processes that run or wait to, over the last minute; as many as cores keep the machine busy.",
         ),
         Panel(
             id="host-pressure", title="Pressure", kind=PanelKind.TIME_SERIES, record="host", style="lines",
@@ -261,7 +261,7 @@ SYSTEM = Dashboard(
         ),
         Panel(
             id="disk-space", title="Disk space", kind=PanelKind.TIME_SERIES, record="device", style="lines",
-            device="filesystem", fields=("used",), limits=(Limit(field="used", high=90),),
+            device="filesystem", fields=("used",), limits=(Limit(field="used", high=90, critical=95),),
             text="Of the file systems that hold the projects and cryowatch's own data.",
         ),
         Panel(
@@ -275,7 +275,7 @@ SYSTEM = Dashboard(
         Panel(
             id="gpus", title="GPUs", kind=PanelKind.TABLE, record="device", device="gpu", width=12, height=5,
             fields=("device", "use", "memory", "temperature", "power", "processes"),
-            limits=(Limit(field="temperature", high=85, critical=90),), text="Each GPU now.",
+            limits=(Limit(field="temperature", high=90),), text="Each GPU now.",
         ),
         Panel(
             id="gpu-use", title="GPU use", kind=PanelKind.TIME_SERIES, record="device", style="lines", device="gpu",
@@ -287,7 +287,7 @@ SYSTEM = Dashboard(
         ),
         Panel(
             id="gpu-temperature", title="GPU temperature", kind=PanelKind.TIME_SERIES, record="device", style="lines",
-            device="gpu", fields=("temperature",), text="Of each GPU.",
+            device="gpu", fields=("temperature",), limits=(Limit(field="temperature", high=90),), text="Of each GPU.",
         ),
         Panel(
             id="gpu-power", title="GPU power", kind=PanelKind.TIME_SERIES, record="device", style="lines",

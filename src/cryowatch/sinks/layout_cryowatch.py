@@ -7,7 +7,7 @@
 | run | project, host, run, output | label, status, size: a point at each change |
 | session | project, host | status and acquisition: a point at each change |
 | gain | project, host, run | movie, stddev, ratio1, ratio2 |
-| system | host | cpu, mem, swap, load, pressures, rates of networks and disks, GPUs, file systems |
+| system | host | cpu, mem, swap, load, cores, pressures, rates of networks and disks, GPUs, file systems |
 | alert | project, host, rule, severity | text, value, limit, active, subject |
 
 A micrograph's time is the source's second plus the item's id in nanoseconds: unique, and the same at every delivery.
@@ -157,7 +157,7 @@ def _gain(row: Row) -> str | None:
 
 
 def _sample(row: Row) -> str | None:
-    values = {**system_values(row), "load": row["load"], "pressureCpu": row["pressure_cpu"]}
+    values = {**system_values(row), "load": row["load"], "cores": row["cores"], "pressureCpu": row["pressure_cpu"]}
     values |= {"pressureMem": row["pressure_memory"], "pressureIo": row["pressure_io"]}
     for device in row["devices"]:
         name = device["device"]

@@ -18,6 +18,12 @@ from urllib.parse import quote
 
 from cryowatch.errors import StoreFailed, remedy_of
 
+_MICROGRAPHS = """
+SELECT count(*) FROM (
+    SELECT DISTINCT session_id, micrograph.name FROM micrograph JOIN output ON output.id = output_id
+    WHERE output.kind IN ('micrographs', 'ctf'))"""
+"""Each micrograph once: the table has a row for every stage that it went through, and for movies."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
@@ -71,7 +77,7 @@ def _copied(store: Path, fresh: Path, file: Path) -> Copy:
         if said != "ok":
             raise StoreFailed(f"is damaged ({said}); no backup was made", where=store, remedy="Keep older backups")
         (sessions,) = target.execute("SELECT count(*) FROM session").fetchone()
-        (micrographs,) = target.execute("SELECT count(*) FROM micrograph").fetchone()
+        (micrographs,) = target.execute(_MICROGRAPHS).fetchone()
     return Copy(file=file, bytes=fresh.stat().st_size, sessions=sessions, micrographs=micrographs)
 
 

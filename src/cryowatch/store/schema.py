@@ -321,7 +321,21 @@ ALTER TABLE session ADD COLUMN replaced INTEGER;
 ALTER TABLE alert ADD COLUMN detail TEXT NOT NULL DEFAULT '';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _HISTORY, _IMAGES_AND_HOSTS, _ALARMS, _DROPPED, _LINEAGE, _ORIGINS_AND_ERRORS)
+_CORES = """
+-- How many cores the machine has.
+ALTER TABLE host_sample ADD COLUMN cores INTEGER;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _HISTORY,
+    _IMAGES_AND_HOSTS,
+    _ALARMS,
+    _DROPPED,
+    _LINEAGE,
+    _ORIGINS_AND_ERRORS,
+    _CORES,
+)
 
 
 def migrate(connection: sqlite3.Connection, *, where: object, migrations: tuple[str, ...] = MIGRATIONS) -> None:

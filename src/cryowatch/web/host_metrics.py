@@ -15,6 +15,7 @@ _HOST = (
     ("memory_ratio", "memory", 0.01, "Share of the memory in use."),
     ("swap_ratio", "swap", 0.01, "Share of the swap space in use."),
     ("load1", "load", 1, "Mean run queue of the last minute."),
+    ("cores", "cores", 1, "Cores of the machine."),
 )
 _PRESSURE = ("pressure_cpu", "pressure_memory", "pressure_io")
 _DEVICES = (

@@ -77,6 +77,7 @@ class HostSource:
             memory=psutil.virtual_memory().percent,
             swap=swap.percent if swap.total else None,
             load=os.getloadavg()[0],
+            cores=psutil.cpu_count(),
             pressure_cpu=waiting,
             pressure_memory=memory,
             pressure_io=io,

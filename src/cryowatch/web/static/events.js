@@ -49,6 +49,7 @@ export function listen(session, { changed, renewed }) {
     if (lost) {
       lost = false;
       banner();
+      giveUp(); // what was asked for meanwhile may wait on a dead connection
       askAgain();
       renewed();
     } else if (other) renewed();
@@ -59,7 +60,12 @@ export function listen(session, { changed, renewed }) {
     lost = true;
     banner();
     if (silent) giveUp();
-    else get("/api/fields").catch(() => {}); // where it is the login that has ended, this asks for a new one
+    else setTimeout(ask, LOOK);
+  }
+
+  // Where it is the login that has ended, this asks for a new one; a page that is just being left is gone by now.
+  function ask() {
+    if (looking && lost) get("/api/fields").catch(() => {});
   }
 
   function banner() {
