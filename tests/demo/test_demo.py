@@ -189,7 +189,7 @@ def test_the_session_unfolds_in_time_and_stops_when_told(tmp_path: Path) -> None
         waited.append(seconds)
         return len(waited) < 20
 
-    unfold(DemoSession(tmp_path / "s"), micrographs=10, every=5.0, wait=wait, clock=lambda: now)
+    unfold(DemoSession(tmp_path / "s"), micrographs=20, every=5.0, wait=wait, clock=lambda: now)
     assert len(waited) == 20
     assert any(seconds > 0 for seconds in waited)
     assert (tmp_path / "s" / "project.sqlite").exists()

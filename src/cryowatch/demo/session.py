@@ -1,9 +1,14 @@
-"""The made-up session as it unfolds: some of it lies in the past, then movies come, are aligned and estimated."""
+"""The made-up session as it unfolds: some of it lies in the past, then movies come, are aligned and estimated.
+
+What lies in the past is there whole when the project is, as if somebody had watched from the beginning: each movie was
+aligned and estimated soon after it came.  The newest images are there as well; the older ones, of which nobody asks at
+first, are drawn in between, the newest first.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +28,8 @@ HEIGHT, WIDTH = 818, 1152
 SPECTRUM = 384
 SPECTRUM_PIXEL_SIZE = 1.4
 MOST_IN_THE_PAST = 200
+DRAWN_AT_FIRST = 6
+"""Images, of three micrographs, before the project is there: a page shows the newest, and nobody has to wait long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +80,11 @@ class DemoSession:
         self._gain = GainFile(folder / self._gain_run.folder, seed)
         self._sets: tuple[SetFile, ...] = ()
 
-    def begin(self, started: float) -> None:
-        """Write the project as the GUI stores it when the runs have been launched."""
+    def begin(self, started: float, past: Sequence[Event] = ()) -> None:
+        """Write the project as the GUI stores it, with what has happened since the runs were launched but its images.
+
+        The file by which a project is known comes last.
+        """
         image = {f"_acquisition.{name}": value for name, value in ACQUISITION.items()}
         kinds: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
             ("outputMovies", "movies", "SetOfMovies", {"_samplingRate": PIXEL_SIZE, **image}),
@@ -87,21 +97,31 @@ class DemoSession:
             run.output = output
             run.set = SetFile(self._root, f"{run.folder}/{file}.sqlite", class_name, properties)
             sets.append(run.set)
+        self._sets = tuple(sets)
+        for stage, (run, file_) in enumerate(zip(self._runs, sets, strict=True)):
+            file_.append([self._item(event, event.time) for event in past if event.stage == stage])
             run.store()
         self._gain_run.started = local(started)
         self._gain_run.store()
-        self._sets = tuple(sets)
+        for event in past:
+            self._measure(event, event.time)
         self._started = started
         self._store_project()
 
     def happen(self, event: Event, created: float) -> None:
         """Write what an event brings; images come before the rows that name them."""
-        shot = exposure(event.number, self._seed)
-        values = (self._movie, self._micrograph, self._ctf)[event.stage](shot)
-        self._sets[event.stage].append([(event.number, created, values)])
+        self.draw(event)
+        self._sets[event.stage].append([self._item(event, created)])
         self._runs[event.stage].store()
+        self._measure(event, created)
+
+    def draw(self, event: Event) -> None:
+        """Write the images that an event brings; an import brings none."""
+        shot = exposure(event.number, self._seed)
         if event.stage == 1:
-            self._gain.append(event.number, created)
+            self._draw_micrograph(shot)
+        elif event.stage == 2:
+            self._draw_spectrum(shot)
 
     def end(self, now: float) -> None:
         """Close the streams and store the project once more."""
@@ -120,6 +140,15 @@ class DemoSession:
         creation = (1, None, "CreationTime", "String", local(self._started - 60), "")
         write_objects(self._root / "project.sqlite", [creation, *(row for run in runs for row in run.objects())])
 
+    def _item(self, event: Event, created: float) -> tuple[int, float, dict[str, Any]]:
+        values = (self._movie, self._aligned, self._estimate)[event.stage](exposure(event.number, self._seed))
+        return event.number, created, values
+
+    def _measure(self, event: Event, created: float) -> None:
+        """Add the gain residual of a movie that was aligned."""
+        if event.stage == 1:
+            self._gain.append(event.number, created)
+
     def _movie(self, shot: Exposure) -> dict[str, Any]:
         acquisition = {f"_acquisition.{name}": value for name, value in ACQUISITION.items()}
         return {
@@ -131,7 +160,7 @@ class DemoSession:
             "_framesRange": f"1,{FRAMES},1",
         }
 
-    def _micrograph(self, shot: Exposure) -> dict[str, Any]:
+    def _draw_micrograph(self, shot: Exposure) -> None:
         extra = f"{self._runs[1].folder}/extra"
         plane = self._specimen.micrograph(
             shot.defocus,
@@ -144,7 +173,6 @@ class DemoSession:
         mrcfile.write(self._root / extra / f"{shot.name}_aligned_mic.mrc", plane, voxel_size=PIXEL_SIZE * BINNING)
         plot = f"{extra}/{shot.name}_global_shifts.png"
         (self._root / plot).write_bytes(shift_plot.draw(shot.shifts))
-        return self._aligned(shot)
 
     def _aligned(self, shot: Exposure) -> dict[str, Any]:
         extra = f"{self._runs[1].folder}/extra"
@@ -160,8 +188,10 @@ class DemoSession:
             "_rlnAccumMotionLate": late,
         }
 
-    def _ctf(self, shot: Exposure) -> dict[str, Any]:
-        file = f"{self._runs[2].folder}/extra/{shot.name}_aligned_mic_ctf.mrc"
+    def _spectrum(self, shot: Exposure) -> str:
+        return f"{self._runs[2].folder}/extra/{shot.name}_aligned_mic_ctf.mrc"
+
+    def _draw_spectrum(self, shot: Exposure) -> None:
         plane = power_spectrum(
             self._random,
             self._optics,
@@ -172,14 +202,16 @@ class DemoSession:
             drift=shot.drift,
             ice=0.35 if shot.crystals > 1 else 0.0,
         )
-        mrcfile.write(self._root / file, plane, voxel_size=SPECTRUM_PIXEL_SIZE)
+        mrcfile.write(self._root / self._spectrum(shot), plane, voxel_size=SPECTRUM_PIXEL_SIZE)
+
+    def _estimate(self, shot: Exposure) -> dict[str, Any]:
         found = shot.defocus
         estimate = (found.u, found.v, found.angle) if shot.fitted else (-999.0, -1.0, -999.0)
         return {
             **{f"_micObj.{name}": value for name, value in self._aligned(shot).items()},
             **dict(zip(("_defocusU", "_defocusV", "_defocusAngle"), estimate, strict=True)),
             "_defocusRatio": estimate[0] / estimate[1],
-            "_psdFile": file,
+            "_psdFile": self._spectrum(shot),
             "_resolution": shot.resolution,
             "_fitQuality": shot.fit_quality,
         }
@@ -196,15 +228,24 @@ def unfold(
     """Write the whole session in its own time; `wait` sleeps some seconds and says whether to go on."""
     now = clock()
     events = timetable(micrographs, every, now)
-    session.begin(events[0].time - every)
-    for event in _movies_first(events, now):
+    past = [event for event in events if event.time <= now]
+    undrawn = [event for event in reversed(past) if event.stage > 0]
+    for event in undrawn[:DRAWN_AT_FIRST]:
+        session.draw(event)
+    session.begin(events[0].time - every, past)
+    del undrawn[:DRAWN_AT_FIRST]
+    for event in events[len(past) :]:
+        while undrawn:
+            if not wait(0):
+                return
+            session.draw(undrawn.pop(0))
+            if clock() >= event.time:
+                break
         if not wait(event.time - clock()):
             return
         session.happen(event, event.time)
+    for event in undrawn:
+        if not wait(0):
+            return
+        session.draw(event)
     session.end(clock())
-
-
-def _movies_first(events: list[Event], now: float) -> Iterator[Event]:
-    """Yield the events; of those in the past the imports first, as they cost nothing."""
-    yield from (e for e in events if e.time <= now and e.stage == 0)
-    yield from (e for e in events if e.time > now or e.stage > 0)
