@@ -41,9 +41,9 @@ let asked = null;
 let answered = false;
 const drawn = (tell) => requestAnimationFrame(() => requestAnimationFrame(() => tell(performance.now())));
 const lacking = (panel) => panel.getBoundingClientRect().top < innerHeight;
-const listen = EventSource.prototype.addEventListener;
-EventSource.prototype.addEventListener = function (name, ...rest) {
-  if (name === "change") listen.call(this, name, () => measured.events.push(performance.now()));
+const listen = MessagePort.prototype.addEventListener;
+MessagePort.prototype.addEventListener = function (name, ...rest) {
+  listen.call(this, name, ({ data }) => { if (data.kind === "change") measured.events.push(performance.now()); });
   return listen.call(this, name, ...rest);
 };
 const ask = window.fetch;
