@@ -91,5 +91,6 @@ function missing(event) {
 
 refresh();
 setInterval(() => { if (!document.hidden) refresh(); }, 10000);
+setInterval(() => { if (document.hidden) refresh(); }, 60000); // it has no line then, but its title counts alerts
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 listen(null, { changed: refresh, renewed: refresh });
