@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import mrcfile
@@ -19,7 +19,7 @@ from PIL import Image
 
 from cryowatch.demo.gain import residual
 from cryowatch.demo.optics import Defocus, Optics, Plane, grid, power_spectrum, transfer
-from cryowatch.demo.session import DemoSession, timetable, unfold
+from cryowatch.demo.session import DemoSession, Event, timetable, unfold
 from cryowatch.demo.specimen import Specimen
 from cryowatch.demo.story import exposure
 from tests.projects import Watched
@@ -187,12 +187,43 @@ def test_the_session_unfolds_in_time_and_stops_when_told(tmp_path: Path) -> None
         nonlocal now
         now += max(0.0, seconds)
         waited.append(seconds)
-        return len(waited) < 20
+        return len(waited) < 100
 
-    unfold(DemoSession(tmp_path / "s"), micrographs=20, every=5.0, wait=wait, clock=lambda: now)
-    assert len(waited) == 20
+    unfold(DemoSession(tmp_path / "s"), micrographs=40, every=5.0, wait=wait, clock=lambda: now)
+    assert len(waited) == 100
     assert any(seconds > 0 for seconds in waited)
     assert (tmp_path / "s" / "project.sqlite").exists()
+
+
+class Beginning(DemoSession):
+    """Notes which images are there when its project is."""
+
+    images = 0
+
+    def begin(self, started: float, past: Sequence[Event] = ()) -> None:
+        self.images = pictures(self._root)
+        assert not (self._root / "project.sqlite").exists()
+        super().begin(started, past)
+
+
+def pictures(project: Path) -> int:
+    return sum(path.suffix in (".mrc", ".png") for path in project.glob("Runs/*/extra/*"))
+
+
+def test_the_newest_images_are_there_before_the_project_is_and_the_others_soon(tmp_path: Path) -> None:
+    session = Beginning(tmp_path / "s")
+    end = time.monotonic() + 30
+
+    def wait(seconds: float) -> bool:
+        if seconds > 0:
+            time.sleep(0.05)
+        return pictures(tmp_path / "s") < 3 * 60 + 2 and time.monotonic() < end
+
+    unfold(session, micrographs=150, every=4.0, wait=wait)
+    assert session.images >= 3 * 39
+    assert pictures(tmp_path / "s") >= 3 * 60 + 2
+    files = sorted((tmp_path / "s").glob("Runs/*/extra/*_aligned_mic.mrc"))
+    assert len({file.read_bytes() for file in files}) > len(files) / 2, "hardly two look the same"
 
 
 ORPHAN = """

@@ -1,20 +1,25 @@
 """The made-up session as it unfolds: some of it lies in the past, then movies come, are aligned and estimated.
 
 What lies in the past is there whole when the project is, as if somebody had watched from the beginning: each movie was
-aligned and estimated soon after it came.  The newest images are there as well; the older ones, of which nobody asks at
-first, are drawn in between, the newest first.
+aligned and estimated soon after it came.  As nobody waits for two hundred micrographs to be drawn, several of the past
+that look alike are one that is mirrored, each with its own power spectrum and shift plot; and the images of the older
+ones come in the first seconds that the project is there.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mrcfile
 import numpy as np
+from numpy.typing import NDArray
 
 from cryowatch.demo import shift_plot
 from cryowatch.demo.gain import GainFile
@@ -28,8 +33,13 @@ HEIGHT, WIDTH = 818, 1152
 SPECTRUM = 384
 SPECTRUM_PIXEL_SIZE = 1.4
 MOST_IN_THE_PAST = 200
-DRAWN_AT_FIRST = 6
-"""Images, of three micrographs, before the project is there: a page shows the newest, and nobody has to wait long."""
+AT_FIRST = 3 * 40
+"""Events of the past whose images are there before the project is: those of the micrographs that pages show first."""
+
+ALIKE = 8
+"""How many micrographs of the past are made from one that is drawn."""
+
+_MIRRORS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +129,19 @@ class DemoSession:
         """Write the images that an event brings; an import brings none."""
         shot = exposure(event.number, self._seed)
         if event.stage == 1:
-            self._draw_micrograph(shot)
+            self._keep_micrograph(shot, self._micrograph(shot))
+            self._draw_plot(shot)
         elif event.stage == 2:
             self._draw_spectrum(shot)
+
+    def drawing(self, past: Sequence[Event], crew: Executor) -> list[Future[None]]:
+        """Let a crew write the images of the past; returns what it is at."""
+        aligned, estimated = ([exposure(e.number, self._seed) for e in past if e.stage == stage] for stage in (1, 2))
+        return [
+            *(crew.submit(self._draw_alike, shots) for shots in _alike(aligned)),
+            *(crew.submit(self._draw_plot, shot) for shot in aligned),
+            *(crew.submit(self._draw_spectrum, shot) for shot in estimated),
+        ]
 
     def end(self, now: float) -> None:
         """Close the streams and store the project once more."""
@@ -160,9 +180,15 @@ class DemoSession:
             "_framesRange": f"1,{FRAMES},1",
         }
 
-    def _draw_micrograph(self, shot: Exposure) -> None:
-        extra = f"{self._runs[1].folder}/extra"
-        plane = self._specimen.micrograph(
+    def _draw_alike(self, shots: Sequence[Exposure]) -> None:
+        """Write the micrographs of exposures that look alike: the first one's, and that one mirrored."""
+        plane = self._micrograph(shots[0])
+        for number, shot in enumerate(shots):
+            down, across = _MIRRORS[number % len(_MIRRORS)]
+            self._keep_micrograph(shot, plane[::down, ::across])
+
+    def _micrograph(self, shot: Exposure) -> NDArray[np.int8]:
+        return self._specimen.micrograph(
             shot.defocus,
             particles=shot.particles,
             thickness=shot.thickness,
@@ -170,9 +196,14 @@ class DemoSession:
             crystals=shot.crystals,
             edge=shot.edge,
         )
-        mrcfile.write(self._root / extra / f"{shot.name}_aligned_mic.mrc", plane, voxel_size=PIXEL_SIZE * BINNING)
-        plot = f"{extra}/{shot.name}_global_shifts.png"
-        (self._root / plot).write_bytes(shift_plot.draw(shot.shifts))
+
+    def _keep_micrograph(self, shot: Exposure, plane: NDArray[np.int8]) -> None:
+        file = self._root / self._runs[1].folder / "extra" / f"{shot.name}_aligned_mic.mrc"
+        mrcfile.write(file, np.ascontiguousarray(plane), voxel_size=PIXEL_SIZE * BINNING)
+
+    def _draw_plot(self, shot: Exposure) -> None:
+        plot = self._root / self._runs[1].folder / "extra" / f"{shot.name}_global_shifts.png"
+        plot.write_bytes(shift_plot.draw(shot.shifts))
 
     def _aligned(self, shot: Exposure) -> dict[str, Any]:
         extra = f"{self._runs[1].folder}/extra"
@@ -217,6 +248,17 @@ class DemoSession:
         }
 
 
+def _alike(shots: Sequence[Exposure]) -> Iterator[list[Exposure]]:
+    """Yield exposures that look alike, a few at a time: the same focus within 0.4 µm, the same faults."""
+    kinds: defaultdict[tuple[float | bool, ...], list[Exposure]] = defaultdict(list)
+    for shot in shots:
+        focus = round((shot.defocus.u + shot.defocus.v) / 2 / 4_000)
+        faults = (shot.drift[0] > 0, shot.crystals > 1, shot.crystals > 0, shot.edge, shot.fitted)
+        kinds[focus, *faults].append(shot)
+    for kind in kinds.values():
+        yield from (kind[first : first + ALIKE] for first in range(0, len(kind), ALIKE))
+
+
 def unfold(
     session: DemoSession,
     *,
@@ -229,23 +271,21 @@ def unfold(
     now = clock()
     events = timetable(micrographs, every, now)
     past = [event for event in events if event.time <= now]
-    undrawn = [event for event in reversed(past) if event.stage > 0]
-    for event in undrawn[:DRAWN_AT_FIRST]:
-        session.draw(event)
-    session.begin(events[0].time - every, past)
-    del undrawn[:DRAWN_AT_FIRST]
-    for event in events[len(past) :]:
-        while undrawn:
+    newest, older = past[-AT_FIRST:], past[:-AT_FIRST]
+    crew = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for drawn in session.drawing(newest, crew):
+            drawn.result()
             if not wait(0):
                 return
-            session.draw(undrawn.pop(0))
-            if clock() >= event.time:
-                break
-        if not wait(event.time - clock()):
-            return
-        session.happen(event, event.time)
-    for event in undrawn:
-        if not wait(0):
-            return
-        session.draw(event)
-    session.end(clock())
+        session.begin(events[0].time - every, past)
+        meanwhile = session.drawing(older, crew)
+        for event in events[len(past) :]:
+            if not wait(event.time - clock()):
+                return
+            session.happen(event, event.time)
+        for drawn in meanwhile:
+            drawn.result()
+        session.end(clock())
+    finally:
+        crew.shutdown(cancel_futures=True)

@@ -50,7 +50,7 @@ def draw(shifts: Sequence[tuple[float, float]]) -> bytes:
     pen.text(((left + right) / 2 * twice, (_SIZE[1] - 8) * twice), "x (pixels)", fill=_INK, font=font, anchor="mb")
     pen.text((8 * twice, top * twice), "y (pixels)", fill=_INK, font=font, anchor="lb")
     out = io.BytesIO()
-    image.resize(_SIZE, Image.Resampling.BOX).quantize(32).save(out, "PNG")
+    image.reduce(twice).quantize(32, Image.Quantize.FASTOCTREE).save(out, "PNG")
     return out.getvalue()
 
 
