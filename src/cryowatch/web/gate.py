@@ -101,7 +101,8 @@ class Access:
         cookies = self._cookies(request)
         found = self._who(cookies)
         role = found.role.value if found.role else ""
-        mark = self.key.signature("reader", found.name, role, found.path)[:_MARK]
+        link = (found.share.session, found.share.path, found.share.origin) if found.share else ()
+        mark = self.key.signature("reader", found.name, role, *link)[:_MARK]
         return replace(found, lasts=lambda: self._lasts(found, cookies), mark=mark)
 
     def _who(self, cookies: Mapping[str, str]) -> Who:
