@@ -1,9 +1,10 @@
 """Delivering the store's contents to a sink: from its own position, in batches, as fast as the sink takes them.
 
 The position moves only after the sink has accepted, so a dead server, a killed agent or a power cut loses nothing: what
-was not accepted is sent again, and as the same record always becomes the same point, nothing is doubled.  Lines that
-the server will never take are set aside in a file with its reason.  Where more waits than one batch, the next one is
-made while the server takes the last.
+was not accepted is sent again, and as the same record always becomes the same point, nothing is doubled.  Points that
+the store does not hold any more are taken away first.  Lines that the server will never take are set aside in a file
+with its reason; those that it would not keep are counted.  Where more waits than one batch, the next one is made while
+the server takes the last, and what was measured just now goes ahead.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from cryowatch.errors import SinkError
-from cryowatch.sinks.batches import Batch, Layout, Receipt, following, portions
+from cryowatch.sinks.backlog import MOST_ITEMS, Backlog
+from cryowatch.sinks.batches import Batch, Deletions, Layout, Receipt, Removal, portions
 from cryowatch.standing import Standing
 from cryowatch.store import Store
 from cryowatch.store.changes import Changes
@@ -30,12 +33,14 @@ MOST_SET_ASIDE = 20_000_000
 
 
 class Sink(Protocol):
-    """Takes lines: all of them are dealt with when `send` returns; `SinkAway` or `SinkRefused` mean none is."""
+    """Takes lines, and points away: all of them are dealt with when this returns; a `SinkError` means none is."""
 
     @property
     def where(self) -> str: ...
 
     def send(self, lines: list[str]) -> Receipt: ...
+
+    def remove(self, deletions: Deletions) -> Removal: ...
 
 
 class Delivery:
@@ -51,6 +56,7 @@ class Delivery:
         *,
         clock: Callable[[], int] = time.time_ns,
         chance: Callable[[], float] = random.random,
+        most: int = MOST_ITEMS,
     ) -> None:
         self.follower = f"influx {layout.name} {sink.where}"
         self._store = store
@@ -58,15 +64,21 @@ class Delivery:
         self._layout = layout
         self._clock = clock
         self._reader = store.reader()
-        self._changes = Changes(self._reader)
+        changes, delivered = Changes(self._reader), store.delivered(self.follower)
+        self._backlog = Backlog(delivered, changes, layout, clock=clock, most=most)
         self._recorded = 0
+        self._outdated = 0
+        self._reason = ""
+        self._stays = False
+        self._urgent_sent = True
+        self._live = False
         self._seen = 0
         self._woken = threading.Event()
         self._stopped = False
         self._sending: _Sending | None = None
         self._ahead: Batch | None = None
         self.state = Standing(sink.where, chance)
-        self.position = self._reader.position(self.follower)
+        self.position, self._superseded = delivered.place()
 
     @property
     def where(self) -> str:
@@ -76,7 +88,7 @@ class Delivery:
     @property
     def behind(self) -> int:
         """How many changes are not delivered yet."""
-        return max(0, self._changes.head() - self.position)
+        return self._backlog.waiting(self.position, self._superseded)
 
     def described(self) -> dict[str, Any]:
         """Return how the delivery goes, for pages and metrics."""
@@ -100,6 +112,7 @@ class Delivery:
 
     def run(self) -> None:
         """Deliver until stopped."""
+        self._live = True
         while not self._stopped:
             self.wait(self.step())
 
@@ -110,7 +123,7 @@ class Delivery:
             if self._unseen():
                 self._record()
             return IDLE_WAIT
-        self._ahead = following(self._changes, self._layout, sending.batch.upto)
+        self._ahead = self._backlog.following(sending.batch.upto, sending.batch.settled.superseded)
         return self._end(sending)
 
     def go_on(self) -> None:
@@ -126,9 +139,10 @@ class Delivery:
 
     def _begin(self) -> _Sending | None:
         """Begin to send the next batch, if there is one."""
-        batch, self._ahead = self._ahead or following(self._changes, self._layout, self.position), None
+        batch, self._ahead = self._ahead or self._backlog.following(self.position, self._superseded), None
         if batch is not None:
-            self._sending = _Sending(batch, self._send, name=f"{self.follower}, sending")
+            urgent = self._backlog.urgent(batch.upto) if self._live else []
+            self._sending = _Sending(batch, partial(self._send, urgent), name=f"{self.follower}, sending")
         return self._sending
 
     def _end(self, sending: _Sending) -> float:
@@ -140,14 +154,26 @@ class Delivery:
         try:
             sending.wait()
         except SinkError as error:
+            self._backlog.begin_anew(urgent=not self._urgent_sent)
             return self._failed(error)
+        except RuntimeError:
+            self._backlog.begin_anew(urgent=not self._urgent_sent)
+            raise
         self._ahead = ahead
         self.state.succeeded(self._clock())
-        self.position = sending.batch.upto
-        self._record(samples=sending.batch.samples)
+        self.position, self._superseded = sending.batch.upto, sending.batch.settled.superseded
+        self._record(batch=sending.batch)
+        self._backlog.arrived(sending.batch)
         return 0.0
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, urgent: list[str], batch: Batch) -> None:
+        """Send a batch; what is urgent goes ahead of all, and counts when it comes in its turn."""
+        self._urgent_sent = False
+        for lines in portions(urgent):
+            self._sink.send(lines)
+        self._urgent_sent = True
+        if batch.deletions:
+            self._removed(self._sink.remove(batch.deletions))
         for lines in portions(batch.lines):
             self._took(self._sink.send(lines))
 
@@ -155,16 +181,20 @@ class Delivery:
         """Return whether it is time to say again that somebody delivers here, well or not."""
         return abs(self._clock() - self._seen) > SEEN_SECONDS * 10**9
 
-    def _record(self, *, samples: int = 0) -> None:
-        """Store the position, how many host samples were delivered up to there, and how the delivery fares."""
+    def _record(self, *, batch: Batch | None = None) -> None:
+        """Store the position, what is settled by a batch, and how the delivery fares."""
         rejected = self.state.rejected - self._recorded
+        outdated, self._outdated = self._outdated, 0
         self._store.advance(
             self.follower,
             self.position,
             now=self._clock(),
             problem=self.state.problem,
             rejected=rejected,
-            samples=samples,
+            reason=self._reason,
+            outdated=outdated,
+            samples=0 if batch is None else batch.samples,
+            settled=None if batch is None else batch.settled,
         )
         self._recorded += rejected
         self._seen = self._clock()
@@ -190,26 +220,41 @@ class Delivery:
         """Deliver everything there is; returns whether that worked within some tries."""
         failures = 0
         while self.behind:
-            before = self.position
             wait = self.step()
-            if self.position == before:
+            if wait > 0:
                 failures += 1
                 if self.state.needs_person or failures >= tries:
                     return False
-                pause(min(wait, 5.0))
+                pause(min(wait, 5.0) if self.state.problem else 0.0)
         return True
 
     def _took(self, receipt: Receipt) -> None:
         self.state.accepted += receipt.accepted
+        if receipt.outdated:
+            self.state.rejected += receipt.outdated
+            self._because(f"{receipt.outdated:,} points were not written: {receipt.old}", receipt.old)
         if receipt.rejected:
             self.state.rejected += len(receipt.rejected)
-            log.warning(
-                "%s: %d points were refused and set aside: %s",
-                self._sink.where,
-                len(receipt.rejected),
-                receipt.rejected[0][1],
-            )
+            reason = receipt.rejected[0][1]
+            self._because(f"{len(receipt.rejected):,} points were refused and set aside: {reason}", reason)
             self._set_aside(receipt.rejected)
+
+    def _removed(self, removal: Removal) -> None:
+        if removal.stay:
+            self._outdated += removal.stay
+            if not self._stays:
+                log.warning(
+                    "%s: does not take points away, so what changed or was deleted stays there beside what is new: %s",
+                    self._sink.where,
+                    removal.reason,
+                )
+        self._stays = removal.stay > 0
+
+    def _because(self, text: str, reason: str) -> None:
+        """Tell why points were not taken; the same reason again only in the record."""
+        if reason != self._reason:
+            log.warning("%s: %s", self._sink.where, text)
+        self._reason = reason
 
     def _set_aside(self, rejected: tuple[tuple[str, str], ...]) -> None:
         file = rejected_file(self._store.data_dir)

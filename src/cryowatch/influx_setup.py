@@ -111,7 +111,7 @@ def init(
     return steps
 
 
-def _readable(length: int) -> str:
+def readable(length: int) -> str:
     """Return nanoseconds as the largest unit that gives a whole number."""
     unit = next(unit for unit in ("w", "d", "h", "m", "s", "ms", "u", "ns") if length % _NANOSECONDS[unit] == 0)
     return f"{length // _NANOSECONDS[unit]}{unit}" if length else "ever"
@@ -256,9 +256,9 @@ def _lengthened(server: Server, wanted: Wanted, found: str, length: str) -> Iter
         yield Step("there", f"policy {POLICY}, which keeps points for {length}")
     elif has and (not asked or asked > has):
         server.run(f"{statement} DURATION {length}")
-        yield Step("made", f"policy {POLICY} longer: it keeps points for {length}, not {_readable(has)}")
+        yield Step("made", f"policy {POLICY} longer: it keeps points for {length}, not {readable(has)}")
     else:
-        text = f"policy {POLICY} keeps points for {_readable(has)}, longer than {length}; to delete the older"
+        text = f"policy {POLICY} keeps points for {readable(has)}, longer than {length}; to delete the older"
         yield Step("note", f"{text}: {statement} DURATION {length}")
 
 

@@ -85,7 +85,8 @@ def status(data_dir: Path, *, bounds: Sequence[Bound], as_json: bool, out: TextI
     alerts = [_alert_status(row) for row in reader.lasting_alerts(now)]
     found = [_whole_status(reader, row, alerts, bounds, now) for row in reader.sessions()]
     machine = [alert for alert in alerts if alert["session"] is None]
-    deliveries = [_delivery_status(row) for row in reader.followers(since=now - _DAY)]
+    renamed = reader.renamed()
+    deliveries = [_delivery_status(row, renamed) for row in reader.followers(since=now - _DAY)]
     needing = [s for s in (*found, *deliveries) if s["needs"]] or [a for a in machine if _needs_a_person(a)]
     if as_json:
         whole = {"healthy": not needing, "sessions": found, "alerts": machine, "deliveries": deliveries}
@@ -101,6 +102,8 @@ def status(data_dir: Path, *, bounds: Sequence[Bound], as_json: bool, out: TextI
             out.write(
                 one_line(f"{delivery['where']}: {'; '.join(delivery['needs']) or 'well'}; ") + _left(delivery) + "\n"
             )
+            for path, name in delivery["called"].items():
+                out.write(one_line(f"  {path} is called {name} there") + "\n")
     return 1 if needing else 0
 
 
@@ -161,19 +164,26 @@ def _alert_text(alert: Mapping[str, Any]) -> str:
     return f"{alert['severity']}: {alert['text']}"
 
 
-def _delivery_status(row: Row) -> dict[str, Any]:
+def _delivery_status(row: Row, renamed: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
     return {
         "where": row["follower"],
         "behind": row["behind"],
         "refused": row["rejected"],
+        "reason": row["reason"],
+        "outdated": row["outdated"],
         "dropped": row["dropped"],
         "seen": row["seen"],
+        "called": {path: name for follower, path, name in renamed if follower == row["follower"]},
         "needs": [row["problem"]] if row["problem"] else [],
     }
 
 
 def _left(delivery: Mapping[str, Any]) -> str:
     refused = f", {delivery['refused']:,} points were refused" if delivery["refused"] else ""
+    if refused and delivery["reason"]:
+        refused += one_line(f": {delivery['reason']}")
+    if delivery["outdated"]:
+        refused += f", {delivery['outdated']:,} points stay that are no more, as the server does not delete"
     if delivery["dropped"]:
         refused += f", {delivery['dropped']:,} host samples were dropped before they could be delivered"
     noun = _WAITING.get(delivery["where"].split(" ")[0], "changes")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cryowatch.dashboards.layouts import quoted
 from cryowatch.influx_server import quote_identifier, quote_string
-from cryowatch.sinks.lines import point, tag_text
+from cryowatch.sinks.lines import fields_of, series, tag_text
+from cryowatch.sinks.lines import line as line_of
 from tests.fuzz.effort import fuzzed, tried
 from tests.influx.server import ADMIN, InfluxServer
 
@@ -47,7 +48,7 @@ def test_a_batch_of_anything_comes_back_equal_and_nothing_else_does(
     lines, wanted = [], {}
     for place, (project, number, text, whole) in enumerate(points):
         fields = {"number": number, "text": text, "whole": float(whole), "flag": place % 2 == 0}
-        line = point(name, {"project": project}, fields, TIME + place)
+        line = line_of(series(name, {"project": project}), fields_of(fields)[1], TIME + place)
         assert line is not None
         lines.append(line)
         kept = number if math.isfinite(number) else None

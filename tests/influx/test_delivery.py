@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
@@ -12,18 +13,22 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from cryowatch import reports
 from cryowatch.delivery import Delivery, rejected_file
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.model import DeviceSample, HostSample, Severity
-from cryowatch.sinks.batches import Receipt, following, portions
+from cryowatch.sinks.backlog import Backlog
+from cryowatch.sinks.batches import Deletions, Receipt, Removal, portions
 from cryowatch.sinks.influx import Access, Influx
 from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.sinks.series import Series
 from cryowatch.store import Store
 from cryowatch.store.changes import Changes
 from cryowatch.store.ledger import Key, Ledger, State
@@ -248,7 +253,7 @@ def test_a_field_of_another_type_is_set_aside_and_the_rest_is_kept(
     assert "field type conflict" in aside
 
 
-def test_points_older_than_the_retention_are_set_aside(
+def test_points_older_than_the_retention_are_counted_and_the_status_says_why(
     store: Store, delivering: Delivering, database: InfluxServer
 ) -> None:
     database.query("CREATE RETENTION POLICY short ON scipion DURATION 1h REPLICATION 1 DEFAULT", database="scipion")
@@ -256,7 +261,10 @@ def test_points_older_than_the_retention_are_set_aside(
     delivery = delivering(store)
     assert delivery.finish()
     assert delivery.state.rejected >= 3
-    assert "retention" in rejected_file(store.data_dir).read_text()
+    assert not rejected_file(store.data_dir).exists()
+    out = StringIO()
+    reports.status(store.data_dir, bounds=(), as_json=False, out=out)
+    assert "points were refused: older than the 1h that the database keeps" in out.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -345,8 +353,10 @@ class Scripted(BaseHTTPRequestHandler):
 
     answers: list[tuple[int, dict[str, str], str]]
     bodies: list[str]
+    asked = 0
 
     def do_POST(self) -> None:
+        type(self).asked += 1
         body = self.rfile.read(int(self.headers["content-length"])).decode()
         status, headers, text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if status == 413 and len(body) < 1_000:
@@ -387,7 +397,7 @@ def answering() -> Iterator[Callable[..., tuple[Influx, type[Scripted]]]]:
 def test_a_server_that_is_busy_is_asked_again_when_it_says(
     answering: Callable[..., tuple[Influx, type[Scripted]]], store: Store, status: int
 ) -> None:
-    sink, handler = answering((status, {"Retry-After": "7"}, "later"), (204, {}, ""))
+    sink, handler = answering((200, {}, ""), (status, {"Retry-After": "7"}, "later"), (204, {}, ""))
     filled(store, 3)
     delivery = Delivery(store, sink, CryowatchLayout())
     assert delivery.step() == 7.0
@@ -404,6 +414,70 @@ def test_a_batch_that_is_too_large_is_halved(
     assert Delivery(store, sink, CryowatchLayout()).finish()
     assert sum(body.count("ctfID") for body in handler.bodies) == 40
     assert len(handler.bodies) > 10
+
+
+BEYOND = "partial write: points beyond retention policy dropped=2"
+OUTSIDE = (
+    "partial write: dropped 2 points outside retention policy of duration 24h0m0s - oldest point m at"
+    " 2022-05-09T10:22:00Z dropped because it violates a Retention Policy Lower Bound at 2025-03-05T16:34:57Z dropped=2"
+)
+RETENTION_ANSWERS = [
+    (400, json.dumps({"error": BEYOND})),
+    (500, json.dumps({"code": "internal error", "message": f"unexpected error writing points to database: {BEYOND}"})),
+    (422, json.dumps({"code": "unprocessable entity", "message": f"failure writing points to database: {OUTSIDE}"})),
+]
+
+
+@pytest.mark.parametrize(("status", "text"), RETENTION_ANSWERS, ids=["1.x", "2.x", "2.7"])
+def test_what_is_beyond_the_retention_of_any_server_holds_up_nothing(
+    answering: Callable[..., tuple[Influx, type[Scripted]]], status: int, text: str
+) -> None:
+    sink, handler = answering((200, {}, '{"results":[]}'), (status, {}, text), (204, {}, ""))
+    lines = [f"m a=1.0 {time}" for time in (50, 10, 40, 20, 30)]
+    receipt = sink.send(lines)
+    assert (receipt.accepted, receipt.rejected, receipt.outdated) == (3, (), 2)
+    assert handler.bodies[-1].splitlines() == ["m a=1.0 50", "m a=1.0 40", "m a=1.0 30"]
+
+
+def test_a_server_that_fails_for_another_reason_is_still_away(
+    answering: Callable[..., tuple[Influx, type[Scripted]]],
+) -> None:
+    sink, _ = answering((200, {}, '{"results":[]}'), (500, {}, '{"error":"engine: cannot write"}'))
+    with pytest.raises(SinkAway, match="engine: cannot write"):
+        sink.send(["m a=1.0 1"])
+
+
+def test_points_that_are_all_refused_for_one_reason_take_one_request(
+    answering: Callable[..., tuple[Influx, type[Scripted]]],
+) -> None:
+    text = '{"error":"partial write: field type conflict: input field \\"a\\" on measurement \\"m\\" is type float, already exists as type string dropped=40"}'  # noqa: E501
+    sink, handler = answering((200, {}, '{"results":[]}'), (400, {}, text))
+    receipt = sink.send([f"m a=1.0 {n}" for n in range(40)])
+    assert len(receipt.rejected) == 40
+    assert handler.asked == 2
+
+
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_a_server_that_does_not_delete_gets_what_is_new_and_the_rest_is_counted(
+    answering: Callable[..., tuple[Influx, type[Scripted]]], store: Store, status: int
+) -> None:
+    sink, handler = answering((status, {}, '{"error":"DELETE is not supported"}'))
+    removal = sink.remove({Series.of("m", {"run": "1"}): [1, 2, 3]})
+    assert (removal.stay, "DELETE" in removal.reason) == (3, True)
+    asked = handler.asked
+    assert sink.remove({Series.of("m", {"run": "1"}): [4]}).stay == 1
+    assert handler.asked == asked, "it is left alone for a while"
+
+
+def test_a_server_that_always_fails_at_deleting_is_one_that_does_not_delete(
+    answering: Callable[..., tuple[Influx, type[Scripted]]],
+) -> None:
+    sink, _ = answering((500, {}, '{"error":"panic"}'))
+    deletions = {Series.of("m", {"run": "1"}): [1, 2, 3]}
+    for _ in range(4):
+        with pytest.raises(SinkAway):
+            sink.remove(deletions)
+    assert (sink.remove(deletions).stay, sink.remove(deletions).reason) == (3, "panic")
 
 
 def test_redirects_are_not_followed_with_credentials(answering: Callable[..., tuple[Influx, type[Scripted]]]) -> None:
@@ -440,12 +514,9 @@ from cryowatch.delivery import Delivery
 from cryowatch.sinks.influx import Access, Influx
 from cryowatch.sinks.layout_cryowatch import CryowatchLayout
 from cryowatch.store import Store
-import cryowatch.delivery, cryowatch.sinks.batches
 store = Store(Path(sys.argv[1]))
 sink = Influx(Access(url=sys.argv[2], database="scipion", username="admin", password="only for tests"))
-delivery = Delivery(store, sink, CryowatchLayout())
-import functools
-cryowatch.delivery.following = functools.partial(cryowatch.sinks.batches.following, most=40)
+delivery = Delivery(store, sink, CryowatchLayout(), most=40)
 print("ready", flush=True)
 delivery.finish()
 print("done", flush=True)
@@ -524,7 +595,14 @@ def test_two_runs_and_two_projects_stay_apart(store: Store, delivering: Deliveri
     ]  # fmt: skip
 
 
-class Away:
+class Keeping:
+    """A sink that has nothing to take away."""
+
+    def remove(self, deletions: Deletions) -> Removal:
+        return Removal()
+
+
+class Away(Keeping):
     """A server that is away."""
 
     where = "http://db:8086 (scipion)"
@@ -546,7 +624,7 @@ def test_a_delivery_whose_server_is_away_for_days_is_still_seen(store: Store) ->
         assert "cannot be reached" in problem
 
 
-class Held:
+class Held(Keeping):
     """A sink that takes a batch when it is let, or says that it is away."""
 
     where = "held"
@@ -584,8 +662,8 @@ def test_whoever_reads_does_not_wait_for_the_server_and_delivers_all_the_same(st
     assert delivery.position == 0
     sink.let.set()
     went_on(delivery, lambda: delivery.behind == 0)
-    assert delivery.state.accepted == 21
-    assert sink.asked == [11, 10]
+    assert delivery.state.accepted == 24
+    assert sink.asked == [13, 11]
 
 
 def test_whoever_reads_leaves_a_server_that_is_away_until_the_end(store: Store) -> None:
@@ -604,7 +682,7 @@ def test_whoever_reads_leaves_a_server_that_is_away_until_the_end(store: Store) 
     assert delivery.position == store.reader().head()
 
 
-class Broken:
+class Broken(Keeping):
     """A sink with a mistake of its own, the first time."""
 
     where = "broken"
@@ -636,8 +714,9 @@ def test_a_batch_that_broke_off_by_a_mistake_of_ours_is_sent_again(store: Store)
 def test_what_waited_for_weeks_is_sent_in_batches_that_fit_into_memory(store: Store) -> None:
     for n in range(4_500):
         store.add_host_sample(HostSample(host="gpu1", time=START + n * SECOND, cpu=5.0))
-    changes, upto, sizes = Changes(store.reader()), 0, []
-    while (batch := following(changes, CryowatchLayout(), upto)) is not None:
+    backlog = Backlog(store.delivered("influx"), Changes(store.reader()), CryowatchLayout())
+    upto, sizes = 0, []
+    while (batch := backlog.following(upto, 0)) is not None:
         assert batch.upto > upto
         upto = batch.upto
         sizes.append(len(batch.lines))
@@ -655,7 +734,7 @@ def test_samples_that_were_forgotten_while_the_server_was_away_are_counted_and_s
     assert (said["dropped"], said["last_dropped"]) == (4, START // 10**6 + 1000)
 
 
-class Slow:
+class Slow(Keeping):
     """A server that takes everything, while the store forgets its oldest samples."""
 
     where = Away.where
@@ -680,7 +759,7 @@ def test_samples_that_were_forgotten_on_their_way_are_not_counted_as_dropped(sto
     assert (said["accepted"], said["dropped"]) == (7, 3)
 
 
-class Wavering:
+class Wavering(Keeping):
     """A server that takes every other batch."""
 
     where = "http://db:8086 (scipion)"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryowatch.sinks.lines import Fields, Kind, line, measurement, point, series, tag_text
+from cryowatch.sinks.lines import Fields, Kind, fields_of, line, measurement, series, tag_text
 from tests.influx.server import ADMIN, InfluxServer
 
 
@@ -53,9 +53,8 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
 def test_what_goes_in_comes_back_equal(
     influx: InfluxServer, *, name: str, project: str, text: str, number: float, flag: bool
 ) -> None:
-    written = point(
-        name, {"project": project}, {"text": text, "number": number, "flag": flag}, 1_795_000_000_000_000_007
-    )
+    fields = fields_of({"text": text, "number": number, "flag": flag})[1]
+    written = line(series(name, {"project": project}), fields, 1_795_000_000_000_000_007)
     assert written is not None
     write(influx, written)
     shown = tag_text(name)

@@ -137,6 +137,29 @@ def test_the_hosts_load_goes_to_projects_that_are_at_work_alone(
     assert database.rows("SELECT * FROM idle WHERE section = 'system'") == []
 
 
+def test_a_database_in_which_the_lines_numbers_are_fractions_goes_on_with_fractions(
+    watched: Watched, delivering: Delivering, database: InfluxServer
+) -> None:
+    old = f"small,section=gain idx=1.0,stddev=0.01,ratio1=1.0,ratio2=2.0 {START - SECOND}"
+    database.client.post("/write", params={"db": "scipion"}, content=old, auth=ADMIN)
+    delivery = delivering(watched.store, "scipion")
+    assert delivery.finish()
+    assert delivery.state.rejected == 0
+    rows = database.rows("SELECT idx, stddev FROM small WHERE section = 'gain'")
+    assert [(row["idx"], row["stddev"]) for row in rows] == [(1, 0.01), (1, 0.02)]
+    assert {row["fieldType"] for row in database.rows("SHOW FIELD KEYS FROM small") if row["fieldKey"] == "idx"} == {
+        "float"
+    }
+
+
+def test_a_version_that_the_project_does_not_tell_is_no_row(
+    watched: Watched, delivering: Delivering, database: InfluxServer
+) -> None:
+    delivering(watched.store, "scipion").finish()
+    metrics = [row["metric"] for row in database.rows("SELECT metric FROM small WHERE section = 'properties'")]
+    assert metrics == [f"<b>{name}</b>" for name in ("Status", "Duration", "Last Update", "Start Time")]
+
+
 def test_hours_are_added_to_every_time(watched: Watched, database: InfluxServer) -> None:
     sink = Influx(Access(url=database.url, database="scipion", username=ADMIN[0], password=ADMIN[1]))
     Delivery(watched.store, sink, ScipionLayout(shift_hours=-2)).finish()

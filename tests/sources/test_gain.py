@@ -216,7 +216,7 @@ def test_after_an_upgrade_sets_are_read_anew_and_the_lines_of_gains_are_not(gain
     assert sum(len(span.items) for span in reading.spans) == 32
 
 
-def test_the_time_is_that_of_the_residual_image_else_that_of_the_file(gains: Gains) -> None:
+def test_the_time_is_that_of_the_residual_image_else_the_start_of_the_run(gains: Gains) -> None:
     gains.append(line(1) + line(2))
     image = gains.project / FOLDER / "extra" / "movie_000001_residual_gain.xmp"
     image.touch()

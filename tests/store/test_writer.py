@@ -391,10 +391,10 @@ def test_a_store_of_the_first_version_is_upgraded_with_its_history(tmp_path: Pat
         old.execute("UPDATE counter SET seq = 3")
     store = Store(tmp_path)
     changes = Changes(store.reader())
-    assert [(r["status"], r["voltage"], r["time"]) for r in changes.sessions(0, 3)] == [("running", 300.0, 5)]
-    assert [(r["run"], r["status"], r["time"], r["output"]) for r in changes.runs(0, 3)] == [
-        ("135", "finished", 9, None)
-    ]
+    kept = changes.session(1)
+    assert kept is not None
+    assert (kept.row["status"], kept.row["voltage"], kept.row["created"]) == ("running", 300.0, 5)
+    assert [(r.run, r.status, r.started, r.ended) for r in kept.runs] == [("135", "finished", 7, 9)]
     assert store.reader().position("someone") == 2
     known = store.register(session("/projects/alpha"))
     store.commit(known.session, reading(span([micrograph(1)])), now=START)

@@ -1,4 +1,4 @@
-"""Batches of lines for InfluxDB, from what changed in the store since a position."""
+"""What goes to InfluxDB at a time: records as a layout gets them, and a batch as a server does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Protocol
 
-from cryowatch.store.changes import Changes, ItemRow, Place, Published
+from cryowatch.sinks.series import Series
+from cryowatch.sinks.states import State
+from cryowatch.store.changes import ItemRow, OutputNow, Place, Published, SessionNow
+from cryowatch.store.delivered import Settled
 from cryowatch.store.reader import Row
-
-MOST_ITEMS = 2_000
-"""How many items a batch holds: larger ones are delivered no faster, and two are in memory at a time."""
-
-MOST_OTHERS = 200
-"""How many records of every other kind a batch holds: a sample of a large machine is as large as 20 items."""
 
 MOST_BYTES = 4_000_000
 
@@ -36,90 +33,100 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What changed with `after < seq <= upto`, of every kind of record.
+    """Records to be delivered: `items` of themselves, of `published` the images.
 
-    `items` changed themselves, of `published` the images; `images` are what lies published of either, by the item's id.
-    `places` are those of their outputs.
+    `images` are what lies published of either, by the item's id.  `places` and `series` are those of their outputs, by
+    the output's id: one without a series is not delivered.  `gain_series` are by session and run, `projects` what
+    sessions' projects are called, and `at_work` which sessions were, by the sample's `seq`.
     """
 
-    after: int
-    upto: int
-    items: list[Items]
-    published: list[Items]
+    items: Sequence[Items]
+    published: Sequence[Items]
     images: Mapping[int, Published]
     places: Mapping[int, Place]
-    sessions: list[Row]
-    runs: list[Row]
-    sizes: list[Row]
-    gains: list[Row]
-    samples: list[Row]
-    alerts: list[Row]
+    series: Mapping[int, Series]
+    gains: Sequence[Row]
+    gain_series: Mapping[tuple[int, str], Series]
+    samples: Sequence[Row]
+    at_work: Mapping[int, Sequence[int]]
+    projects: Mapping[int, str]
+
+
+Deletions = Mapping[Series, Sequence[int]]
+"""Points that are to be taken away: their times (UTC ns) in order, by series."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How many lines a server took, and which it never will, with its reason."""
+    """How many lines a server took, which it never will, with its reason, and how many it would not keep.
+
+    `old` is why those were not sent: they are older than what the server keeps.
+    """
 
     accepted: int
     rejected: tuple[tuple[str, str], ...] = ()
+    outdated: int = 0
+    old: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """How many points stay at a server that does not take them away, and what it says."""
+
+    stay: int = 0
+    reason: str = ""
 
 
 class Layout(Protocol):
-    """How records become lines: which measurements, tags and fields.  The same slice gives the same lines, always.
+    """How records become lines: which measurements, tags and fields.  The same records give the same lines, always.
 
-    `columns` names the store's columns of items that it wants, beside their id, item and time.
+    `columns` names the store's columns of items that it wants, beside their id, item and time; `samples_of_sessions`
+    says whether host samples are written for each session that was at work.
     """
 
     @property
     def name(self) -> str: ...
 
     @property
+    def samples_of_sessions(self) -> bool: ...
+
+    @property
     def columns(self) -> Sequence[str]: ...
 
-    def lines(self, found: Slice, changes: Changes) -> Iterable[str]: ...
+    def identity(self, name: str, host: str, /) -> str: ...
+
+    def outputs(self, project: str, host: str, outputs: Sequence[OutputNow], /) -> dict[int, Series]: ...
+
+    def before(self, project: str, host: str, outputs: Sequence[OutputNow], /) -> dict[int, Series]: ...
+
+    def gains(self, project: str, host: str, run: str, /) -> Series: ...
+
+    def superseded(self, series: Series, cause: str, /) -> Sequence[Series]: ...
+
+    def moment(self, time: int, item: int, /) -> int: ...
+
+    def lines(self, found: Slice, /) -> Iterable[str]: ...
+
+    def states(self, project: str, session: SessionNow, /) -> Iterable[State]: ...
+
+    def alert(self, row: Row, project: str, /) -> Iterable[State]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Lines to deliver, the position that is reached when they are, and of how many host samples they tell."""
+    """What is taken away and then written, the position that is reached when that is done, and what holds then.
 
+    It tells of `samples` host samples.
+    """
+
+    deletions: Deletions
     lines: list[str]
     upto: int
+    settled: Settled
     samples: int
 
 
-def following(changes: Changes, layout: Layout, after: int, *, most: int = MOST_ITEMS) -> Batch | None:
-    """Return the next batch after a position; None where nothing changed since."""
-    if changes.head() <= after:
-        return None
-    head = changes.within(after, most=MOST_OTHERS)
-    rows = changes.items(after, head, limit=most, columns=layout.columns)
-    published = changes.published(after, head, limit=most)
-    upto = min(
-        rows[-1][0] if len(rows) == most else head,
-        published[-1].seq if len(published) == most else head,
-    )
-    items = _by_output(row for row in rows if row[0] <= upto)
-    ids = [images.micrograph_id for images in published if images.seq <= upto]
-    others = _by_output(changes.items_of(ids, columns=layout.columns)) if ids else []
-    found = Slice(
-        after=after,
-        upto=upto,
-        items=items,
-        published=others,
-        images={images.micrograph_id: images for images in (*changes.published_of(after, upto), *published)},
-        places=changes.places({each.output for each in (*items, *others)}),
-        sessions=changes.sessions(after, upto),
-        runs=changes.runs(after, upto),
-        sizes=changes.sizes(after, upto),
-        gains=changes.gains(after, upto),
-        samples=changes.samples(after, upto),
-        alerts=changes.alerts(after, upto),
-    )
-    return Batch(list(layout.lines(found, changes)), upto, len(found.samples))
-
-
-def _by_output(rows: Iterable[ItemRow]) -> list[Items]:
+def by_output(rows: Iterable[ItemRow]) -> list[Items]:
     """Arrange rows in columns, those of an output that follow one another together."""
     arranged = []
     for output, of_one in groupby(rows, key=itemgetter(1)):

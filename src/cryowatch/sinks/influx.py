@@ -1,10 +1,14 @@
-"""InfluxDB over HTTP: `/write`, which 1.x, 2.x (with its DBRP mapping) and 3 Core share.
+"""InfluxDB over HTTP: `/write` and `/query`, which 1.x, 2.x (with its DBRP mapping) and 3 Core share.
 
-What each answer means is decided here and nowhere else:
+What each answer means is decided here and nowhere else, by what it says before what its number is:
 
 - 204 (200): accepted.
-- 400: something in the batch is wrong.  The batch is halved until the wrong lines stand alone; those are rejected with
-  the server's words, the rest is accepted.  Writing a line twice changes nothing, so halves may be sent again.
+- "points beyond retention policy", whatever the number: the oldest ones are too old, and the server says how many.
+  They are counted, the rest is accepted.  The server is asked how long it keeps points, and what is older is not sent.
+- 400, 422, and "partial write" of any number: something in the batch is wrong.  The batch is halved until the wrong
+  lines stand alone; those are rejected with the server's words, the rest is accepted.  Writing a line twice changes
+  nothing, so halves may be sent again.
+- A whole number where the server has a fraction: it is written as one.
 - 413: too large.  The batch is halved; a single line that is too large is rejected.
 - 401, 403, 404, redirects, a certificate that cannot be verified: a person is needed.  Nothing is dropped.
 - 408, 429, 5xx, time-outs, refused and reset connections: away for now, with `Retry-After` where the server says so.
@@ -17,21 +21,32 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import ssl
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
 from cryowatch import __version__
 from cryowatch.config import Influx as InfluxSettings
 from cryowatch.digits import whole
-from cryowatch.errors import ConfigError, SinkAway, SinkRefused
+from cryowatch.errors import ConfigError, SinkAway, SinkError, SinkRefused
 from cryowatch.exposure import is_loopback
-from cryowatch.sinks.batches import Receipt
+from cryowatch.sinks.batches import Deletions, Receipt, Removal
+from cryowatch.sinks.deletions import Eraser
+from cryowatch.sinks.lines import measurement
+from cryowatch.sinks.retention import Retention, split
 
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
+_RETENTION = re.compile(r"beyond retention policy|outside retention policy(?!.*Upper Bound)")
+_DROPPED = re.compile(r"dropped=(\d+)")
+_WHOLE = re.compile(r'input field "([^"]+)" on measurement "(.+)" is type integer, already exists as type float')
+MOST_FAILURES = 5
+"""So often a server may fail at a query; then it is one that does not answer such."""
 _LONGEST = 300
 _LONGEST_WAIT = 99_999
 
@@ -66,8 +81,12 @@ def access_of(told: InfluxSettings) -> Access:
 class Influx:
     """Writes batches of lines to one database; used from one thread."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._access = access
+        self._clock = clock
+        self._failures = 0
+        self._retention = Retention(access.database, self._rows, clock)
+        self._eraser = Eraser(self.query, clock)
         self._travels = not is_loopback(httpx2.URL(access.url).host)
         headers = {"User-Agent": f"cryowatch/{__version__}"}
         if access.token:
@@ -93,19 +112,48 @@ class Influx:
 
     def send(self, lines: Sequence[str]) -> Receipt:
         """Write lines; raises `SinkAway` or `SinkRefused`, after which all of them are to be sent again."""
+        young, old = self._retention.split(lines)
+        receipt = self._written(young)
+        if not old:
+            return receipt
+        outdated = receipt.outdated + len(old)
+        return Receipt(receipt.accepted, receipt.rejected, outdated, self._retention.words)
+
+    def remove(self, deletions: Deletions) -> Removal:
+        """Take points away; raises `SinkAway` or `SinkRefused`, after which all of them are to be taken away again."""
+        return self._eraser.remove(deletions)
+
+    def _written(self, lines: Sequence[str]) -> Receipt:
         if not lines:
             return Receipt(0)
         answer = self._post(lines)
         if answer.status_code in (200, 204):
             return Receipt(len(lines))
         reason = _said(answer)
-        if answer.status_code in (400, 413, 422):
-            if len(lines) == 1:
-                return Receipt(0, ((lines[0], reason),))
-            middle = len(lines) // 2
-            first, second = self.send(lines[:middle]), self.send(lines[middle:])
-            return Receipt(first.accepted + second.accepted, first.rejected + second.rejected)
-        raise self._explained(answer, reason)
+        dropped = int(found[1]) if (found := _DROPPED.search(reason)) else 0
+        if _RETENTION.search(reason) and 0 < dropped <= len(lines):
+            self._retention.ask_again()
+            young, _ = split(lines, dropped)
+            receipt = self._written(young)
+            outdated = receipt.outdated + dropped
+            return Receipt(receipt.accepted, receipt.rejected, outdated, self._retention.words)
+        if answer.status_code not in (400, 413, 422) and "partial write" not in reason:
+            raise self._explained(answer, reason)
+        if (fractions := _as_fractions(lines, reason)) is not None and self._takes(fractions):
+            return Receipt(len(lines))
+        if len(lines) == 1 or dropped == len(lines):
+            return Receipt(0, tuple((line, reason) for line in lines))
+        middle = len(lines) // 2
+        first, second = self._written(lines[:middle]), self._written(lines[middle:])
+        return Receipt(
+            first.accepted + second.accepted,
+            first.rejected + second.rejected,
+            first.outdated + second.outdated,
+            first.old or second.old,
+        )
+
+    def _takes(self, lines: Sequence[str]) -> bool:
+        return self._post(lines).status_code in (200, 204)
 
     def check(self) -> str:
         """Write a comment, which needs every right and stores nothing; returns the server's `Date`, "" for none.
@@ -116,6 +164,39 @@ class Influx:
         if answer.status_code in (200, 204, 400):
             return str(answer.headers.get("date", ""))
         raise self._explained(answer, _said(answer))
+
+    def query(self, statements: str) -> tuple[list[dict[str, Any]], str]:
+        """Return the results of InfluxQL statements, and what the server says against them, empty where nothing.
+
+        Raises `SinkAway`, or `SinkRefused` where it does not know who asks.
+        """
+        try:
+            answer = self._client.post(
+                "/query", params={"db": self._access.database, "epoch": "ns"}, data={"q": statements}
+            )
+        except httpx2.TransportError as error:
+            raise self._unreached(error) from error
+        reason = _said(answer)
+        status = answer.status_code
+        self._failures = self._failures + 1 if status == 500 else 0
+        broken = status == 501 or self._failures >= MOST_FAILURES
+        if not broken and (status in (401, 408, 429) or status >= 500 or answer.is_redirect):
+            raise self._explained(answer, reason)
+        try:
+            results: list[dict[str, Any]] = json.loads(answer.text)["results"]
+            refused = next((str(result["error"]) for result in results if "error" in result), "")
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return [], reason or f"answers {answer.status_code}"
+        return results, refused
+
+    def _rows(self, statement: str) -> list[dict[str, Any]]:
+        """Return the rows of one statement; none where the server does not tell, whatever the reason."""
+        try:
+            results, _ = self.query(statement)
+        except SinkError:
+            return []
+        every = (series for result in results for series in result.get("series", ()))
+        return [dict(zip(series["columns"], row, strict=True)) for series in every for row in series.get("values", ())]
 
     def _post(self, lines: Sequence[str]) -> httpx2.Response:
         body = "\n".join(lines).encode()
@@ -187,6 +268,18 @@ def _said(answer: httpx2.Response) -> str:
     except (ValueError, AttributeError):
         text = answer.headers.get("x-influxdb-error") or answer.text or answer.reason_phrase
     return str(text).strip()[:_LONGEST]
+
+
+def _as_fractions(lines: Sequence[str], reason: str) -> list[str] | None:
+    """Return the lines with a field as a fraction where the server has one and they have a whole number; else None.
+
+    Whole numbers stand first in a line.
+    """
+    conflict = _WHOLE.search(reason)
+    if conflict is None:
+        return None
+    start = re.compile(rf"({re.escape(measurement(conflict[2]))},\S* {re.escape(conflict[1])}=-?\d+)i")
+    return [start.sub(r"\1", line, count=1) if start.match(line) else line for line in lines]
 
 
 def _retry_after(answer: httpx2.Response) -> float | None:

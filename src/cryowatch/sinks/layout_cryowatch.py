@@ -4,7 +4,7 @@
 |---|---|---|
 | micrograph | project, host, run | ctfID, name, defocusU … motionLate, enabled |
 | image | project, host, run | the same, and micUrl, psdUrl, shiftUrl: once the images are there |
-| run | project, host, run, output | label, status, size: a point at each change |
+| run | project, host, run, output | label, status, size: where it started, grew, ended |
 | session | project, host | status and acquisition: a point at each change |
 | gain | project, host, run | movie, stddev, ratio1, ratio2 |
 | system | host | cpu, mem, swap, load, cores, pressures, rates of networks and disks, GPUs, file systems |
@@ -12,17 +12,26 @@
 
 A micrograph's time is the source's second plus the item's id in nanoseconds: unique, and the same at every delivery.
 So is an alert's, which has a point where it began, saying what holds while it lasts, and one where it was over.
+
+Every item of every CTF output is here.  The first of a run that does not hold what was sorted out has the run's id as
+its tag `run`; any other has its own name behind that.  Of micrographs the run's first output is here: a dose-weighted
+copy would count double.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, repeat
+from operator import attrgetter
+from typing import Any
 
-from cryowatch.model import ImageKind
+from cryowatch.model import ImageKind, OutputKind, is_discarded
+from cryowatch.sinks import states
 from cryowatch.sinks.batches import Items, Slice
-from cryowatch.sinks.lines import Fields, Kind, line, point, series
-from cryowatch.store.changes import Changes, Place, Published
+from cryowatch.sinks.lines import Fields, Kind, fields_of, line, tag_text
+from cryowatch.sinks.series import Series
+from cryowatch.sinks.states import Moment, State
+from cryowatch.store.changes import OutputNow, Published, SessionNow
 from cryowatch.store.reader import Row
 
 _SECOND = 10**9
@@ -65,55 +74,125 @@ class CryowatchLayout:
     """Lines in the layout `cryowatch`; `url_prefix` is where readers find published images."""
 
     name = "cryowatch"
+    samples_of_sessions = False
     columns = tuple(column for _, column, _ in MICROGRAPH_FIELDS[1:])
 
     def __init__(self, *, url_prefix: str = "") -> None:
         self._prefix = url_prefix.rstrip("/")
 
-    def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
-        """Yield the lines of a slice."""
-        counting = {output: place for output, place in found.places.items() if _counts(place, changes)}
-        for items in found.items:
-            yield from _micrographs(items, counting)
-        for items in (*found.items, *found.published):
-            yield from self._images(items, counting, found.images)
-        for lines in (
-            map(_session, found.sessions),
-            map(_run, found.runs),
-            map(_size, found.sizes),
-            map(_gain, found.gains),
-            map(_sample, found.samples),
-            (written for row in found.alerts for written in _alert(row)),
-        ):
-            yield from (written for written in lines if written is not None)
+    def identity(self, name: str, host: str) -> str:
+        """Return what two projects must not share: the tags `project` and `host`."""
+        return f"{tag_text(name)}\0{tag_text(host)}"
 
-    def _images(self, items: Items, counting: Mapping[int, Place], images: Mapping[int, Published]) -> Iterator[str]:
+    def outputs(self, project: str, host: str, outputs: Sequence[OutputNow]) -> dict[int, Series]:
+        """Return what the items of each delivered output are called."""
+        found = {}
+        for run, group in groupby(sorted(outputs, key=attrgetter("run", "id")), key=attrgetter("run")):
+            of_run = list(group)
+            estimates = [output for output in of_run if output.kind == OutputKind.CTF]
+            first = next((output for output in estimates if not is_discarded(output.name)), None)
+            for output in estimates:
+                found[output.id] = _items(project, host, run if output is first else f"{run} {output.name}")
+            micrographs = [output for output in of_run if output.kind == OutputKind.MICROGRAPHS]
+            if micrographs:
+                chosen = min(micrographs, key=lambda output: (is_discarded(output.name), output.id))
+                found[chosen.id] = _items(project, host, run if first is None else f"{run} {chosen.name}")
+        return found
+
+    def before(self, project: str, host: str, outputs: Sequence[OutputNow]) -> dict[int, Series]:
+        """Return what version 0.1 called them: the first output of each kind of a run was delivered."""
+        firsts: dict[tuple[str, str], OutputNow] = {}
+        for output in outputs:
+            if output.kind in (OutputKind.CTF, OutputKind.MICROGRAPHS):
+                firsts.setdefault((output.run, output.kind), output)
+        return {output.id: _items(project, host, output.run) for output in firsts.values()}
+
+    def gains(self, project: str, host: str, run: str) -> Series:
+        """Return what the gain residuals of a run are called."""
+        return Series.of("gain", {"project": project, "host": host, "run": run})
+
+    def superseded(self, series: Series, cause: str) -> Sequence[Series]:
+        """Return in which series a superseded item of one has points that are to be taken away."""
+        if series.measurement != "micrograph":
+            return (series,)
+        image = series.within("image")
+        return {"discarded": (), "unpublished": (image,)}.get(cause, (series, image))
+
+    def moment(self, time: int, item: int) -> int:
+        """Return the time of the point of an item."""
+        return unique(time, item)
+
+    def lines(self, found: Slice) -> Iterable[str]:
+        """Yield the lines of a slice."""
+        for items in found.items:
+            yield from _micrographs(items, found)
+        for items in (*found.items, *found.published):
+            yield from self._images(items, found)
+        for row in found.gains:
+            values = {"movie": row["movie"], **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
+            beginning = found.gain_series[row["session_id"], row["run"]].beginning
+            yield from filter(None, [line(beginning, fields_of(_known(values))[1], unique(row["time"], row["item"]))])
+        for row in found.samples:
+            beginning = Series.of("system", {"host": row["host"]}).beginning
+            yield from filter(None, [line(beginning, fields_of(_known(_sample(row)))[1], row["time"])])
+
+    def _images(self, items: Items, found: Slice) -> Iterator[str]:
         """Items of CTF outputs of which at least one image is published."""
-        place = counting.get(items.output)
-        if place is None or place.kind != "ctf" or images.keys().isdisjoint(items.ids):
+        series, images = found.series.get(items.output), found.images
+        kind = found.places[items.output].kind
+        if series is None or kind != OutputKind.CTF or images.keys().isdisjoint(items.ids):
             return
-        beginning = series("image", _tags(place))
-        for id_, fields, time in zip(items.ids, _written(items, place.kind), item_times(items), strict=True):
+        beginning = series.within("image").beginning
+        for id_, fields, time in zip(items.ids, _written(items, kind), item_times(items), strict=True):
             if urls := published_urls(images.get(id_), self._prefix):
                 links = _links.written(tuple(urls.get(kind) for kind in ImageKind))
                 yield from filter(None, [line(beginning, f"{fields},{links}", time)])
 
+    def states(self, project: str, session: SessionNow) -> Iterator[State]:
+        """Yield the points of a session, its runs and their outputs."""
+        place = {"project": project, "host": session.row["host"]}
+        acquisition = {name: session.row[column] for name, column in SESSION_FIELDS}
+        for moment in states.of_session(session):
+            yield _state(Series.of("session", place), moment.time, {**acquisition, "status": moment.status})
+        labels = {run.run: run.label for run in session.runs}
+        for run in session.runs:
+            series = Series.of("run", {**place, "run": run.run})
+            yield from (_grown(series, moment, run.label) for moment in states.of_run(run, session))
+        for output in session.outputs:
+            series = Series.of("run", {**place, "run": output.run, "output": output.name})
+            label = labels.get(output.run, "")
+            yield from (_grown(series, moment, label) for moment in states.of_output(output, session))
 
-def _micrographs(items: Items, counting: Mapping[int, Place]) -> Iterator[str]:
-    """Items of CTF outputs, and of each run's first output of micrographs; movies count in `run` alone."""
-    place = counting.get(items.output)
-    if place is not None and place.kind in ("ctf", "micrographs"):
-        beginning = series("micrograph", _tags(place))
-        yield from filter(None, map(line, repeat(beginning), _written(items, place.kind), item_times(items)))
+    def alert(self, row: Row, project: str) -> Iterator[State]:
+        """Yield the point where an alert began, and the one where it was over."""
+        tags = {"project": project, "host": row["host"], "rule": row["rule"], "severity": row["severity"]}
+        series = Series.of("alert", tags)
+        values = {"text": row["text"], "value": row["value"], "limit": row["limit"], "subject": row["subject"]}
+        yield _state(series, unique(row["since"], row["id"]), {**values, "active": True})
+        if row["until"] is not None:
+            later = max(row["until"], row["since"] + _SECOND)
+            yield _state(series, unique(later, row["id"]), {**values, "active": False})
 
 
-def _counts(place: Place, changes: Changes) -> bool:
-    """Return whether an output is the first of its kind of a run; a dose-weighted copy would count double."""
-    return changes.first_output(place.session_id, place.run, place.kind) == place.output_id
+def _state(series: Series, time: int, values: Mapping[str, Any]) -> State:
+    names, fields = fields_of(_known(values))
+    return State(series, time, names, fields)
 
 
-def _tags(place: Place) -> dict[str, str]:
-    return {"project": place.project, "host": place.host, "run": place.run}
+def _grown(series: Series, moment: Moment, label: str) -> State:
+    return _state(series, moment.time, {"label": label, "status": moment.status, "size": moment.size})
+
+
+def _micrographs(items: Items, found: Slice) -> Iterator[str]:
+    """Items of CTF outputs and of micrographs; movies count in `run` alone."""
+    series = found.series.get(items.output)
+    if series is not None:
+        written = _written(items, found.places[items.output].kind)
+        yield from filter(None, map(line, repeat(series.beginning), written, item_times(items)))
+
+
+def _items(project: str, host: str, run: str) -> Series:
+    return Series.of("micrograph", {"project": project, "host": host, "run": run})
 
 
 def _written(items: Items, kind: str) -> list[str]:
@@ -134,30 +213,10 @@ def item_times(items: Items) -> Iterator[int]:
     return map(unique, items.times, items.numbers)
 
 
-def _session(row: Row) -> str | None:
-    values = {name: row[column] for name, column in SESSION_FIELDS}
-    return point("session", {"project": row["project"], "host": row["host"]}, _known(values), row["time"])
-
-
-def _run(row: Row) -> str | None:
-    tags = {"project": row["project"], "host": row["host"], "run": row["run"], "output": row["output"] or ""}
-    return point("run", tags, _known({k: row[k] for k in ("label", "status", "size")}), row["time"])
-
-
-def _size(row: Row) -> str | None:
-    """A size that came with a change of the run is one nanosecond later, so that both points stay."""
-    tags = {"project": row["project"], "host": row["host"], "run": row["run"], "output": row["output"]}
-    return point("run", tags, _known({k: row[k] for k in ("label", "status", "size")}), row["time"] + 1)
-
-
-def _gain(row: Row) -> str | None:
-    tags = {"project": row["project"], "host": row["host"], "run": row["run"]}
-    values = {"movie": row["movie"], **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
-    return point("gain", tags, _known(values), unique(row["time"], row["item"]))
-
-
-def _sample(row: Row) -> str | None:
-    values = {**system_values(row), "load": row["load"], "cores": row["cores"], "pressureCpu": row["pressure_cpu"]}
+def _sample(row: Row) -> dict[str, Any]:
+    """Return the fields of a host sample."""
+    values: dict[str, Any] = {**system_values(row), "load": row["load"], "cores": row["cores"]}
+    values |= {"pressureCpu": row["pressure_cpu"]}
     values |= {"pressureMem": row["pressure_memory"], "pressureIo": row["pressure_io"]}
     for device in row["devices"]:
         name = device["device"]
@@ -167,7 +226,7 @@ def _sample(row: Row) -> str | None:
             values |= {f"{field}:{name}": _gigabytes(device[field]) for field in ("free", "total")}
         elif device["kind"] == "gpu":
             values |= {f"gpuPow_{name}": device["power"], f"gpuProc_{name}": device["processes"]}
-    return point("system", {"host": row["host"]}, _known(values), row["time"])
+    return values
 
 
 def system_values(row: Row) -> dict[str, float | None]:
@@ -196,20 +255,10 @@ def _megabytes(rate: float | None) -> float | None:
     return None if rate is None else rate / 1e6
 
 
-def _alert(row: Row) -> Iterator[str | None]:
-    """The point where it began, also where that is over before it was ever sent, and the one where it was over."""
-    tags = {"project": row["project"], "host": row["host"], "rule": row["rule"], "severity": row["severity"]}
-    values = _known({"text": row["text"], "value": row["value"], "limit": row["limit"], "subject": row["subject"]})
-    yield point("alert", tags, {**values, "active": True}, unique(row["since"], row["id"]))
-    if row["until"] is not None:
-        later = max(row["until"], row["since"] + _SECOND)
-        yield point("alert", tags, {**values, "active": False}, unique(later, row["id"]))
-
-
 def unique(time: int, number: int) -> int:
     """Return the second of a time plus a number in nanoseconds, so that what began together stays apart."""
     return time // _SECOND * _SECOND + number % _SECOND
 
 
-def _known(values: dict[str, object]) -> dict[str, object]:
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value != ""}

@@ -4,21 +4,31 @@ One measurement a project, named as the reference names it, and the tag `section
 is right instead: `defocus` is the mean of U and V, an infinite resolution is left out, times are UTC.  `id` is no tag
 (that made a series of each micrograph): a point's time is the source's second plus the item's id in nanoseconds.
 
+Of each grid of a session one CTF output is here, since there is no tag to tell several estimates of the same
+micrographs apart: of those that may stand for the grid and hold items, the one whose run started first.  Where it goes,
+another takes its place with all that it holds.  An item that is disabled is not here: there is no field that says so.
+
 The sections `properties`, `acquisition` and `summary` are tables whose rows have fixed times, counted in seconds from
 the project's creation, so that a new value replaces the old one and rows come in order.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import compress
+from typing import Any
 
-from cryowatch.model import ImageKind
-from cryowatch.sinks.batches import Slice
+from cryowatch.model import ImageKind, OutputKind
+from cryowatch.sinks.batches import Items, Slice
 from cryowatch.sinks.layout_cryowatch import item_times, published_urls, system_values, unique
-from cryowatch.sinks.lines import Fields, Kind, line, point, series
-from cryowatch.store.changes import Changes, Published
+from cryowatch.sinks.lines import Fields, Kind, fields_of, line
+from cryowatch.sinks.series import Series
+from cryowatch.sinks.states import State
+from cryowatch.store.changes import OutputNow, Published, SessionNow
+from cryowatch.store.leading import Leading
 from cryowatch.store.reader import Row
 
 _SECOND = 10**9
@@ -46,7 +56,12 @@ _ACQUISITION = (
     ("Pixel Size (Å/px)", "pixel_size"),
     ("Dose per frame (e/Å²)", "dose_per_frame"),
 )
+_GAIN_FIELDS = (("idx", "item", Kind.INTEGER), *((name, name, Kind.FLOAT) for name in ("stddev", "ratio1", "ratio2")))
+_GRID = 10**7
+"""By how many ns the points of each further grid are later: its items have the numbers of the first one's."""
+
 _fields = Fields([(name, kind) for name, _, kind in CTF_FIELDS])
+_gain_fields = Fields([(name, kind) for name, _, kind in _GAIN_FIELDS])
 _links = Fields([(name, Kind.TEXT) for name in ("micPath", "psdPath", "shiftPlotPath")])
 
 
@@ -63,45 +78,70 @@ class ScipionLayout:
     """
 
     name = "scipion"
-    columns = tuple(column for _, column, _ in CTF_FIELDS[1:])
+    samples_of_sessions = True
+    columns = (*(column for _, column, _ in CTF_FIELDS[1:]), "enabled")
 
     def __init__(self, *, url_prefix: str = "", shift_hours: float = 0) -> None:
         self._prefix = url_prefix.rstrip("/")
         self._shift = round(shift_hours * _HOUR)
 
-    def lines(self, found: Slice, changes: Changes) -> Iterable[str]:
+    def identity(self, name: str, _host: str) -> str:
+        """Return what two projects must not share: the measurement."""
+        return project_measurement(name)
+
+    def outputs(self, project: str, _host: str, outputs: Sequence[OutputNow]) -> dict[int, Series]:
+        """Return what the items of the delivered outputs are called; the grid that began first has no offset."""
+        rows = [{**o._asdict(), "run_inputs": o.inputs, "count": o.held, "newest": None} for o in outputs]
+        known = {output.id: output for output in outputs}
+        grids = Leading(rows).grids([row for row in rows if row["kind"] == OutputKind.CTF])
+        held = [[known[row["id"]] for row in grid if row["held"]] for grid in grids]
+        chosen = sorted((min(grid, key=_precedence) for grid in held if grid), key=_precedence)
+        return {
+            output.id: Series.of(project_measurement(project), {"section": "ctf"}, offset=place * _GRID)
+            for place, output in enumerate(chosen)
+        }
+
+    def before(self, project: str, _host: str, outputs: Sequence[OutputNow]) -> dict[int, Series]:
+        """Return what version 0.1 called them: it may have delivered items of any."""
+        return {output.id: _section(project, "ctf") for output in outputs if output.kind == OutputKind.CTF}
+
+    def gains(self, project: str, _host: str, _run: str) -> Series:
+        """Return what gain residuals are called."""
+        return _section(project, "gain")
+
+    def superseded(self, series: Series, _cause: str) -> Sequence[Series]:
+        """Return in which series a superseded item of one has points that are to be taken away."""
+        return (series.within(series.measurement),)
+
+    def moment(self, time: int, item: int) -> int:
+        """Return the time of the point of an item."""
+        return unique(time, item) + self._shift
+
+    def lines(self, found: Slice) -> Iterable[str]:
         """Yield the lines of a slice."""
-        yield from self._estimates(found, changes)
+        for items in (*found.items, *found.published):
+            yield from self._estimates(items, found)
         for row in found.gains:
-            values = {"idx": float(row["item"]), **{k: row[k] for k in ("stddev", "ratio1", "ratio2")}}
-            yield from self._point(row["project"], "gain", values, unique(row["time"], row["item"]))
+            series = found.gain_series[row["session_id"], row["run"]]
+            fields = _gain_fields.written([row[column] for _, column, _ in _GAIN_FIELDS])
+            yield from filter(None, [line(series.beginning, fields, self.moment(row["time"], row["item"]))])
         for row in found.samples:
-            for session in changes.live(row["host"], row["time"]):
-                yield from self._point(session["project"], "system", dict(system_values(row)), row["time"])
-        changed = {r["session_id"] for r in (*found.sessions, *found.runs, *found.sizes)}
-        for session_id in sorted(changed):
-            yield from self._tables(changes.session(session_id), changes)
+            for session in found.at_work[row["seq"]]:
+                series = _section(found.projects[session], "system")
+                known = {name: value for name, value in system_values(row).items() if value is not None}
+                yield from filter(None, [line(series.beginning, fields_of(known)[1], row["time"] + self._shift)])
 
-    def _point(self, project: str, section: str, values: dict[str, object], time: int) -> Iterator[str]:
-        known = {name: value for name, value in values.items() if value is not None}
-        written = point(project_measurement(project), {"section": section}, known, time + self._shift)
-        if written is not None:
-            yield written
-
-    def _estimates(self, found: Slice, changes: Changes) -> Iterator[str]:
-        """Items of the session's first CTF estimate, as the reference follows one; a second would count double.
-
-        One whose images come to be there is written again, with `transferImage` and the links.
-        """
-        for session, project in {place.session_id: place.project for place in found.places.values()}.items():
-            chosen = changes.first_estimate(session)
-            beginning = series(project_measurement(project), {"section": "ctf"})
-            for items in (*found.items, *found.published):
-                if items.output == chosen:
-                    fields = _fields.of_columns((items.numbers, *items.columns))
-                    for id_, written, time in zip(items.ids, fields, item_times(items), strict=True):
-                        whole = f"{written},{self._images(found.images.get(id_))}"
-                        yield from filter(None, [line(beginning, whole, time + self._shift)])
+    def _estimates(self, items: Items, found: Slice) -> Iterator[str]:
+        """Enabled items; one whose images come to be there is written again, with `transferImage` and the links."""
+        series = found.series.get(items.output)
+        if series is None:
+            return
+        *columns, enabled = items.columns
+        fields = _fields.of_columns((items.numbers, *columns))
+        rows: Iterable[tuple[int, str, int]] = zip(items.ids, fields, item_times(items), strict=True)
+        for id_, written, time in rows if all(enabled) else compress(rows, enabled):
+            whole = f"{written},{self._images(found.images.get(id_))}"
+            yield from filter(None, [line(series.beginning, whole, time + self._shift + series.offset)])
 
     def _images(self, images: Published | None) -> str:
         urls = published_urls(images, self._prefix)
@@ -110,35 +150,60 @@ class ScipionLayout:
         links = (_thumbnail(urls[kind]) if kind in urls else None for kind in ImageKind)
         return f"{_links.written(tuple(links))},transferImage=true"
 
-    def _tables(self, session: Row, changes: Changes) -> Iterator[str]:
-        base = (session["created"] or 0) // _SECOND * _SECOND
-        now = max(session["newest"] or 0, session["last_read"] or 0, base)
+    def states(self, project: str, session: SessionNow) -> Iterator[State]:
+        """Yield the rows of the tables."""
+        row = session.row
+        base = _base(session)
+        now = max(row["newest"] or 0, row["last_read"] or 0, base)
         properties = (
-            ("Scipion Version", session["software"]),
-            ("Status", "RUNNING" if session["status"] == "running" else "FINISHED"),
+            ("Scipion Version", row["software"]),
+            ("Status", "RUNNING" if row["status"] == "running" else "FINISHED"),
             ("Duration", _duration(now - base)),
             ("Last Update", _moment(now)),
             ("Start Time", _moment(base)),
         )
         for place, (metric, value) in enumerate(properties, start=1):
-            values = {"metric": f"<b>{metric}</b>", "valueStr": value}
-            yield from self._point(session["project"], "properties", values, base + place * _SECOND)
+            if value:
+                values = {"metric": f"<b>{metric}</b>", "valueStr": value}
+                yield self._state(project, "properties", values, base + place * _SECOND)
         for place, (metric, column) in enumerate(_ACQUISITION):
-            if session[column] is not None:
-                values = {"metric": f"<b>{metric}</b>", "valueNum": float(session[column])}
-                yield from self._point(session["project"], "acquisition", values, base - place * _SECOND)
-        place = 0
-        last = None
-        for row in changes.summary(session["id"]):
-            if row["run"] != last:
-                last = row["run"]
-                place += 1
-                values = {"protocolName": f"<b>{_html(row['label'])} ({row['run']})</b>", "output": "", "size": ""}
-                yield from self._point(session["project"], "summary", values, base - place * _SECOND)
-            if row["output"] is not None:
-                place += 1
-                values = {"protocolName": "", "output": row["output"], "size": str(row["size"] or 0)}
-                yield from self._point(session["project"], "summary", values, base - place * _SECOND)
+            if row[column] is not None:
+                known = {"metric": f"<b>{metric}</b>", "valueNum": float(row[column])}
+                yield self._state(project, "acquisition", known, base - place * _SECOND)
+        for place, values in enumerate(_summary(session), start=1):
+            yield self._state(project, "summary", values, base - place * _SECOND)
+
+    def _state(self, project: str, section: str, values: Mapping[str, Any], time: int) -> State:
+        names, fields = fields_of(values)
+        return State(_section(project, section), time + self._shift, names, fields)
+
+    def alert(self, _row: Row, _project: str) -> Iterator[State]:
+        """Yield nothing: this layout has no alerts."""
+        yield from ()
+
+
+def _section(project: str, section: str) -> Series:
+    return Series.of(project_measurement(project), {"section": section})
+
+
+def _precedence(output: OutputNow) -> tuple[float, int, str, int]:
+    """Return the order of CTF outputs: by their runs' start."""
+    started = math.inf if output.started is None else output.started
+    number = int(output.run) if output.run.isdecimal() else 0
+    return started, number, output.run, output.id
+
+
+def _base(session: SessionNow) -> int:
+    return int((session.row["created"] or 0) // _SECOND * _SECOND)
+
+
+def _summary(session: SessionNow) -> Iterator[dict[str, str]]:
+    """Yield a row for each run, and below it one for each of its outputs."""
+    for run in session.runs:
+        yield {"protocolName": f"<b>{_html(run.label)} ({run.run})</b>", "output": "", "size": ""}
+        for output in session.outputs:
+            if output.run == run.run:
+                yield {"protocolName": "", "output": output.name, "size": str(output.size or 0)}
 
 
 def _thumbnail(url: str) -> str:

@@ -51,10 +51,15 @@ def tag_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def measurement_text(name: str) -> str:
+    """Return a measurement's name as the server has it."""
+    text = tag_text(name)
+    return f"/{text}" if text.startswith("#") else text
+
+
 def measurement(name: str) -> str:
     """Return a measurement's name, escaped."""
-    escaped = _SPECIAL_IN_NAME.sub(r"\\\1", tag_text(name))
-    return f"/{escaped}" if escaped.startswith("#") else escaped
+    return _SPECIAL_IN_NAME.sub(r"\\\1", measurement_text(name))
 
 
 def _escaped(text: str) -> str:
@@ -140,10 +145,10 @@ def line(beginning: str, fields: str, time: int) -> str | None:
     return f"{beginning} {fields} {time}"
 
 
-def point(name: str, tags: Mapping[str, str], values: Mapping[str, Any], time: int) -> str | None:
-    """Return one line by itself: text as text, bool as flag, and every number as float."""
+def fields_of(values: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the names of fields and these as a line has them: text as text, bool as flag, every number as float."""
     fields = Fields([(field, _kind(value)) for field, value in values.items()])
-    return line(series(name, tags), fields.written(list(values.values())), time)
+    return ",".join(sorted(values)), fields.written(list(values.values()))
 
 
 def _kind(value: object) -> Kind:

@@ -7,7 +7,8 @@ as it is now; of what sessions, runs and outputs were in between, the history ta
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cryowatch.store.reader import Reader, Row
@@ -31,10 +32,12 @@ _PUBLISHED_OF = """
 SELECT micrograph_id, seq, micrograph, power_spectrum, shift_plot FROM published
 WHERE micrograph_id IN (SELECT id FROM micrograph WHERE seq > ? AND seq <= ?)"""
 
-_PLACES = f"""
-SELECT output.id, {_PLACE}, session.path AS session_path, output.run, output.kind
-FROM output JOIN session ON session.id = output.session_id
-WHERE output.id IN (SELECT value FROM json_each(?))"""
+_PUBLISHED_AS = """
+SELECT micrograph_id, seq, micrograph, power_spectrum, shift_plot FROM published
+WHERE micrograph_id IN (SELECT value FROM json_each(?))"""
+
+_PLACES = """
+SELECT id, kind, session_id FROM output WHERE id IN (SELECT value FROM json_each(?))"""
 
 _TO_PUBLISH = f"""
 SELECT m.id, m.seq, m.name, m.time, m.micrograph_path, m.power_spectrum_path, m.shift_plot_path, {_PLACE},
@@ -47,31 +50,40 @@ SELECT m.id, m.time FROM micrograph AS m JOIN output ON output.id = m.output_id
 LEFT JOIN published AS p ON p.micrograph_id = m.id AND p.target = ?1
 WHERE m.seq > ?2 AND m.seq <= ?3 AND output.kind = 'ctf' AND m.time >= ?4 AND (p.seq IS NULL OR p.seq < m.seq)"""
 
-_SESSIONS = f"""
-SELECT s.seq, {_PLACE}, s.time, s.status, s.software, s.voltage, s.spherical_aberration, s.amplitude_contrast,
-       s.magnification, s.pixel_size, s.dose_per_frame
-FROM session_state AS s JOIN session ON session.id = s.session_id WHERE s.seq > ? AND s.seq <= ? ORDER BY s.seq"""
+_IDS = """
+SELECT m.id FROM json_each(?) AS j
+JOIN micrograph AS m ON m.output_id = json_extract(j.value, '$[0]') AND m.item = json_extract(j.value, '$[1]')"""
 
-_RUNS = f"""
-SELECT r.seq, {_PLACE}, r.run, r.time, r.label, r.status, output.name AS output,
-       (SELECT size FROM output_size WHERE output_id = output.id AND seq <= r.seq ORDER BY time DESC LIMIT 1) AS size
-FROM run_state AS r JOIN session ON session.id = r.session_id
-LEFT JOIN output ON output.session_id = r.session_id AND output.run = r.run
-     AND EXISTS (SELECT 1 FROM output_size WHERE output_id = output.id AND seq <= r.seq)
-WHERE r.seq > ? AND r.seq <= ? ORDER BY r.seq, output.id"""
+_URGENT = """
+SELECT m.id FROM micrograph AS m WHERE m.seq > ? AND m.seq <= ? AND m.time > ?
+AND m.output_id NOT IN (SELECT id FROM output WHERE kind = 'movies') ORDER BY m.time DESC LIMIT ?"""
 
-_SIZES = f"""
-SELECT z.seq, {_PLACE}, output.run, output.name AS output, z.time, z.size,
-       coalesce((SELECT label FROM run_state AS r WHERE r.session_id = output.session_id AND r.run = output.run
-                 AND r.seq <= z.seq ORDER BY r.seq DESC LIMIT 1), '') AS label,
-       coalesce((SELECT status FROM run_state AS r WHERE r.session_id = output.session_id AND r.run = output.run
-                 AND r.seq <= z.seq ORDER BY r.seq DESC LIMIT 1), '') AS status
-FROM output_size AS z JOIN output ON output.id = z.output_id JOIN session ON session.id = output.session_id
-WHERE z.seq > ? AND z.seq <= ? ORDER BY z.seq"""
+_SESSIONS = "SELECT id, name, key, host FROM session WHERE seq > ? ORDER BY id"
+
+_OUTPUTS = """
+SELECT output.id, output.run, output.name, output.kind, output.size, run.started, run.ended, run.status,
+       run.inputs, output.stream_open, EXISTS (SELECT 1 FROM micrograph WHERE output_id = output.id) AS held
+FROM output JOIN run ON run.session_id = output.session_id AND run.run = output.run
+WHERE output.session_id = ? ORDER BY output.id"""
+
+_RUNS = """
+SELECT run, label, status, started, ended FROM run WHERE session_id = ? ORDER BY CAST(run AS INTEGER), run"""
+
+_STEPS = """
+SELECT output_id, time, size FROM output_step
+WHERE output_id IN (SELECT id FROM output WHERE session_id = ?) ORDER BY output_id, time"""
 
 _GAINS = f"""
 SELECT g.seq, {_PLACE}, g.run, g.item, g.movie, g.time, g.stddev, g.ratio1, g.ratio2
-FROM gain AS g JOIN session ON session.id = g.session_id WHERE g.seq > ? AND g.seq <= ? ORDER BY g.seq"""
+FROM gain AS g JOIN session ON session.id = g.session_id"""
+
+_GAINS_CHANGED = f"{_GAINS} WHERE g.seq > ? AND g.seq <= ? ORDER BY g.seq"
+
+_GAINS_OF = f"""{_GAINS}
+WHERE (g.session_id, g.run, g.item) IN (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?))"""
+
+_GAIN_RUNS = "SELECT DISTINCT session_id, run FROM gain WHERE seq <= ?"
 
 _SAMPLES = "SELECT * FROM host_sample WHERE seq > ? AND seq <= ? ORDER BY seq"
 
@@ -80,52 +92,76 @@ SELECT device_sample.*, host_sample.seq FROM host_sample JOIN device_sample ON s
 WHERE seq > ? AND seq <= ? ORDER BY seq, kind, device"""
 
 _ALERTS = """
-SELECT a.seq, a.id, a.rule, coalesce(session.name, '') AS project, a.host, a.subject, a.severity, a.since, a.until,
+SELECT a.seq, a.id, a.rule, a.session_id, a.host, a.subject, a.severity, a.since, a.until,
        a.value, a."limit", a.text
-FROM alert AS a LEFT JOIN session ON session.id = a.session_id WHERE a.seq > ? AND a.seq <= ? ORDER BY a.seq"""
-
-_SUMMARY = """
-SELECT run.run, run.label, output.name AS output, output.size
-FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
-WHERE run.session_id = ? ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
+FROM alert AS a WHERE a.seq > ? AND a.seq <= ? ORDER BY a.seq"""
 
 _SESSION = """
-SELECT id, name AS project, key, host, created, status, software, voltage, spherical_aberration, magnification,
-       pixel_size, dose_per_frame, last_read,
+SELECT id, seq, name, key, host, created, status, software, voltage, spherical_aberration, amplitude_contrast,
+       magnification, pixel_size, dose_per_frame, last_read,
        (SELECT max((SELECT max(time) FROM micrograph WHERE output_id = output.id))
         FROM output WHERE session_id = session.id) AS newest
 FROM session WHERE id = ?"""
 
-_FIRST_OUTPUT = """
-SELECT min(id) FROM output WHERE session_id = ? AND run = ? AND kind = ?"""
-
-_FIRST_ESTIMATE = """
-SELECT id FROM output WHERE session_id = ? AND kind = 'ctf'
-    AND EXISTS (SELECT 1 FROM micrograph WHERE output_id = output.id)
-ORDER BY CAST(run AS INTEGER), run, id LIMIT 1"""
-
 _NTH = tuple(
-    f"SELECT seq FROM {table} WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?"
-    for table in ("session_state", "run_state", "output_size", "gain", "host_sample", "alert")
+    f"SELECT seq FROM {table} WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?" for table in ("gain", "host_sample", "alert")
 )
 
 _LIVE = """
-SELECT name AS project, key FROM session WHERE host = ? AND id IN (
+SELECT id FROM session WHERE host = ? AND id IN (
     SELECT session_id FROM session_state AS s WHERE s.time <= ? AND s.status = 'running'
     AND s.seq = (SELECT max(seq) FROM session_state WHERE session_id = s.session_id AND time <= ?))"""
 
 
 class Place(NamedTuple):
-    """Where the items of an output belong: their session and run, and what kind they are."""
+    """What kind the items of an output are, and whose they are."""
 
     output_id: int
-    project: str
-    key: str
-    host: str
-    session_id: int
-    session_path: str
-    run: str
     kind: str
+    session_id: int
+
+
+class OutputNow(NamedTuple):
+    """An output with its run, as they are; `held` where the store holds items of it.  Times are in UTC ns.
+
+    `inputs` is what the run was made from, as `RUN.OUTPUT` between commas; None where that is not known.
+    """
+
+    id: int
+    run: str
+    name: str
+    kind: str
+    size: int | None
+    started: int | None
+    ended: int | None
+    status: str
+    inputs: str | None
+    stream_open: int | None
+    held: int
+
+
+class RunNow(NamedTuple):
+    """A run as it is.  Times are in UTC ns."""
+
+    run: str
+    label: str
+    status: str
+    started: int | None
+    ended: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionNow:
+    """A session as it is, with its runs and outputs in order.
+
+    `steps` are, by output, the times (UTC ns) at which ten minutes begin in which items came, and how many there were
+    at the end of these.
+    """
+
+    row: Row
+    runs: Sequence[RunNow]
+    outputs: Sequence[OutputNow]
+    steps: Mapping[int, Sequence[tuple[int, int]]]
 
 
 class Published(NamedTuple):
@@ -167,9 +203,21 @@ class Changes:
         """Return what is published of the items that changed."""
         return list(map(Published._make, self._reader.table(_PUBLISHED_OF, (after, upto))[1]))
 
+    def published_as(self, ids: Iterable[int]) -> list[Published]:
+        """Return what is published of some items."""
+        return list(map(Published._make, self._reader.table(_PUBLISHED_AS, (json.dumps(list(ids)),))[1]))
+
     def places(self, outputs: Iterable[int]) -> dict[int, Place]:
-        """Return where the items of some outputs belong, by the output's id."""
+        """Return what some outputs hold, by the output's id."""
         return {row[0]: Place(*row) for row in self._reader.table(_PLACES, (json.dumps(sorted(outputs)),))[1]}
+
+    def ids(self, items: Iterable[tuple[int, int]]) -> list[int]:
+        """Return the ids of items, given by their output and number; those that are gone are not among them."""
+        return [row[0] for row in self._reader.table(_IDS, (json.dumps(list(items)),))[1]]
+
+    def urgent(self, after: int, upto: int, *, since: int, limit: int) -> list[int]:
+        """Return the ids of the newest items that changed and are of after a time (UTC ns), at most `limit`."""
+        return [row[0] for row in self._reader.table(_URGENT, (after, upto, since, limit))[1]]
 
     def unpublished(self, target: str, after: int, upto: int, *, since: int) -> list[tuple[int, int]]:
         """Return id and time of CTF items newer than a time whose images are not at a target as they are now."""
@@ -179,21 +227,25 @@ class Changes:
         """Return what the images of some items are made of, and their sessions; those that are gone are not there."""
         return self._reader.rows(_TO_PUBLISH, (json.dumps(list(ids)),))
 
-    def sessions(self, after: int, upto: int) -> list[Row]:
-        """Return what sessions became."""
-        return self._reader.rows(_SESSIONS, (after, upto))
+    def sessions(self, after: int) -> list[Row]:
+        """Return id, name, key and host of the sessions that have changed since, in the order of their ids."""
+        return self._reader.rows(_SESSIONS, (after,))
 
-    def runs(self, after: int, upto: int) -> list[Row]:
-        """Return what runs became, a row for each output that they had then (None: no output yet)."""
-        return self._reader.rows(_RUNS, (after, upto))
-
-    def sizes(self, after: int, upto: int) -> list[Row]:
-        """Return what sizes outputs came to have."""
-        return self._reader.rows(_SIZES, (after, upto))
+    def outputs(self, session: int) -> list[OutputNow]:
+        """Return the outputs of a session in order of their ids."""
+        return list(map(OutputNow._make, self._reader.table(_OUTPUTS, (session,))[1]))
 
     def gains(self, after: int, upto: int) -> list[Row]:
         """Return gain residuals."""
-        return self._reader.rows(_GAINS, (after, upto))
+        return self._reader.rows(_GAINS_CHANGED, (after, upto))
+
+    def gains_of(self, items: Iterable[tuple[int, str, int]]) -> list[Row]:
+        """Return the gain residuals of some sessions, runs and items; those that are gone are not among them."""
+        return self._reader.rows(_GAINS_OF, (json.dumps(list(items)),))
+
+    def gain_runs(self, upto: int) -> list[tuple[int, str]]:
+        """Return the sessions and runs that had gain residuals up to a change."""
+        return self._reader.table(_GAIN_RUNS, (upto,))[1]
 
     def samples(self, after: int, upto: int) -> list[Row]:
         """Return host samples, each with its `devices`."""
@@ -207,23 +259,16 @@ class Changes:
         """Return alerts, new and changed."""
         return self._reader.rows(_ALERTS, (after, upto))
 
-    def first_output(self, session: int, run: str, kind: str) -> int | None:
-        """Return the first of a run's outputs of one kind: a dose-weighted copy comes second."""
-        found: int | None = self._reader.value(_FIRST_OUTPUT, (session, run, kind))
-        return found
-
-    def first_estimate(self, session: int) -> int | None:
-        """Return the session's first CTF output that holds items."""
-        found: int | None = self._reader.value(_FIRST_ESTIMATE, (session,))
-        return found
-
-    def summary(self, session: int) -> list[Row]:
-        """Return the runs of a session with their outputs, in the order in which they were made."""
-        return self._reader.rows(_SUMMARY, (session,))
-
-    def session(self, session: int) -> Row:
-        """Return what is known of a session now, with the time of its newest item."""
-        return self._reader.rows(_SESSION, (session,))[0]
+    def session(self, session: int) -> SessionNow | None:
+        """Return a session as it is, with the time of its newest item; None where it is gone."""
+        rows = self._reader.rows(_SESSION, (session,))
+        if not rows:
+            return None
+        steps: dict[int, list[tuple[int, int]]] = {}
+        for output, time, size in self._reader.table(_STEPS, (session,))[1]:
+            steps.setdefault(output, []).append((time, size))
+        runs = list(map(RunNow._make, self._reader.table(_RUNS, (session,))[1]))
+        return SessionNow(row=rows[0], runs=runs, outputs=self.outputs(session), steps=steps)
 
     def head(self) -> int:
         """Return the position of the last change."""
@@ -234,6 +279,10 @@ class Changes:
         places = (self._reader.value(sql, (after, most)) for sql in _NTH)
         return min((place for place in places if place is not None), default=self.head())
 
-    def live(self, host: str, time: int) -> list[Row]:
-        """Return the sessions of a host that were at work at a time (UTC ns)."""
-        return self._reader.rows(_LIVE, (host, time, time))
+    def live(self, host: str, time: int) -> list[int]:
+        """Return the ids of the sessions of a host that were at work at a time (UTC ns)."""
+        return [row[0] for row in self._reader.table(_LIVE, (host, time, time))[1]]
+
+    def alerts_there(self) -> set[int]:
+        """Return the ids of all alerts."""
+        return {row[0] for row in self._reader.table("SELECT id FROM alert")[1]}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any
 
@@ -35,6 +36,18 @@ _run_values = attrgetter(*RUN_COLUMNS)
 _output_values = attrgetter(*OUTPUT_COLUMNS)
 _gain_values = attrgetter(*GAIN_COLUMNS)
 _state_values = attrgetter(*STATE_COLUMNS)
+
+STEP_NS = 600 * 10**9
+"""In the history of an output's size: ten minutes."""
+
+_LAST_STEP = "SELECT time, size FROM output_step WHERE output_id = ? ORDER BY time DESC LIMIT 1"
+_PUT_STEP = "INSERT INTO output_step VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET size = excluded.size"
+_DROP_STEPS = "DELETE FROM output_step WHERE output_id = ? AND time >= ?"
+_ADD_STEPS = f"""
+INSERT INTO output_step SELECT ?1, step, sum(items) OVER (ORDER BY step) + (
+        SELECT coalesce(max(size), 0) FROM output_step WHERE output_id = ?1 AND time < ?2)
+    FROM (SELECT time - time % {STEP_NS} AS step, count(*) AS items FROM micrograph
+          WHERE output_id = ?1 AND time >= ?2 GROUP BY 1)"""
 
 _NEW_ITEM = ("output_id", "item", *ITEM_COLUMNS, "seq")
 _MOST_PARAMETERS = 999
@@ -207,29 +220,55 @@ class Commit:
         items = columns_of(span.items, ("item", *ITEM_COLUMNS))
         names = {r[2] for r in old.values()} if kind == OutputKind.MOVIES else set()
         if old:
-            self._compare(output, old, zip(*items, strict=True))
+            self._grown(output, self._compare(output, old, zip(*items, strict=True)))
         elif new := len(span.items):
             self._add(([output] * new, *items, range(self._seq + 1, self._seq + new + 1)))
             self._seq += new
+            self._appended(output, items[1 + ITEM_COLUMNS.index("time")])
         if kind == OutputKind.MOVIES and write_shifts(self._tx, output, span, names):
             self._stamp()
 
-    def _compare(self, output: int, old: dict[int, tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) -> None:
-        """Make the items that the store holds equal to those of a span."""
+    def _appended(self, output: int, times: Sequence[int]) -> None:
+        """Count new items, which nearly always are later than all before."""
+        last, size = self._tx.execute(_LAST_STEP, (output,)).fetchone() or (None, 0)
+        steps = sorted(Counter([time - time % STEP_NS for time in times]).items())
+        if last is not None and steps[0][0] < last:
+            self._grown(output, times)
+            return
+        sizes = accumulate((count for _, count in steps), initial=size)
+        next(sizes)
+        self._tx.executemany(_PUT_STEP, [(output, step, held) for (step, _), held in zip(steps, sizes, strict=True)])
+
+    def _grown(self, output: int, times: Sequence[int]) -> None:
+        """Count the items of an output by time again, from the earliest of those at which some came or went."""
+        if times:
+            earliest = min(times)
+            earliest -= earliest % STEP_NS
+            self._tx.execute(_DROP_STEPS, (output, earliest))
+            self._tx.execute(_ADD_STEPS, (output, earliest))
+
+    def _compare(self, output: int, old: dict[int, tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) -> list[int]:
+        """Make the items that the store holds equal to those of a span; returns when some came or went."""
         new: list[tuple[Any, ...]] = []
         changed: list[tuple[Any, ...]] = []
         gone: list[tuple[int]] = []
+        times: list[int] = []
         for item, *values in items:
             before = old.pop(item, None)
             if before is not None and before[2] != values[0]:
                 gone.append((before[1],))
+                times.append(before[3])
                 before = None
             if before is None:
                 new.append((output, item, *values, self._stamp()))
+                times.append(values[1])
             elif before[2:] != tuple(values):
                 self._taken_away = self._taken_away or _takes_away(before[2:], values)
                 changed.append((*values, self._stamp(), before[1]))
+                if before[3] != values[1]:
+                    times += (before[3], values[1])
         gone.extend((r[1],) for r in old.values())
+        times.extend(r[3] for r in old.values())
         if gone:
             self._tx.executemany("DELETE FROM micrograph WHERE id = ?", gone)
             self._stamp()
@@ -239,6 +278,7 @@ class Commit:
         self._dropped += len(gone)
         if new:
             self._add(list(zip(*new, strict=True)))
+        return times
 
     def _add(self, columns: Sequence[Sequence[Any]]) -> None:
         """Insert new items, given by the columns of `_NEW_ITEM`.

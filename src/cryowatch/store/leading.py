@@ -84,10 +84,13 @@ class Leading:
         """Return whether the items of two outputs may come from the same grid."""
         return not self._lineage.known or not self._lineage.roots(output).isdisjoint(self._lineage.roots(other))
 
-    def _chosen(self, outputs: Sequence[OutputRow]) -> Iterable[OutputRow]:
+    def grids(self, outputs: Sequence[OutputRow]) -> list[list[OutputRow]]:
+        """Return those of some outputs of one kind that may stand for each grid."""
         made = [o for o in outputs if not self._lineage.is_selection(o)] or outputs
-        candidates = [o for o in made if not is_discarded(o["name"])] or made
-        for group in self._grids(candidates):
+        return self._grids([o for o in made if not is_discarded(o["name"])] or made)
+
+    def _chosen(self, outputs: Sequence[OutputRow]) -> Iterable[OutputRow]:
+        for group in self.grids(outputs):
             growing = [o for o in group if o["stream_open"] and o["count"]]
             yield growing[0] if growing else max(group, key=lambda o: o["count"])
 

@@ -280,11 +280,18 @@ class Reader:
     def followers(self, *, since: int) -> list[Row]:
         """Return those who follow the store and were seen after a time (UTC ns), with how far behind each is."""
         return self.rows(
-            "SELECT follower, seq, seen, problem, rejected, since, dropped, dropped_at,"
+            "SELECT follower, seq, seen, problem, rejected, reason, outdated, since, dropped, dropped_at,"
             " coalesce(waiting, (SELECT seq FROM counter) - seq) AS behind"
             " FROM position WHERE seen >= ? ORDER BY follower",
             (since,),
         )
+
+    def renamed(self) -> list[tuple[str, str, str]]:
+        """Return follower, path and name of the sessions that a follower calls otherwise than they are called here."""
+        return self.table(
+            "SELECT d.follower, session.path, d.name FROM delivered_session AS d"
+            " JOIN session ON session.id = d.session_id WHERE d.name <> session.name ORDER BY d.follower, d.session_id"
+        )[1]
 
     def free_space(self, host: str, *, since: int) -> list[tuple[str, int, float, float]]:
         """Return mount, time (UTC ns), free and total bytes of a host's file systems, in order of time."""

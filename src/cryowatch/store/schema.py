@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 
 from cryowatch.errors import StoreTooNew
+from cryowatch.store.delivered_schema import DELIVERED
 
 _FIRST = """
 CREATE TABLE counter (seq INTEGER NOT NULL);
@@ -335,6 +336,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LINEAGE,
     _ORIGINS_AND_ERRORS,
     _CORES,
+    DELIVERED,
 )
 
 

@@ -27,6 +27,7 @@ from cryowatch.model import DeviceSample, HostSample, Run, Session, quantities
 from cryowatch.reading import Origin, Reading, Trouble
 from cryowatch.store import damage, samples, seal
 from cryowatch.store.commit import Change, Commit
+from cryowatch.store.delivered import Delivered, Settled, note_settled
 from cryowatch.store.failures import failure
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, prepare
@@ -48,8 +49,11 @@ _KNOWN = "SELECT id, key, origin FROM session WHERE path = ?"
 _CHANGE = "SELECT id, key, seq, generation FROM session WHERE id = ?"
 
 _INSERT_PUBLISHED = """
-INSERT OR REPLACE INTO published (micrograph_id, target, time, micrograph, power_spectrum, shift_plot, problem, seq)
-SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT seq FROM micrograph WHERE id = ?) = ?"""
+INSERT INTO published (micrograph_id, target, time, micrograph, power_spectrum, shift_plot, problem, seq)
+SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT seq FROM micrograph WHERE id = ?) = ?
+ON CONFLICT DO UPDATE SET target = excluded.target, time = excluded.time, micrograph = excluded.micrograph,
+    power_spectrum = excluded.power_spectrum, shift_plot = excluded.shift_plot, problem = excluded.problem,
+    seq = excluded.seq"""
 
 _ARRIVED = """
 UPDATE position SET dropped = max(0, dropped - max(0, :samples - (
@@ -294,26 +298,39 @@ class Store:
         now: int = 0,
         problem: str = "",
         rejected: int = 0,
+        reason: str = "",
+        outdated: int = 0,
         samples: int = 0,
         waiting: int | None = None,
+        settled: Settled | None = None,
     ) -> None:
         """Record that a follower has dealt with everything up to `seq`, and how it fares at `now`.
 
-        `rejected` is how many points it had to set aside since the last time, `waiting` how much it has still to do
-        where that is not the distance to the last change.  Of the host samples that it has dealt with since then, of
-        which there are `samples`, those that were forgotten while they were on their way are not dropped after all.
+        `rejected` is how many points it had to set aside since the last time, and `reason` why it did so last;
+        `outdated` is how many superseded points stay at a server that cannot delete.  `waiting` is how much it has
+        still to do where that is not the distance to the last change, `settled` what lies at its server now.  Of the
+        host samples that it has dealt with since then, of which there are `samples`, those that were forgotten while
+        they were on their way are not dropped after all.
         """
         with self._transaction() as tx:
             if samples:
                 tx.execute(_ARRIVED, {"follower": follower, "seq": seq, "samples": samples})
             tx.execute(
-                "INSERT INTO position (follower, seq, seen, problem, rejected, waiting, since)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?4 = '' THEN NULL ELSE ?3 END)"
+                "INSERT INTO position (follower, seq, seen, problem, rejected, waiting, since, reason, outdated)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, CASE WHEN ?4 = '' THEN NULL ELSE ?3 END, ?7, ?8)"
                 " ON CONFLICT DO UPDATE SET seq = excluded.seq, seen = excluded.seen, problem = excluded.problem,"
                 " rejected = position.rejected + excluded.rejected, waiting = excluded.waiting,"
-                " since = CASE WHEN excluded.problem = '' THEN NULL ELSE coalesce(position.since, excluded.seen) END",
-                (follower, seq, now, problem, rejected, waiting),
+                " since = CASE WHEN excluded.problem = '' THEN NULL ELSE coalesce(position.since, excluded.seen) END,"
+                " reason = CASE WHEN excluded.reason = '' THEN position.reason ELSE excluded.reason END,"
+                " outdated = position.outdated + excluded.outdated",
+                (follower, seq, now, problem, rejected, waiting, reason, outdated),
             )
+            if settled is not None:
+                note_settled(tx, follower, settled, now)
+
+    def delivered(self, follower: str) -> Delivered:
+        """Return the record of what a follower has delivered."""
+        return Delivered(self._transaction, self.reader(), follower)
 
     def ledger(self) -> Ledger:
         """Return what writes alerts and notices in this store."""

@@ -6,7 +6,8 @@ deviation, the 2.5 and the 97.5 percentile, and the maximum.
 Lines are only appended, so the file is read on from where the last reading ended; a last line without its end is left
 for the next one.  A file that is another one, is shorter, or does not hold before that place what it held, was
 rewritten and is read anew.  The lines have no times: a movie's is that of the residual's own image beside it
-(`extra/…_residual_gain.xmp`), which is written just before the line, or else that of the file when the line was read.
+(`extra/…_residual_gain.xmp`), which is written just before the line, or else the run's start: whoever reads them, and
+whenever, finds the same.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
         if not anew and (known.inode != inode or known.tail != _checksum(descriptor, known.at)):
             known, anew = GainProgress(), True
         progress, lines, finished = _lines(descriptor, replace(known, inode=inode))
-    residuals, strange = _residuals(run.run, lines, folder, found.st_mtime_ns)
+    residuals, strange = _residuals(run, lines, folder, found.st_mtime_ns)
     settled = finished and now - found.st_mtime_ns > SETTLED_NS
     return GainNews(
         progress=replace(progress, strange=progress.strange or strange),
@@ -152,7 +153,7 @@ def _lines(descriptor: int, known: GainProgress) -> tuple[GainProgress, list[tup
 
 
 def _residuals(
-    run: str, lines: Iterable[tuple[int, bytes]], folder: Path, modified: int
+    run: Run, lines: Iterable[tuple[int, bytes]], folder: Path, modified: int
 ) -> tuple[tuple[GainResidual, ...], str]:
     """Return what the lines say, and which of them says nothing, in words; empty lines are left out."""
     found = []
@@ -167,10 +168,10 @@ def _residuals(
         stddev, low, high, most = (float(value) for value in matched.groups()[1:])
         found.append(
             GainResidual(
-                run=run,
+                run=run.run,
                 item=number,
                 movie=name.removesuffix(_SUFFIX),
-                time=_time(folder, name, modified),
+                time=_time(folder, name, modified, modified if run.started is None else run.started),
                 stddev=stddev if math.isfinite(stddev) and stddev >= 0 else None,
                 ratio1=_ratio(high, low),
                 ratio2=_ratio(most, high),
@@ -187,13 +188,13 @@ def _ratio(above: float, below: float) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
-def _time(folder: Path, name: str, modified: int) -> int:
-    """Return when a movie's residual was written; `modified` is the time of the file that names it."""
+def _time(folder: Path, name: str, modified: int, otherwise: int) -> int:
+    """Return when a movie's residual was written, or another time; `modified` is that of the file that names it."""
     if _PLAIN.fullmatch(name):
         try:
             image = (folder / "extra" / f"{name}_gain.xmp").lstat()
         except OSError:
-            return modified
+            return otherwise
         if stat.S_ISREG(image.st_mode):
             return min(image.st_mtime_ns, modified)
-    return modified
+    return otherwise
