@@ -31,6 +31,7 @@ from tests.notices.smtp import MailServer, server_context
 from tests.publishing.sshd import Sshd, free_port, make_key
 from tests.web.serving import demo_project, until
 
+pytestmark = pytest.mark.timeout(240)  # what it looks through is gathered by three agents, once
 COMMAND = [sys.executable, "-m", "cryowatch"]
 MARK = "Geheimnis7731"
 """Every secret holds it: it is searched for as it is, and in base64 and hexadecimal digits at any place."""

@@ -37,6 +37,9 @@ Kills = Mapping[int, tuple[int, int]]
 """Step by step at which moment of it the agent is killed, and how many steps it is away."""
 
 
+pytestmark = pytest.mark.timeout(240)  # five hours of a session, several times
+
+
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every sample have the disk's answer of its own moment, however busy this machine is."""

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from playwright.sync_api import Page
 
@@ -146,7 +147,10 @@ def check_exports(store: Store, key: str, expected: Truth, names: Sequence[str])
         assert sorted(row["name"] for row in rows) == sorted(names)
         estimated = [_item(row) for row in rows if row["output"] == "outputCTF"]
         found = truth(estimated)
-        assert replace(found, medians={}) == replace(expected, medians={})
+        assert replace(found, medians={}, values={}) == replace(expected, medians={}, values={})
+        assert {name: sorted(values) for name, values in found.values.items()} == {
+            name: sorted(values) for name, values in expected.values.items()
+        }
         assert found.medians == pytest.approx(dict(expected.medians))
 
 
@@ -189,6 +193,14 @@ class Grafana:
         medians = [row for rows in self.panel("summary", "quality") for row in rows]
         found_medians = {label: row[label] for row in medians for label in LABELS.values() if label in row}
         assert found_medians == pytest.approx({LABELS[name]: expected.medians[name] for name in LIMITS})
+        every, _ = (row for [row] in self.panel("ctf", "compare"))
+        assert every["Number"] == expected.counted["defocus"]
+        for name in LIMITS:
+            assert every[LABELS[name]] == pytest.approx(expected.medians[name])
+            bins = find("ctf").panel(f"{name}-histogram").bins
+            assert bins is not None
+            binned = np.histogram(expected.values[name], np.array(bins.edges))[0].sum()
+            assert len(self.panel("ctf", f"{name}-histogram")[0]) == binned
         if self._layout is Layout.SCIPION:
             [[progress]] = self.panel("summary", "progress")
             assert progress["CTF estimates"] == expected.of

@@ -70,6 +70,7 @@ class Run:
     outputs: list[Output]
     started: str = "2026-10-25 02:40:00.000000"
     ended: str = "2026-10-25 02:20:00.000000"
+    status: str = "finished"
 
 
 class Project:
@@ -159,7 +160,7 @@ def _objects(run: Run) -> list[tuple[Any, ...]]:
 
     folder = f"Runs/{run.number:06d}_{run.class_name}"
     for name, value in (
-        ("status", "finished"), ("initTime", run.started), ("endTime", run.ended), ("workingDir", folder),
+        ("status", run.status), ("initTime", run.started), ("endTime", run.ended), ("workingDir", folder),
         ("_outputs", ",".join(output.name for output in run.outputs)),
     ):  # fmt: skip
         more(run.number, name, "String", value)
@@ -185,7 +186,8 @@ def grid(project: Project, runs: tuple[int, int, int], estimates: Sequence[Item]
     made_from = ((movies, "outputMovies"),)
     project.add(Run(aligned, "ProtMotionCorr", made_from, [Output("outputMicrographs", "SetOfMicrographs", later)]))
     ctfs = Output("outputCTF", "SetOfCTF", list(estimates))
-    return project.add(Run(estimated, "CistemProtCTFFind", ((aligned, "outputMicrographs"),), [ctfs]))
+    made_from = ((aligned, "outputMicrographs"),)
+    return project.add(Run(estimated, "CistemProtCTFFind", made_from, [ctfs], ended="", status="running"))
 
 
 def consensus(project: Project, number: int, estimate: Run, rejected: Sequence[int]) -> Run:
@@ -207,23 +209,28 @@ class Truth:
     disabled: int
     inside: Mapping[str, int]
     medians: Mapping[str, float | None]
-    counted: Mapping[str, int]
-    """How many have a value of each quantity."""
+    values: Mapping[str, Sequence[float]]
+    """Those that there are of each quantity, in shown units."""
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """How many have a value of each quantity."""
+        return {name: len(values) for name, values in self.values.items()}
 
 
 def truth(items: Iterable[Item]) -> Truth:
     """Return what is true of estimates, by the definitions in docs/numbers.md."""
     every = list(items)
     kept = [item.shown for item in every if item.enabled]
-    values = {name: [one[name] for one in kept if one[name] is not None] for name in LIMITS}
+    values = {name: [value for one in kept if (value := one[name]) is not None] for name in LIMITS}
     return Truth(
         of=len(kept),
         good=sum(all(_inside(one[name], name) for name in LIMITS) for one in kept),
         unfit=sum(one["defocus"] is None for one in kept),
         disabled=len(every) - len(kept),
         inside={name: sum(_inside(one[name], name) for one in kept) for name in LIMITS},
-        medians={name: float(np.median(found)) if found else None for name, found in values.items()},  # type: ignore[arg-type]
-        counted={name: len(found) for name, found in values.items()},
+        medians={name: float(np.median(found)) if found else None for name, found in values.items()},
+        values=values,
     )
 
 

@@ -39,6 +39,7 @@ from tests.walk.outputs import (
     check_exports,
     check_report,
     check_status,
+    newest,
 )
 from tests.walk.project import AUTUMN, Item, Project, consensus, grid, truth
 
@@ -67,6 +68,7 @@ class Walk:
     def __init__(self, folder: Path, influx: InfluxServer) -> None:
         self.folder = folder
         self.late = 0
+        self.raised = 0
         self.influx = influx
         self.project = Project(folder / "night")
         self.store = Store(folder / "data")
@@ -149,6 +151,7 @@ def test_every_output_says_the_same_whatever_happens_to_a_session(walk: Walk, br
     project.remove(200)
     walk.restart()
     check()
+    assert walk.raised > 1
 
 
 def everywhere(walk: Walk, browser: Browser, grids: list[list[Item]]) -> None:
@@ -185,5 +188,7 @@ def check_alert(walk: Walk, items: list[Item]) -> None:
     alarms = Alarms(walk.store, rules, host="gpu1", read_at=lambda _: walk.clock(), clock=walk.clock)
     alarms.step()
     texts = [row["text"] for row in walk.store.reader().lasting_alerts(walk.clock())]
-    expected = alert_text(items)
-    assert not texts or texts == [expected], (texts, expected)
+    window = truth(newest(items, 25))
+    if window.inside["resolution"] < 25 / 4:
+        assert texts == [alert_text(items)]
+    walk.raised += len(texts)
