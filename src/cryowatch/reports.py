@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -221,7 +222,8 @@ def _print_status(found: list[dict[str, Any]], now: int, out: TextIO) -> None:
 def _share_of_good(good: Mapping[str, Any] | None) -> str:
     if good is None or good["share"] is None:
         return "–"
-    return f"{good['good']:,} of {good['of']:,} ({100 * good['share']:.0f} %)"
+    percent = math.floor(100 * good["share"] + 1e-6)  # cut, as on the pages: what is below 90 % must not read 90 %
+    return f"{good['good']:,} of {good['of']:,} ({percent} %)"
 
 
 def _age(nanoseconds: int) -> str:

@@ -522,7 +522,7 @@ def test_resolutions_without_a_defocus_are_counted(own: Answers) -> None:
     (item,) = own(panel("ctf", "resolution-share"))["items"]
     assert item["detail"] == "1 of 2 below 6.00 Å\n2 without a fit"
     detail = items(own(panel("summary", "quality")))["Median resolution"]["detail"]
-    assert "50\N{NO-BREAK SPACE}% of 2 below 6.00 Å\n2 without a fit" in detail
+    assert "50\N{NO-BREAK SPACE}% of 2 in limits\n2 without a fit" in detail
 
 
 def test_micrographs_before_their_ctf_have_no_shares(answer: Answers) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from cryowatch.alerts.finding import HOUR, MINUTE, Finding
 from cryowatch.alerts.machine import (
@@ -128,7 +129,7 @@ class Alarms:
             set_back = row["last_bad"] > now
             if set_back or (not finding.kept and now - row["last_bad"] >= _STILL_BAD):
                 still_bad.append(row["id"])
-            if finding.broken and self._follow(row, finding, now):
+            if self._follow(row, finding, now) if finding.broken else self._calms(row, finding, now):
                 touched.add(finding.key.session)
         if still_bad:
             self._ledger.still_bad(still_bad, now)
@@ -238,6 +239,19 @@ class Alarms:
         elif self._repeat and now - told >= self._repeat:
             self._ledger.repeat(row["id"], finding.state.severity, finding.state.text, now=now)
         return False
+
+    def _calms(self, row: Row, finding: Finding, now: int) -> bool:
+        """Store what holds now of an alert whose rule is not broken any more, once a minute: it lasts a while yet."""
+        text = finding.state.text
+        if finding.kept:
+            text += f"; over once that has held for {finding.rule.calm_minutes:g} min"
+        differs = (text, finding.state.value) != (row["text"], row["value"])
+        if not differs or abs(now - self._changed.get(row["id"], 0)) < _CHANGE:
+            return False
+        self._changed[row["id"]] = now
+        state = replace(finding.state, text=text, severity=Severity(row["severity"]), detail=row["detail"])
+        self._ledger.change(row["id"], row["session_id"], state, last_bad=row["last_bad"], now=now, worse=False)
+        return True
 
     def _publish(self, touched: set[int | None]) -> None:
         if not touched:

@@ -56,7 +56,7 @@ def medians(judged: Sequence[Judged], rows: Rows, unfit: int) -> Data:
         unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
         share = ""
         if within is not None and of:
-            share = f"{number(100 * within / of, 0)}\N{NO-BREAK SPACE}% of {of:,} {in_words(bound, quantity)}"
+            share = f"{number(100 * within / of, 0)}\N{NO-BREAK SPACE}% of {of:,} in limits"
         items.append(
             {
                 **described(quantity),

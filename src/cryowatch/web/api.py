@@ -133,12 +133,13 @@ class API:
 
     def data(self, request: Request) -> Response:
         sight = self._sight(request)
-        session = sight.session(request.path_params["session"])
         dashboard = find(request.path_params["dashboard"], sight.dashboards(self.dashboards))
-        scope = self._scope(request, session, dashboard)
         names = request.query_params.get("panels")
         panels = dashboard.panels if not names else [dashboard.panel(n) for n in names.split(",")[:50]]
-        answers = {panel.id: self._answer(panel, scope, sight) for panel in panels}
+        with self.reader.snapshot():  # all panels are of one moment
+            session = sight.session(request.path_params["session"])
+            scope = self._scope(request, session, dashboard)
+            answers = {panel.id: self._answer(panel, scope, sight) for panel in panels}
         return JSON({**_head(session, sight, scope.outputs), "panels": answers})
 
     def micrographs(self, request: Request) -> Response:

@@ -133,7 +133,7 @@ function medians(asked) {
     if (!n) return [];
     const unit = field.unit ? ` ${field.unit}` : "";
     const rule = within === null ? null : inWords(limit, field);
-    const share = within !== null && of ? `${written((100 * within) / of)}\u00a0% of ${written(of)} ${rule}` : "";
+    const share = within !== null && of ? `${written((100 * within) / of)}\u00a0% of ${written(of)} in limits` : "";
     return [{
       ...described(field), label: field.label === "U / V" ? "Median U / V" : `Median ${field.label.toLowerCase()}`, value: median, share: false,
       status: within === null ? null : inside(median, limit) ? "good" : "bad", rule, n,

@@ -208,7 +208,7 @@ class ItemSet:
             values.pop("micrograph_path", None)
             shifts = shifts_of(values, values.pop("x_shifts", ()), values.pop("y_shifts", ()))
         if self._kind is OutputKind.CTF:
-            _drop_half_estimates(values)
+            _drop_without_fit(values)
         drop_impossible_motion(values)
         return Page(
             items=Items(values, run=self.run, output=self.output),
@@ -282,13 +282,13 @@ def _names(values: Mapping[str, Sequence[Any]]) -> list[str]:
     ]
 
 
-def _drop_half_estimates(values: dict[str, Sequence[Any]]) -> None:
-    """Where one defocus is missing, there is no estimate: drop the other one and the angle as well."""
+def _drop_without_fit(values: dict[str, Sequence[Any]]) -> None:
+    """Where one defocus is missing, there is no fit: drop the other one, and whatever else a fit would have told."""
     none = [None] * len(values["item"])
     major, minor = (values.get(name, none) for name in ("defocus_u", "defocus_v"))
     if None in major or None in minor:
         missing = [u is None or v is None for u, v in zip(major, minor, strict=True)]
-        for name in ("defocus_u", "defocus_v", "defocus_angle"):
+        for name in ("defocus_u", "defocus_v", "defocus_angle", "resolution", "fit_quality", "phase_shift"):
             if name in values:
                 values[name] = [None if gone else x for x, gone in zip(values[name], missing, strict=True)]
 

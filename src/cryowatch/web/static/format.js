@@ -14,6 +14,12 @@ export function number(value, decimals = 0) {
   return formats.get(places).format(value).replace("-", "−");
 }
 
+// A share is cut, not rounded: 89.96 % is no 90.0 %, and what is judged by 90 must not look as if it were there.
+export function share(percent, decimals = 0) {
+  const per = 10 ** (decimals ?? 0);
+  return number(Math.floor(percent * per + 1e-6) / per, decimals);
+}
+
 export function quantity(value, unit, decimals) {
   const text = number(value, decimals);
   return text === NONE || !unit ? text : `${text}${unit === "°" ? "" : " "}${unit}`;

@@ -42,6 +42,7 @@ export class Newest {
       newest.astigmatism === null ? null : `astigmatism ${quantity(newest.astigmatism / 10, "nm", 1)}`,
       newest.motion_total === null ? null : `motion ${quantity(newest.motion_total, "Å", 1)}`,
     ].filter(Boolean);
+    if (newest.defocus === null) numbers.unshift(this.view.withoutCtf(newest));
     const show = () => open(this.view, newest.id);
     const button = (kind, label, size) => el("button", { class: "frame", type: "button", onclick: show, "aria-label": `Enlarge: ${label}` }, picture(newest.images[kind], label, size, { eager: true }));
     const pictures = KINDS.map(([kind, label]) => button(kind, label, 512));
@@ -49,6 +50,6 @@ export class Newest {
     if (this.shown !== key) return;
     this.place.replaceChildren(
       ...pictures,
-      el("div", { class: "words" }, el("b", { text: newest.name, title: newest.name }), numbers.join(" · ") || this.view.withoutCtf(newest)));
+      el("div", { class: "words" }, el("b", { text: newest.name, title: newest.name }), numbers.join(" · ")));
   }
 }

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { byId, el } from "./dom.js";
 import { listen } from "./events.js";
 import { showDeliveries } from "./deliveries.js";
-import { age, future, moment, number, quantity, status } from "./format.js";
+import { age, future, moment, number, quantity, share, status } from "./format.js";
 
 const cards = new Map();
 let asked = false;
@@ -61,7 +61,7 @@ function card(session) {
     : el("img", { src: `/images/${newest.micrograph}/micrograph?size=256&v=${newest.version}`, alt: "", loading: "lazy", onerror: missing });
   const { good } = session;
   const figures = [
-    [good?.of ? `${number(good.good)} of ${number(good.of)}` : "–", good?.of ? `good, ${number(100 * good.share)} %` : "good", good?.status],
+    [good?.of ? `${number(good.good)} of ${number(good.of)}` : "–", good?.of ? `good, ${share(100 * good.share)} %` : "good", good?.status],
     [number(session.counts.movies), "movies"],
     [number(session.counts.micrographs), "micrographs"],
     [number(session.counts.ctf), "CTFs"],
