@@ -61,6 +61,18 @@ def test_a_ctf_that_is_estimated_again_and_fails_loses_its_numbers_on_the_server
     ]  # fmt: skip
 
 
+def test_a_project_that_was_just_found_holds_up_nobody(
+    store: Store, delivering: Delivering, database: InfluxServer
+) -> None:
+    kept(store, span([micrograph(1)]))
+    found = store.register(session("/projects/new", status="", created=START)).session
+    store.note(found, state="gone", text="is not there", troubles=(), last_read=None)
+    delivery = delivering(store)
+    assert delivery.finish()
+    assert numbers(database) == [1]
+    assert [row["project"] for row in database.rows('SELECT "status", "project" FROM "session"')] == ["alpha"]
+
+
 def test_a_run_that_was_started_again_stands_once_on_the_server(
     store: Store, delivering: Delivering, database: InfluxServer
 ) -> None:

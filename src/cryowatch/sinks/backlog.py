@@ -249,7 +249,7 @@ class Backlog:
         if known is None:
             known = self._delivered.points(holder)
         present = dict(known)
-        wanted = {(state.series.text, state.time): state for state in states}
+        wanted = {(state.series.text, state.time): state for state in states if state.fields}
         for key, state in wanted.items():
             point, before = _point(state), known.get(key)
             written = line(state.series.beginning, state.fields, state.time)

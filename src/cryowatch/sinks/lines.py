@@ -146,7 +146,12 @@ def line(beginning: str, fields: str, time: int) -> str | None:
 
 
 def fields_of(values: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the names of fields and these as a line has them: text as text, bool as flag, every number as float."""
+    """Return the names of fields and these as a line has them: text as text, bool as flag, every number as float.
+
+    Without any value both are empty.
+    """
+    if not values:
+        return "", ""
     fields = Fields([(field, _kind(value)) for field, value in values.items()])
     return ",".join(sorted(values)), fields.written(list(values.values()))
 
