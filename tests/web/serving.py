@@ -41,7 +41,8 @@ def until(found: Callable[[], Any], seconds: float = SECONDS) -> Any:
 def demo_project(folder: Path, micrographs: int, *, ended: bool = True) -> Path:
     """Write a made-up session of the last minutes, with its images: a whole one, or one that still runs."""
     session = DemoSession(folder)
-    events = timetable(micrographs, 4.0, time.time() - 4.0 * micrographs)
+    lasts = timetable(micrographs, 4.0, 0.0)[-1].time
+    events = timetable(micrographs, 4.0, time.time() - lasts - 1)
     session.begin(events[0].time - 4)
     for event in events:
         session.happen(event, event.time)
