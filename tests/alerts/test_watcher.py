@@ -658,3 +658,23 @@ def test_a_limit_that_is_a_multiple_of_the_median_is_in_the_unit_that_people_rea
     facility.bring("135", 25, defocus_u=30_000.0, defocus_v=30_000.0)
     facility.commit()
     assert facility.look(1) == [("raised", "defocus")]
+
+
+def test_an_alert_that_calms_down_says_what_holds_now_and_when_it_is_over_what_was_wrong(facility: Facility) -> None:
+    facility.use(only("resolution"))
+    facility.bring("135", 25, resolution=9.0)
+    facility.commit()
+    assert facility.look() == [("raised", "resolution")]
+    bad = facility.alerts()[0]["text"]
+    facility.now += 2 * MINUTE
+    facility.bring("135", 25, resolution=3.0)
+    facility.commit()
+    facility.look()
+    (alert,) = facility.alerts()
+    assert "25 of the last 25" in alert["text"]
+    assert alert["text"].endswith("(median 3.00 Å); over once that has held for 5 min")
+    assert alert["value"] == 3.0
+    for _ in range(7):
+        facility.look(1)
+    assert facility.notices() == [("raised", "resolution"), ("over", "resolution")]
+    assert facility.alerts()[0]["text"] == bad
