@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cryowatch.alerts.rules import Rule
     from cryowatch.config import Settings
     from cryowatch.dashboards import Dashboard
-    from cryowatch.dashboards.bounds import Bound
+    from cryowatch.dashboards.bounds import DeviceBound
 
 
 def dashboards_of(chosen: Settings) -> Sequence[Dashboard]:
@@ -27,14 +27,14 @@ def dashboards_of(chosen: Settings) -> Sequence[Dashboard]:
     return customised(chosen.dashboards, chosen.limits, file=chosen.file, standard=standard)
 
 
-def bounds_of(rules: Sequence[Rule]) -> list[Bound]:
+def bounds_of(rules: Sequence[Rule]) -> list[DeviceBound]:
     """Return between what the enabled rules want the fields of the machine."""
     from cryowatch.alerts.rules import About  # noqa: PLC0415
-    from cryowatch.dashboards.bounds import Bound  # noqa: PLC0415
+    from cryowatch.dashboards.bounds import DeviceBound  # noqa: PLC0415
 
     devices = {About.HOST: "", About.FILESYSTEM: "filesystem", About.GPU: "gpu"}
     return [
-        Bound(
+        DeviceBound(
             device=devices[rule.about],
             field=rule.field,
             low=rule.low,

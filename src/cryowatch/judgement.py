@@ -46,6 +46,11 @@ def inside(value: float, low: float | None, high: float | None) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
 
+def whole_percent(part: int, of: int) -> int:
+    """Return a share in whole percent, cut: what is below 90 % must not read 90 %, nor 199 of 200 as all of them."""
+    return 100 * part // of
+
+
 def share_status(share: float) -> str:
     """Return how a share from 0 to 1 is judged: "good", "warn" or "bad"."""
     return "good" if share >= _GOOD_FROM else "warn" if share >= _BAD_BELOW else "bad"

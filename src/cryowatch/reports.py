@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,10 +11,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from cryowatch.dashboards import Scope
-from cryowatch.dashboards.good import good_of, good_sql_of
+from cryowatch.dashboards.good import good_among
 from cryowatch.errors import NotFoundError, StoreFailed, one_line
-from cryowatch.judgement import Bound
+from cryowatch.judgement import Bound, whole_percent
 from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, OutputKind, Run, Severity
 from cryowatch.store.leading import Stage
 from cryowatch.store.reader import Reader, Row
@@ -148,8 +146,7 @@ def _good(reader: Reader, estimates: Stage, bounds: Sequence[Bound], now: int) -
     """Return how many of a session's estimates are good, and of how many; None before there is one."""
     if not estimates.count:
         return None
-    scope = Scope(session=0, host="", now=now, outputs=estimates.ids, estimates=True)
-    found = good_of(reader.table(*good_sql_of(bounds, scope))[1][0])
+    found = good_among(reader.table, estimates.ids, bounds, now)
     return {**asdict(found), "share": found.share}
 
 
@@ -222,8 +219,7 @@ def _print_status(found: list[dict[str, Any]], now: int, out: TextIO) -> None:
 def _share_of_good(good: Mapping[str, Any] | None) -> str:
     if good is None or good["share"] is None:
         return "–"
-    percent = math.floor(100 * good["share"] + 1e-6)  # cut, as on the pages: what is below 90 % must not read 90 %
-    return f"{good['good']:,} of {good['of']:,} ({percent} %)"
+    return f"{good['good']:,} of {good['of']:,} ({whole_percent(good['good'], good['of'])} %)"
 
 
 def _age(nanoseconds: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryowatch.alerts.rules import STANDARD as RULES
 from cryowatch.config import Settings
 from cryowatch.dashboards import STANDARD, Dashboard, find
-from cryowatch.dashboards.bounds import Bound, bounded
+from cryowatch.dashboards.bounds import DeviceBound, bounded
 from cryowatch.dashboards.definition import Limit
 from cryowatch.facility import bounds_of, dashboards_of
 
@@ -58,10 +58,10 @@ def test_a_rule_of_a_facilitys_own_is_seen_and_its_own_panels_stay_as_they_are()
 
 def test_the_narrowest_of_several_rules_counts_and_the_critical_one_is_worse() -> None:
     bounds = [
-        Bound(field="memory", high=90),
-        Bound(field="memory", high=80),
-        Bound(field="memory", high=97, critical=True),
-        Bound(field="memory", low=1),
+        DeviceBound(field="memory", high=90),
+        DeviceBound(field="memory", high=80),
+        DeviceBound(field="memory", high=97, critical=True),
+        DeviceBound(field="memory", low=1),
     ]
     page = find("system", bounded(STANDARD, bounds))
     assert limits(page, "host-latest") == {"memory": (1, 80, 97)}

@@ -155,7 +155,7 @@ def test_medians_show_their_spread_and_leave_out_fields_without_values() -> None
     asked = [*judged("defocus", "resolution"), (known(Micrograph, "motion_total")[0], Bound(field="motion_total"))]
     defocus, motion = tiles.medians(asked, rows, 0)["items"]
     assert (defocus["label"], defocus["value"], defocus["unit"]) == ("Median defocus", 1.5, "µm")
-    assert defocus["detail"] == "half within 1.00–2.00 µm\n100\N{NO-BREAK SPACE}% of 200 in limits"
+    assert defocus["detail"] == "half within 1.00–2.00 µm\n99\N{NO-BREAK SPACE}% of 200 in limits"
     assert (motion["label"], motion["status"], motion["detail"]) == ("Median motion", None, "half within 0.5–2.0 Å")
 
 

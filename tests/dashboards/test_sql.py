@@ -557,8 +557,8 @@ def test_the_last_fifty_stand_beside_all(answer: Answers) -> None:
     for records in (EXPOSURES[-RECENT:], EXPOSURES):
         found = values("resolution", scale=1.0, records=records)
         low, middle, high = quantiles(found, n=4, method="inclusive")
-        share = 100 * sum(v <= 6.0 for v in found) / len(records)
-        expected += [f"{middle:.2f} Å", f"{low:.2f}–{high:.2f} Å", f"{share:.0f} %"]
+        share = 100 * sum(v <= 6.0 for v in found) // len(records)
+        expected += [f"{middle:.2f} Å", f"{low:.2f}–{high:.2f} Å", f"{share} %"]
     assert rows["Resolution"] == expected
     assert rows["Motion"][2] == rows["Motion"][5] == "–", "it has no limits"
 

@@ -101,7 +101,7 @@ def check_panels(summary: Mapping[str, Any], ctf: Mapping[str, Any], expected: T
         assert histogram["n"] == expected.counted[name] == sum(histogram["counts"]) + histogram["beyond"]
         assert len(ctf[f"{name}-over-time"]["time"]) == expected.counted[name]
         [row] = [row for row in ctf["compare"]["rows"] if row[0] == LABELS[name]]
-        assert row[-1] == f"{100 * expected.inside[name] / expected.of:.0f} %"
+        assert row[-1] == f"{100 * expected.inside[name] // expected.of} %"
 
 
 _PANELS = """async () => {

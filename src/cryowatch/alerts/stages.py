@@ -55,9 +55,7 @@ class Stage:
 
 
 class Stages:
-    """Looks at the stages of sessions.
-
-    `incoming` tells when something last came where an import looks (UTC ns)."""
+    """Looks at the stages of sessions; `incoming` tells when something last came where an import looks (UTC ns)."""
 
     def __init__(self, reader: Reader, incoming: Callable[[str], int | None] = lambda _: None) -> None:
         self._reader = reader

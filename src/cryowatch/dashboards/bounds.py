@@ -11,7 +11,7 @@ _OF_MACHINE = ("host", "device")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class DeviceBound:
     """Between what a rule wants a field of the machine, in shown units; `device` is the kind of device, "" for none."""
 
     device: str = ""
@@ -21,7 +21,7 @@ class Bound:
     critical: bool = False
 
 
-def bounded(dashboards: Sequence[Dashboard], bounds: Sequence[Bound]) -> tuple[Dashboard, ...]:
+def bounded(dashboards: Sequence[Dashboard], bounds: Sequence[DeviceBound]) -> tuple[Dashboard, ...]:
     """Return dashboards whose panels of the machine are judged by these bounds, and by nothing else.
 
     A panel of several lines over time is not judged.
@@ -29,7 +29,7 @@ def bounded(dashboards: Sequence[Dashboard], bounds: Sequence[Bound]) -> tuple[D
     return tuple(replace(d, panels=tuple(_bounded(panel, bounds) for panel in d.panels)) for d in dashboards)
 
 
-def _bounded(panel: Panel, bounds: Sequence[Bound]) -> Panel:
+def _bounded(panel: Panel, bounds: Sequence[DeviceBound]) -> Panel:
     if panel.record not in _OF_MACHINE:
         return panel
     if panel.kind is PanelKind.TIME_SERIES and len(panel.fields) > 1:
@@ -43,7 +43,7 @@ def _bounded(panel: Panel, bounds: Sequence[Bound]) -> Panel:
     return replace(panel, limits=tuple(limits))
 
 
-def _limit(field: str, bounds: Sequence[Bound], former: float | None) -> Limit:
+def _limit(field: str, bounds: Sequence[DeviceBound], former: float | None) -> Limit:
     """Return the narrowest limits; beyond what a critical rule names, or else `former`, it is worse."""
     low = max((b.low for b in bounds if b.low is not None), default=None)
     high = min((b.high for b in bounds if b.high is not None), default=None)

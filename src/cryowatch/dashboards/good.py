@@ -8,7 +8,7 @@ from typing import Any
 
 from cryowatch.dashboards.definition import Aggregate, Dashboard
 from cryowatch.dashboards.pace import pace, pace_sql
-from cryowatch.dashboards.query import HOUR, Scope, window
+from cryowatch.dashboards.query import HOUR, Scope, Table, window
 from cryowatch.dashboards.standard import STANDARD
 from cryowatch.judgement import Bound, good_sql, of_outputs
 
@@ -67,6 +67,13 @@ def good_sql_of(bounds: Sequence[Bound], scope: Scope) -> tuple[str, dict[str, A
 
 
 _PACE = ("n", "newest", "last_hour", "recent", "recent_first", "hours", "counts")
+
+
+def good_among(table: Table, outputs: Sequence[int], bounds: Sequence[Bound], now: int) -> Good:
+    """Return how many estimates of some CTF outputs are good, at a time (UTC ns)."""
+    scope = Scope(session=0, host="", now=now, outputs=tuple(outputs), estimates=True)
+    sql, parameters = good_sql_of(bounds, scope)
+    return good_of(table(sql, parameters, taken=lambda rows: rows.fetchall())[1][0])
 
 
 def good_of(row: tuple[Any, ...]) -> Good:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cryowatch.dashboards.definition import Bins, Panel
 from cryowatch.dashboards.query import Scope
+from cryowatch.judgement import whole_percent
 from cryowatch.model import Quantity
 
 Rows = Sequence[tuple[Any, ...]]
@@ -132,7 +133,7 @@ def comparison(known: Sequence[Quantity], recent: int, rows: Rows) -> Data:
             line += [
                 f"{number(median, quantity.decimals)}{unit}" if n else "–",
                 spread if n else "–",
-                "–" if within is None or not of else f"{number(100 * within / of, 0)} %",
+                "–" if within is None or not of else f"{whole_percent(within, of)} %",
             ]
         lines.append(line)
     if not lines:

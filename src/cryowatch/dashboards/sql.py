@@ -14,7 +14,7 @@ from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
 from cryowatch.dashboards.good import good_of, good_sql_of
 from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, quantity, window
 from cryowatch.dashboards.thinning import thinned
-from cryowatch.judgement import Bound, judged_sql, of_outputs, within_sql
+from cryowatch.judgement import Bound, judged_sql, of_outputs, shown_sql, within_sql
 
 RECENT = 50
 
@@ -31,8 +31,7 @@ def compile_panel(panel: Panel, scope: Scope) -> Query:
 
 def _shown(panel: Panel, field: str) -> str:
     """Return the SQL of a field in its shown unit."""
-    per = quantity(panel, field).per_shown
-    return field if per == 1.0 else f"{field} / {per!r}"
+    return shown_sql(field, panel.record)
 
 
 def _rows_of(panel: Panel, scope: Scope) -> tuple[str, dict[str, Any]]:

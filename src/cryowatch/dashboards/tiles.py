@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cryowatch.dashboards.good import Good
 from cryowatch.dashboards.pace import Pace
 from cryowatch.dashboards.payload import EMPTY, MILLISECOND, STAGES, Data, Rows, age, described, number
-from cryowatch.judgement import OF_A_FIT, SHARE_RULE, Bound, between, in_words, inside, share_status
+from cryowatch.judgement import OF_A_FIT, SHARE_RULE, Bound, between, in_words, inside, share_status, whole_percent
 from cryowatch.model import Quantity
 
 Judged = tuple[Quantity, Bound]
@@ -56,7 +56,7 @@ def medians(judged: Sequence[Judged], rows: Rows, unfit: int) -> Data:
         unit = f" {quantity.shown_unit}" if quantity.shown_unit else ""
         share = ""
         if within is not None and of:
-            share = f"{number(100 * within / of, 0)}\N{NO-BREAK SPACE}% of {of:,} in limits"
+            share = f"{whole_percent(within, of)}\N{NO-BREAK SPACE}% of {of:,} in limits"
         items.append(
             {
                 **described(quantity),
@@ -86,7 +86,7 @@ def good(found: Good) -> Data:
         lately = _lines_of(f"of {number(found.estimated_per_hour, 0)} estimated", usual)
         items.append(_count("Good per hour", found.per_hour, lately))
     outside = found.of - found.good
-    share = f"{number(100 * outside / found.of, 0)}\N{NO-BREAK SPACE}% of {found.of:,}"
+    share = f"{100 - whole_percent(found.good, found.of)}\N{NO-BREAK SPACE}% of {found.of:,}"
     items.append(_count("Outside a limit", outside, share))
     items.append(_count("Without a fit", found.unfit, "they count as outside" if found.unfit else "each has a fit"))
     if found.disabled:

@@ -9,8 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
-from cryowatch.dashboards import Scope
-from cryowatch.dashboards.good import good_of, good_sql_of
+from cryowatch.dashboards.good import good_among
 from cryowatch.dashboards.pace import pace, pace_sql
 from cryowatch.judgement import Bound, of_outputs, share_status, shown_sql
 from cryowatch.model import OutputKind, Session, quantities
@@ -145,9 +144,7 @@ class Summaries:
     def _good(self, estimates: Stage, now: int) -> dict[str, Any] | None:
         if not estimates.count:
             return None
-        scope = Scope(session=0, host="", now=now, outputs=estimates.ids, estimates=True)
-        sql, parameters = good_sql_of(self._bounds, scope)
-        found = good_of(self._reader.table(sql, parameters)[1][0])
+        found = good_among(self._reader.table, estimates.ids, self._bounds, now)
         status = None if found.share is None else share_status(found.share)
         return {**asdict(found), "share": found.share, "status": status}
 

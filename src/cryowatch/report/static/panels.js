@@ -3,7 +3,7 @@
 
 import { now } from "../../web/static/now.js";
 import { content, estimated, tableOf } from "./content.js";
-import { goodOnes, inside, inWords, pace, quartiles, statistics, value, verdict, written } from "./statistics.js";
+import { goodOnes, inside, inWords, pace, quartiles, statistics, value, verdict, wholePercent, written } from "./statistics.js";
 
 const EMPTY = { empty: true };
 const HOUR = 3600000;
@@ -133,7 +133,7 @@ function medians(asked) {
     if (!n) return [];
     const unit = field.unit ? ` ${field.unit}` : "";
     const rule = within === null ? null : inWords(limit, field);
-    const share = within !== null && of ? `${written((100 * within) / of)}\u00a0% of ${written(of)} in limits` : "";
+    const share = within !== null && of ? `${wholePercent(within, of)}\u00a0% of ${written(of)} in limits` : "";
     return [{
       ...described(field), label: field.label === "U / V" ? "Median U / V" : `Median ${field.label.toLowerCase()}`, value: median, share: false,
       status: within === null ? null : inside(median, limit) ? "good" : "bad", rule, n,
@@ -163,7 +163,7 @@ function good(asked) {
     const usual = speed.usual === null ? "" : `usually ${written(speed.usual)} estimated`;
     items.push(count("Good per hour", (speed.per_hour * lately) / speed.recent, linesOf(`of ${written(speed.per_hour)} estimated`, usual)));
   }
-  items.push(count("Outside a limit", of - kept.length, `${written((100 * (of - kept.length)) / of)}\u00a0% of ${written(of)}`));
+  items.push(count("Outside a limit", of - kept.length, `${100 - wholePercent(kept.length, of)}\u00a0% of ${written(of)}`));
   items.push(count("Without a fit", unfit, unfit ? "they count as outside" : "each has a fit"));
   if (disabled) items.push(count("Disabled", disabled, "they count nowhere else"));
   return { items };
@@ -181,7 +181,7 @@ function comparison(asked) {
     const cells = [statistics(asked, rows.slice(-RECENT), field, limit), all].flatMap(({ n, lower, median, upper, within, of }) => [
       n ? `${written(median, field.decimals)}${unit}` : "–",
       n ? `${written(lower, field.decimals)}–${written(upper, field.decimals)}${unit}` : "–",
-      within === null || !of ? "–" : `${written((100 * within) / of)} %`,
+      within === null || !of ? "–" : `${wholePercent(within, of)} %`,
     ]);
     return [[field.label, ...cells]];
   });

@@ -79,4 +79,7 @@ export function inWords({ low, high }, { unit, decimals }) {
   return high !== null ? `below ${said(high)}` : `above ${said(low)}`;
 }
 
+// A share in whole percent, cut: what is below 90 % must not read 90 %.
+export const wholePercent = (part, of) => Math.floor((100 * part) / of);
+
 export const verdict = (share) => (share >= 0.9 ? "good" : share >= 0.75 ? "warn" : "bad");
