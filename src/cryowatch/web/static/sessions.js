@@ -61,7 +61,7 @@ function card(session) {
     : el("img", { src: `/images/${newest.micrograph}/micrograph?size=256&v=${newest.version}`, alt: "", loading: "lazy", onerror: missing });
   const { good } = session;
   const figures = [
-    [good?.of ? `${number(good.good)} of ${number(good.of)}` : "–", good?.of ? `good, ${share(100 * good.share)} %` : "good", good?.status],
+    [good?.of ? `${share(100 * good.share)} %` : "–", good?.of ? `good: ${number(good.good)} of ${number(good.of)}` : "good", good?.status],
     [number(session.counts.movies), "movies"],
     [number(session.counts.micrographs), "micrographs"],
     [number(session.counts.ctf), "CTFs"],
