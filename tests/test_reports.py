@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,11 +249,26 @@ def test_a_healthy_session_has_its_counts(store: Store) -> None:
     assert {**status_, "good": None} == {
         "session": "alpha", "name": "alpha", "path": "/projects/alpha", "status": "running", "state": "ok",
         "last_read": START, "newest": START + 8 * SECOND, "movies": 0, "micrographs": 0, "ctf": 2, "good": None,
-        "alerts": [], "needs": [],
+        "future": None, "alerts": [], "needs": [],
     }  # fmt: skip
     code, text = said(store)
     assert code == 0
     assert text.splitlines()[1].split()[:5] == ["alpha", "running", "0", "0", "2"]
+
+
+def test_items_dated_in_the_future_need_a_person(store: Store) -> None:
+    known = store.register(session())
+    ahead = time.time_ns() + 5 * 3600 * SECOND
+    micrographs = [micrograph(1), replace(micrograph(2), time=ahead - SECOND), replace(micrograph(3), time=ahead)]
+    store.commit(known.session, reading(span(micrographs), session=session()), now=START)
+    store.note(known.session, state="ok", text="", troubles=(), last_read=START)
+    code, found = state(store)
+    assert code == 1
+    [status_] = found["sessions"]
+    assert status_["future"] == {"count": 2, "latest": ahead}
+    [needs] = status_["needs"]
+    assert needs.startswith("2 items are dated in the future, up to 2")
+    assert needs.endswith(" UTC. Is a clock or the time zone wrong?")
 
 
 def test_a_failed_run_needs_a_person(store: Store) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from cryowatch.dashboards.future import future
 from cryowatch.dashboards.good import good_among
 from cryowatch.errors import NotFoundError, StoreFailed, one_line
 from cryowatch.judgement import Bound, whole_percent
@@ -115,8 +116,12 @@ def _whole_status(
     needs = known.pop("needs")
     said = {"unreadable", "run-failed"} if needs else set()
     needs += [_alert_text(alert) for alert in own if _needs_a_person(alert) and alert["rule"] not in said]
-    good = _good(reader, reader.leading(row["id"])[OutputKind.CTF], bounds, now)
-    return {**known, "good": good, "alerts": own, "needs": needs}
+    leading = reader.leading(row["id"])
+    ahead = future(reader.table, leading.all_ids, now)
+    if ahead and known["state"] in _HEALTHY:
+        needs.append(str(ahead))
+    good = _good(reader, leading[OutputKind.CTF], bounds, now)
+    return {**known, "future": ahead and asdict(ahead), "good": good, "alerts": own, "needs": needs}
 
 
 def session_status(reader: Reader, row: Row, now: int) -> dict[str, Any]:

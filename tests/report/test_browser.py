@@ -18,7 +18,7 @@ from cryowatch.dashboards.custom import customised
 from tests.dashboards.test_sql import EXPOSURES, GAINS
 from tests.records import SECOND, START, micrograph, session
 from tests.report.agreement import differences
-from tests.report.making import HOSTILE, Sessions
+from tests.report.making import HOSTILE, LATER, Sessions
 
 pytestmark = pytest.mark.browser
 
@@ -245,6 +245,17 @@ def test_a_session_without_anything_has_a_report_that_says_so(browser: Browser, 
             visit.tab(title)
             expect(visit.page.locator(f"#dashboard-{title.lower()} .empty h2")).to_be_visible()
         visit.page.pdf()
+        visit.close()
+    finally:
+        made.close()
+
+
+def test_a_report_says_that_items_are_dated_in_the_future(browser: Browser, tmp_path: Path) -> None:
+    made = Sessions(tmp_path)
+    try:
+        made.make(made.add("ahead", [micrograph(1), replace(micrograph(2), time=LATER + 5 * 3600 * SECOND)]))
+        visit = Opened(browser, made.folder / "report.html")
+        expect(visit.page.locator("#state")).to_contain_text("2 items are dated in the future, up to ")
         visit.close()
     finally:
         made.close()

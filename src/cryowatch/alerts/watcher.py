@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from cryowatch.alerts.finding import HOUR, MINUTE, Finding
 from cryowatch.alerts.machine import (
@@ -27,7 +26,7 @@ from cryowatch.alerts.stages import Stages
 from cryowatch.alerts.stories import WEIGHT, outranked
 from cryowatch.model import Severity
 from cryowatch.store import Change, Store
-from cryowatch.store.ledger import Key, State
+from cryowatch.store.ledger import Key
 from cryowatch.store.reader import Row
 
 log = logging.getLogger(__name__)
@@ -100,8 +99,6 @@ class Alarms:
         self._quality = Quality(self._reader)
         self._stages = Stages(self._reader, incoming)
         self._changed: dict[int, int] = {}
-        self._broken: dict[int, State] = {}
-        """What alerts that calm down said while their rules were broken: what they say again when they are over."""
 
     def step(self) -> float:
         """Look at everything once; returns the seconds after which to look again."""
@@ -220,17 +217,12 @@ class Alarms:
         log.warning("alert: %s", finding.state.text)
 
     def _end(self, row: Row, text: str, now: int) -> None:
-        broken = self._broken.pop(row["id"], None)
-        if broken is not None:
-            last_bad = row["last_bad"]
-            self._ledger.change(row["id"], row["session_id"], broken, last_bad=last_bad, now=now, worse=False)
         self._ledger.end(row["id"], row["session_id"], Severity(row["severity"]), text, now=now)
         self._changed.pop(row["id"], None)
         log.info("alert is over: %s", text)
 
     def _follow(self, row: Row, finding: Finding, now: int) -> bool:
         """Store what a lasting alert says now, once a minute; tell again where it got worse or is due."""
-        self._broken.pop(row["id"], None)
         worse = WEIGHT[finding.state.severity] > WEIGHT[Severity(row["severity"])]
         said = (finding.state.text, finding.state.value, finding.state.detail)
         differs = said != (row["text"], row["value"], row["detail"])
@@ -256,10 +248,7 @@ class Alarms:
         if not differs or abs(now - self._changed.get(row["id"], 0)) < _CHANGE:
             return False
         self._changed[row["id"]] = now
-        before = {name: row[name] for name in ("text", "value", "limit", "detail")}
-        self._broken.setdefault(row["id"], replace(finding.state, severity=Severity(row["severity"]), **before))
-        state = replace(finding.state, text=text, severity=Severity(row["severity"]), detail=row["detail"])
-        self._ledger.change(row["id"], row["session_id"], state, last_bad=row["last_bad"], now=now, worse=False)
+        self._ledger.calm(row["id"], row["session_id"], text, finding.state.value, finding.state.limit)
         return True
 
     def _publish(self, touched: set[int | None]) -> None:

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from cryowatch.dashboards import Dashboard, Panel, PanelKind, Scope, compile_panel
+from cryowatch.dashboards.future import future
 from cryowatch.images import available
 from cryowatch.judgement import OF_A_FIT, SHARE_RULE
 from cryowatch.model import RECORDS, ImageKind, OutputKind, quantities
@@ -68,6 +69,7 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
         shown = [o for o in outputs if o["count"] and (o["kind"] in _TABLES or o["id"] in lead)]
         rows = {o["id"]: _rows(reader, session, o["id"]) for o in shown}
         newest = max((stage.newest for stage in leading.stages.values() if stage.newest is not None), default=None)
+        ahead = future(reader.table, leading.all_ids, now)
         panels, made_of = _panels(reader, session, leading, dashboards, now)
     data = {
         "session": {
@@ -77,6 +79,7 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
             "state": session["state"],
             "last_read": _milliseconds(session["last_read"]),
             "newest": {"time": _milliseconds(None if newest is None else min(newest, now))},
+            "future": ahead and {"count": ahead.count, "latest": _milliseconds(ahead.latest)},
             "leading": lead,
             "outputs": [{key: o[key] for key in ("id", "run", "run_label", "name", "kind", "count")} for o in shown],
         },

@@ -76,6 +76,11 @@ class Leading:
         """The ids of the outputs of each kind."""
         return {kind.value: stage.ids for kind, stage in self.stages.items()}
 
+    @property
+    def all_ids(self) -> tuple[int, ...]:
+        """The ids of the outputs of every kind."""
+        return tuple(number for stage in self.stages.values() for number in stage.ids)
+
     def estimated(self, outputs: Sequence[int]) -> bool:
         """Return whether some outputs of the session, at least one, hold CTF estimates."""
         return bool(outputs) and all(self._kinds[number] == OutputKind.CTF for number in outputs)

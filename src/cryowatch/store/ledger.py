@@ -60,10 +60,23 @@ INSERT INTO alert (rule, session_id, host, subject, severity, since, text, detai
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 _CHANGE = """
-UPDATE alert SET severity = ?, text = ?, detail = ?, value = ?, "limit" = ?, field = ?, unit = ?, last_bad = ?, seq = ?
+UPDATE alert SET severity = ?, text = ?, detail = ?, value = ?, "limit" = ?, field = ?, unit = ?, last_bad = ?, seq = ?,
+                 broken_text = NULL, broken_value = NULL, broken_limit = NULL
 WHERE id = ?"""
 
-_END = "UPDATE alert SET until = max(since, ?), seq = ? WHERE id = ?"
+_CALM = """
+UPDATE alert SET broken_value = CASE WHEN broken_text IS NULL THEN value ELSE broken_value END,
+                 broken_limit = CASE WHEN broken_text IS NULL THEN "limit" ELSE broken_limit END,
+                 broken_text = coalesce(broken_text, text),
+                 text = ?, value = ?, "limit" = ?, seq = ?
+WHERE id = ?"""
+
+_END = """
+UPDATE alert SET until = max(since, ?), seq = ?,
+                 value = CASE WHEN broken_text IS NULL THEN value ELSE broken_value END,
+                 "limit" = CASE WHEN broken_text IS NULL THEN "limit" ELSE broken_limit END,
+                 text = coalesce(broken_text, text)
+WHERE id = ?"""
 
 _MUTED = """
 SELECT EXISTS (
@@ -109,6 +122,11 @@ class Ledger:
             if worse:
                 tx.execute("UPDATE alert SET acknowledged = NULL WHERE id = ?", (alert,))
                 self._notice(tx, alert, Event.RAISED, state.severity, state.text, now)
+
+    def calm(self, alert: int, session: int | None, text: str, value: float | None, limit: float | None) -> None:
+        """Store what holds now of an alert whose rule is not broken any more, until it is over."""
+        with self._transaction() as tx:
+            tx.execute(_CALM, (text, value, limit, _touch(tx, session), alert))
 
     def still_bad(self, alerts: Sequence[int], now: int) -> None:
         """Record that the rules of some alerts were broken at a time; this alone is no change that anybody sees."""

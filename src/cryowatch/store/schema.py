@@ -327,6 +327,14 @@ _CORES = """
 ALTER TABLE host_sample ADD COLUMN cores INTEGER;
 """
 
+_CALMING = """
+-- What an alert that calms down said while its rule was broken; until it is over `text`, `value` and "limit" say what
+-- holds now.
+ALTER TABLE alert ADD COLUMN broken_text TEXT;
+ALTER TABLE alert ADD COLUMN broken_value REAL;
+ALTER TABLE alert ADD COLUMN broken_limit REAL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _HISTORY,
@@ -337,6 +345,7 @@ MIGRATIONS: tuple[str, ...] = (
     _ORIGINS_AND_ERRORS,
     _CORES,
     DELIVERED,
+    _CALMING,
 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
+from cryowatch.dashboards.future import future
 from cryowatch.dashboards.good import good_among
 from cryowatch.dashboards.pace import pace, pace_sql
 from cryowatch.judgement import Bound, of_outputs, share_status, shown_sql
@@ -25,9 +26,6 @@ _ACQUISITION = (
     "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size", "dose_per_frame",
 )  # fmt: skip
 _MEDIANS = ("defocus", "resolution", "astigmatism")
-
-_MOST_AHEAD = 120 * 10**9
-"""How far a time may lie in the future before it is said so: by so much the clocks of two machines may differ."""
 
 
 def milliseconds(nanoseconds: int | None) -> int | None:
@@ -139,7 +137,8 @@ class Summaries:
             sql, parameters = pace_sql(f"micrograph WHERE {of_outputs(stage.ids)}", now)
             known = pace(self._reader.table(sql, parameters)[1][0])
             rate = {"last_hour": known.last_hour, "median_hour": known.usual}
-        return {"rate": rate, "future": self._future(leading, now)}
+        ahead = future(self._reader.table, leading.all_ids, now)
+        return {"rate": rate, "future": ahead and {"count": ahead.count, "latest": milliseconds(ahead.latest)}}
 
     def _good(self, estimates: Stage, now: int) -> dict[str, Any] | None:
         if not estimates.count:
@@ -147,15 +146,6 @@ class Summaries:
         found = good_among(self._reader.table, estimates.ids, self._bounds, now)
         status = None if found.share is None else share_status(found.share)
         return {**asdict(found), "share": found.share, "status": status}
-
-    def _future(self, leading: Leading, now: int) -> dict[str, Any] | None:
-        """Return how many items are dated after the present, and when the latest would be; None without any."""
-        ids = [number for stage in leading.stages.values() for number in stage.ids]
-        where = f"{of_outputs(ids)} AND time > ?"
-        count, latest = self._reader.table(
-            f"SELECT count(*), max(time) FROM micrograph WHERE {where}", (now + _MOST_AHEAD,)
-        )[1][0]
-        return {"count": count, "latest": milliseconds(latest)} if count else None
 
     def _figures(self, leading: Leading, now: int) -> dict[str, Any]:
         stages = leading.stages

@@ -2,7 +2,7 @@
 
 import { byId, el } from "../../web/static/dom.js";
 import { openFromAddress } from "../../web/static/enlarge.js";
-import { age, moment, status } from "../../web/static/format.js";
+import { age, future, moment, status } from "../../web/static/format.js";
 import { now } from "../../web/static/now.js";
 import { content } from "./content.js";
 import { galleryOnPaper, printable } from "./paper.js";
@@ -48,9 +48,13 @@ function heading() {
   byId("newest").textContent = session.newest.time === null ? "" : `newest ${age(session.newest.time)}`;
   byId("newest").title = moment(session.newest.time);
   const known = STATES[session.state];
+  byId("state").hidden = !known && !session.future;
+  if (!known && session.future) {
+    byId("state").className = "banner warn";
+    byId("state").replaceChildren(future(session.future));
+  }
   if (!known) return;
   const since = session.last_read === null ? "It has never been read." : `The last good reading is of ${moment(session.last_read)}; this report shows what was known then.`;
-  byId("state").hidden = false;
   byId("state").className = `banner ${known[0]}`;
   byId("state").replaceChildren(`What the session wrote ${known[1]} when this report was made.`, el("small", { text: since }));
 }
