@@ -49,9 +49,35 @@ def section(server: InfluxServer, **more: str) -> str:
 def test_what_influx_init_made_is_well(tmp_path: Path, server: InfluxServer) -> None:
     found = looked(tmp_path, section(server))
     assert found["InfluxDB"][0] == "well"
+    assert found["InfluxDB, deleting"] == ("well", "points that are outdated can be deleted")
     assert found["InfluxDB, reader"] == ("well", "scipion_reader may read scipion, and not write")
     assert found["InfluxDB, retention"][0] == "well"
     assert found["influx.password_file"][0] == "well"
+
+
+def test_a_server_that_deletes_no_points_is_told(tmp_path: Path) -> None:
+    class Keeping(BaseHTTPRequestHandler):
+        """Takes points, and knows no DELETE, as VictoriaMetrics."""
+
+        def do_POST(self) -> None:
+            deleting = self.path.startswith("/query")
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b"unsupported statement: DELETE" if deleting else b""
+            self.send_response(400 if deleting else 204)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Keeping) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = looked(tmp_path, f'[influx]\nurl = "http://127.0.0.1:{server.server_port}"\n')
+        server.shutdown()
+    verdict, text = found["InfluxDB, deleting"]
+    assert verdict == "look"
+    assert "does not delete points: unsupported statement: DELETE" in text
 
 
 def test_another_retention_is_told_with_what_to_do(tmp_path: Path, server: InfluxServer) -> None:

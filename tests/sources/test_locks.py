@@ -165,3 +165,19 @@ def test_one_file_under_two_names_is_read_by_one_thread_at_a_time(tmp_path: Path
         events.append(f"first: {len(database.rows('SELECT id FROM Objects'))}")
     thread.join()
     assert events == ["first: 8", "second: 8"]
+
+
+def test_the_doctor_says_that_a_mount_has_no_locks(tmp_path: Path, without_locks: Environment) -> None:
+    project = genuine(tmp_path)
+    words = ["doctor", str(project), "--json"]
+
+    def found(environment: dict[str, str]) -> list[str]:
+        done = subprocess.run(
+            [*COMMAND, *words], env={**environment, "CRYOWATCH_DATA_DIR": str(tmp_path / "data")},
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        return [one["text"] for one in json.loads(done.stdout)["findings"] if one["what"] == "locks"]
+
+    assert found(dict(os.environ)) == []
+    (text,) = found(without_locks(project, "ENOLCK"))
+    assert text.startswith(f"{project}: its file system has no locks, so its databases are read from copies. Mount it")

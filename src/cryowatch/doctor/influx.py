@@ -49,8 +49,23 @@ def writer(chosen: Settings) -> Iterator[Finding]:
     else:
         yield well(what, f"{sink.where}: takes points of {chosen.influx.username or 'this token'}")
         yield from clock.compared("InfluxDB", date)
+        yield from _deletes(sink)
     finally:
         sink.close()
+
+
+def _deletes(sink: Influx) -> Iterator[Finding]:
+    what = "InfluxDB, deleting"
+    try:
+        refused = sink.keeps()
+    except SinkError as error:
+        yield bad(what, error)
+        return
+    if refused:
+        remedy = "What is estimated again or deleted in Scipion stays there beside what is new"
+        yield look(what, f"{sink.where}: does not delete points: {refused}. {remedy}")
+    else:
+        yield well(what, "points that are outdated can be deleted")
 
 
 def reader(chosen: Settings) -> Iterator[Finding]:

@@ -14,6 +14,8 @@ from cryowatch.errors import CryowatchError
 from cryowatch.reading import ZONE, Trouble
 from cryowatch.sources.discovery import find_projects
 from cryowatch.sources.scipion import ScipionSource
+from cryowatch.sources.scipion.locks import LOCKS, gives_locks
+from cryowatch.sources.scipion.project import MARK
 from cryowatch.store.writer import FILE_NAME
 
 
@@ -34,6 +36,7 @@ def projects(chosen: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         unreadable = [look for look in looks if isinstance(look, CryowatchError)]
         yield from (bad(what, problem) for problem in unreadable)
         yield from _zones(zip(found.projects, looks, strict=True))
+        yield from _locks(found.projects)
         if not found.projects and not found.troubles:
             yield look(what, f"{path}: no Scipion project is there yet. A project is a folder with project.sqlite")
         elif found.projects:
@@ -66,6 +69,7 @@ def _watched(chosen: Settings) -> Iterator[Finding]:
         if isinstance(found, CryowatchError):
             yield bad(what, found) if status == "running" else look(what, str(found))
     yield from _zones(looks)
+    yield from _locks([Path(path) for path, _ in known])
     yield well(what, f"{readable:,} of the {len(known):,} that were watched can be read")
 
 
@@ -87,3 +91,12 @@ def _zones(looks: Iterable[tuple[Path, CryowatchError | Sequence[Trouble]]]) -> 
     for text, those in projects.items():
         more = "" if len(those) == 1 else f" and {len(those) - 1:,} more"
         yield look("time zone", f"{those[0]}{more}: {text}")
+
+
+def _locks(projects: Sequence[Path]) -> Iterator[Finding]:
+    """Say which projects lie on a file system without locks: their databases are read from copies."""
+    without = [project for project in projects if not gives_locks(project / MARK)]
+    if without:
+        more = "" if len(without) == 1 else f" and {len(without) - 1:,} more"
+        text = "its file system has no locks, so its databases are read from copies"
+        yield look("locks", f"{without[0]}{more}: {text}. {LOCKS}")

@@ -36,6 +36,7 @@ from cryowatch.config import Influx as InfluxSettings
 from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, SinkAway, SinkError, SinkRefused
 from cryowatch.exposure import is_loopback
+from cryowatch.influx_server import quote_identifier
 from cryowatch.sinks.batches import Deletions, Receipt, Removal
 from cryowatch.sinks.deletions import Eraser
 from cryowatch.sinks.lines import measurement
@@ -49,6 +50,9 @@ MOST_FAILURES = 5
 """So often a server may fail at a query; then it is one that does not answer such."""
 _LONGEST = 300
 _LONGEST_WAIT = 99_999
+
+_NOBODYS = "cryowatch checks that points can be deleted"
+"""A measurement that nobody writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +168,13 @@ class Influx:
         if answer.status_code in (200, 204, 400):
             return str(answer.headers.get("date", ""))
         raise self._explained(answer, _said(answer))
+
+    def keeps(self) -> str:
+        """Return what the server says against deleting points, empty where it deletes; takes no point away.
+
+        Raises `SinkAway` or `SinkRefused`.
+        """
+        return self.query(f"DELETE FROM {quote_identifier(_NOBODYS)} WHERE time = 0")[1]
 
     def query(self, statements: str) -> tuple[list[dict[str, Any]], str]:
         """Return the results of InfluxQL statements, and what the server says against them, empty where nothing.

@@ -39,7 +39,7 @@ from cryowatch.errors import (
     SourceMalformed,
 )
 from cryowatch.sources.scipion.copies import copy_still
-from cryowatch.sources.scipion.locks import gives_locks, turn
+from cryowatch.sources.scipion.locks import LOCKS, gives_locks, turn
 from cryowatch.within import within
 
 PAGE = 2_000
@@ -53,10 +53,6 @@ MOST_BYTES = 2**24
 """Of one value, and of one row."""
 
 _NO_LOCKS = "changes all the time, and its file system has no locks by which it could be read in between"
-_LOCKS = (
-    "Mount it with locks: NFS with its lock service, or with local_lock=all where Scipion runs on this machine;"
-    " Lustre with flock"
-)
 _TRIES = 3
 _STEPS = 100_000
 _MAGIC = b"SQLite format 3\0"
@@ -263,7 +259,7 @@ def _copied(path: Path, *, locked: bool = True) -> Iterator[Database]:
         if not still and locked:
             raise SourceBusy("it changed while it was being copied", where=path)
         if not still:
-            raise SourceBusy(_NO_LOCKS, where=path, remedy=_LOCKS)
+            raise SourceBusy(_NO_LOCKS, where=path, remedy=LOCKS)
         connection = _connect(path, f"file:{quote(os.fsencode(copy))}?mode=rw")
         try:
             database = Database(connection, path)

@@ -12,6 +12,12 @@ import threading
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+LOCKS = (
+    "Mount it with locks: NFS with its lock service, or with local_lock=all where Scipion runs on this machine;"
+    " Lustre with flock"
+)
+"""How to mount a file system that gives none."""
+
 _NONE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _FREE_BYTE = 0x40000000 + 512
 """Just behind those that SQLite locks (os.h, PENDING_BYTE)."""
