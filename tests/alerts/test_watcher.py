@@ -680,3 +680,14 @@ def test_an_alert_that_calms_down_says_what_holds_now_and_when_it_is_over_what_w
     assert facility.notices() == [("raised", "resolution"), ("over", "resolution")]
     (alert,) = facility.alerts()
     assert (alert["text"], alert["value"], alert["limit"]) == (bad, 9.0, 6.0)
+
+
+def test_a_window_alert_began_when_its_limit_was_crossed_and_not_with_the_first_bad_value(facility: Facility) -> None:
+    facility.use(only("resolution"))
+    facility.bring("135", 10, resolution=9.0)
+    facility.bring("135", 30, resolution=3.0)
+    facility.bring("135", 60, resolution=9.0)
+    facility.commit()
+    assert facility.look() == [("raised", "resolution")]
+    crossed = [item.time for item in facility.items["135"]][10 + 30 + 18]
+    assert facility.alerts()[0]["since"] == crossed

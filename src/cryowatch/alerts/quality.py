@@ -19,6 +19,8 @@ from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 
 _GROWN = 1.1
+_LOOK_BACK = 4
+"""How many windows are looked at to find when a limit was crossed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ class Quality:
         more = self._reader.value(f"SELECT count(*) FROM {source} AND time > ?", (begin,)) if rule.minutes else 0
         _, rows = self._reader.table(
             f"SELECT {rule.field}, min(time, ?) FROM {source} ORDER BY time DESC, item DESC LIMIT ?",
-            (now, rule.window + more),
+            (now, _LOOK_BACK * rule.window + more),
         )
         shown = rule.quantity.shown
         return [_Value(value=None if value is None else shown(value), time=time) for value, time in rows], more + 1
@@ -99,7 +101,7 @@ def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor
     high = None if rule.high is None else rule.high * factor
     within = [v.value is not None and inside(v.value, low, high) for v in values]
     shares = _shares(within, rule.window)
-    values = values[: rule.window]
+    newest, values = values, values[: rule.window]
     outside = [v for v, good in zip(values, within, strict=False) if not good]
     share = shares[0]
     known = [v.value for v in values if v.value is not None]
@@ -123,8 +125,8 @@ def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor
             field=rule.field,
             unit=quantity.shown_unit,
         ),
-        since=min((v.time for v in outside), default=values[0].time),
-        broken=len(shares) == windows and all(one < rule.share for one in shares),
+        since=newest[_first_broken(shares, rule.share)].time,
+        broken=len(shares) >= windows and all(one < rule.share for one in shares[:windows]),
         kept=share >= rule.calm_share,
     )
 
@@ -133,6 +135,12 @@ def _shares(within: Sequence[bool], window: int) -> list[float]:
     """Return the share of each window that lies within the limits, the newest window's first."""
     sums = [0, *accumulate(within)]
     return [(sums[end] - sums[end - window]) / window for end in range(window, len(sums))]
+
+
+def _first_broken(shares: Sequence[float], share: float) -> int:
+    """Return the place of the window with which the limit was crossed: the oldest broken one without a gap."""
+    place = next((place for place, one in enumerate(shares) if one >= share), len(shares))
+    return max(0, place - 1)
 
 
 def _counted(good: int, *, only: bool) -> str:
