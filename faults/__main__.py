@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from findings import Part
 
-from faults import away, hung, killed, relayed, soak, storage
+from faults import away, hostile, hung, killed, relayed, soak, storage
 from faults.documentation import content, page, verdict
 from faults.verdicts import Verdicts
 
@@ -63,6 +63,12 @@ ATTACKS: Mapping[Part, Callable[[], Verdicts]] = {
         "Lines to servers are slow, stall, break or swallow everything",
         "InfluxDB and the host of published images are reached through a relay, while a project grows.",
     ): lambda: relayed.relayed(seconds=20),
+    Part(
+        "hostile",
+        "Projects that somebody made to harm",
+        "databases that unfold to gigabytes, links to other people's projects, pipes, devices, names and texts without"
+        " end lie for ten minutes beside projects that grow, while one address holds hundreds of connections.",
+    ): lambda: hostile.hostile(600),
     Part(
         "soak",
         "Half an hour of everything at once",

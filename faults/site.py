@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,8 +135,10 @@ class Site:
         images: Sequence[str] = (),
         more: str = "",
         program: Sequence[str] = ("-m", "cryowatch"),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self.environment = environment or {}
         self.program = program
         self.data = folder / "data"
         self.projects = folder / "projects"
@@ -164,7 +166,7 @@ class Site:
         with self.log.open("ab") as log:
             self.agent = subprocess.Popen(
                 [*command, "--data-dir", str(self.data), *(options or ("--no-web",))],
-                env={**kept, "HOME": str(self.folder)},
+                env={**kept, "HOME": str(self.folder), **self.environment},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         return self.agent
