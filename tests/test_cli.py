@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import cryowatch
-from cryowatch import reports
+from cryowatch import exports
 from cryowatch.demo.project import Run, SetFile, local, write_objects
 
 STARTED = 1_790_000_000.0
@@ -91,7 +91,7 @@ class Shell:
     def export(self, session: str, kind: str = "micrographs") -> str:
         """Return what `export` prints, without a process of its own."""
         out = io.StringIO()
-        reports.export(self.data, session, kind=kind, as_json=False, out=out)
+        exports.export(self.data, session, kind=kind, as_json=False, raw=True, out=out)
         return out.getvalue()
 
 
@@ -186,7 +186,7 @@ def test_one_bad_path_does_not_hide_the_good_one(shell: Shell) -> None:
 AS_NOBODY = """
 import os, sys
 import _strptime, rich.progress, rich.table
-from cryowatch import cli, reports, secrets, watching
+from cryowatch import cli, exports, reports, secrets, watching
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 cli.main()
 """

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 
 from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.errors import NotFoundError, StoreFailed
+from cryowatch.exports import export
 from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind, Severity
 from cryowatch.reading import Span
-from cryowatch.reports import export, status
+from cryowatch.reports import status
 from cryowatch.store import Store
 from cryowatch.store.ledger import Key, State
 from cryowatch.store.writer import FILE_NAME
@@ -39,9 +41,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def written(store: Store, name: str = "alpha", *, kind: str = "micrographs", as_json: bool = False) -> str:
+def written(
+    store: Store, name: str = "alpha", *, kind: str = "micrographs", as_json: bool = False, raw: bool = True
+) -> str:
     out = io.StringIO()
-    export(store.data_dir, name, kind=kind, as_json=as_json, out=out)
+    export(store.data_dir, name, kind=kind, as_json=as_json, raw=raw, out=out)
     return out.getvalue()
 
 
@@ -109,6 +113,28 @@ def test_numbers_are_exact_negative_ones_too_and_none_is_empty(store: Store) -> 
     assert (one["enabled"], two["enabled"]) == (True, False)
     assert (one["time"], one["item"]) == (first.time, 1)
     assert {two[f] for f in (*values, "defocus", "astigmatism", "ratio")} == {None}
+
+
+def test_columns_name_their_units_and_times_can_be_read(store: Store) -> None:
+    known = store.register(session())
+    first = micrograph(1, defocus_u=15_234.0, defocus_v=14_000.0, resolution=3.5)
+    second = micrograph(2, defocus_u=None, defocus_v=None)
+    store.commit(known.session, reading(span([first, second])), now=START)
+    one, two = table(store, raw=False)
+    moment = datetime.fromtimestamp(first.time // SECOND, UTC)
+    assert datetime.fromisoformat(one["time (UTC)"]) == moment
+    assert one["time (UTC)"].endswith("Z")
+    assert (one["defocus_u (µm)"], one["defocus (µm)"], one["astigmatism (nm)"]) == ("1.5234", "1.4617", "123.4")
+    assert (one["resolution (Å)"], one["defocus_angle (°)"]) == ("3.5", str(first.defocus_angle))
+    assert (one["item"], one["enabled"], one["ratio"]) == ("1", "true", repr(first.ratio))
+    assert (two["defocus_u (µm)"], two["phase_shift (°)"]) == ("", "")
+
+
+def test_a_time_within_a_second_keeps_its_milliseconds(store: Store) -> None:
+    known = store.register(session())
+    store.commit(known.session, reading(runs=(run(started=START + 123_456_789),), outputs=()), now=START)
+    [row] = table(store, kind="runs", raw=False)
+    assert row["started (UTC)"].endswith(".123Z")
 
 
 def test_a_micrograph_comes_once_from_its_latest_stage(store: Store) -> None:

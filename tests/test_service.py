@@ -15,17 +15,19 @@ import pytest
 
 from cryowatch.config import load
 from cryowatch.demo.project import local, write_objects
-from cryowatch.service import MARK
+from cryowatch.installed import MARK
 from cryowatch.systemd import Systemd
 
 HOSTILE = ["krios 1", 'a"b', "100%h", "$HOME and ${x}", "back\\slash", "-first", "día"]
 
 
-def cryowatch(home: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def cryowatch(
+    home: Path, *arguments: object, typed: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cryowatch", *map(str, arguments)],
         cwd=home, env={"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **environment},
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=30, input=typed,
     )  # fmt: skip
 
 

@@ -1,21 +1,20 @@
-"""What `status` and `export` print, read from the store beside whichever agent is writing to it."""
+"""What `status` prints, read from the store beside whichever agent is writing to it."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from cryowatch.dashboards.future import future
 from cryowatch.dashboards.good import good_among
 from cryowatch.errors import NotFoundError, StoreFailed, one_line
 from cryowatch.judgement import Bound, whole_percent
-from cryowatch.model import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Output, OutputKind, Run, Severity
+from cryowatch.model import OutputKind, Severity
 from cryowatch.store.leading import Stage
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.states import status_of
@@ -27,18 +26,6 @@ _WAITING = {"images": "micrographs", "report": "reports", "notices": "notices"}
 """What those who follow the store are behind with, by the first word of their names; else changes."""
 _ONE_LINE = 10_000
 """Columns for what is no terminal, so that each session stays on its line."""
-
-MICROGRAPH_COLUMNS = (*(f.name for f in fields(Micrograph)), "defocus", "astigmatism", "ratio")
-RUN_COLUMNS = (
-    *(f.name for f in fields(Run)),
-    *(f"output_{f.name}" for f in fields(Output) if f.name != "run"),
-)
-GAIN_COLUMNS = tuple(f.name for f in fields(GainResidual))
-HOST_COLUMNS = (
-    *(f.name for f in fields(HostSample) if f.name != "devices"),
-    *(f"device_{f.name}" for f in fields(DeviceSample)),
-)
-ALERT_COLUMNS = tuple(f.name for f in fields(Alert))
 
 
 def store_file(data_dir: Path) -> Path:
@@ -231,109 +218,3 @@ def _age(nanoseconds: int) -> str:
     from cryowatch.dashboards.payload import age  # noqa: PLC0415
 
     return age(nanoseconds)
-
-
-def export(data_dir: Path, session: str, *, kind: str, as_json: bool, out: TextIO) -> None:
-    """Print every record of one kind of a session, in the model's field names and stored units.
-
-    A terminal gets control characters as such: a file keeps them, as names may hold them.
-    """
-    reader = open_reader(data_dir)
-    shown: _Out = _Terminal(out) if out.isatty() else out
-    name = session.encode(errors="backslashreplace").decode()
-    columns, rows = _records(reader, session_of(reader, name), kind)
-    if as_json:
-        _write_json(columns, rows, shown)
-    else:
-        _write_csv(columns, rows, shown)
-
-
-class _Out(Protocol):
-    """Where text goes."""
-
-    def write(self, text: str, /) -> int: ...
-
-
-class _Terminal:
-    """Shows what is written on a terminal that obeys no name in it."""
-
-    def __init__(self, out: _Out) -> None:
-        self._out = out
-
-    def write(self, text: str) -> int:
-        """Take text, whose lines stay lines."""
-        return self._out.write("\n".join(one_line(line) for line in text.split("\n")))
-
-
-def _records(reader: Reader, session: Row, kind: str) -> tuple[tuple[str, ...], Iterable[Mapping[str, Any]]]:
-    parameters = {"session": session["id"], "host": session["host"], "name": session["key"]}
-    match kind:
-        case "micrographs":
-            return MICROGRAPH_COLUMNS, _with_booleans(reader.every_micrograph(session["id"]), "enabled")
-        case "estimates":
-            return MICROGRAPH_COLUMNS, _with_booleans(reader.every_estimate(session["id"]), "enabled")
-        case "runs":
-            return RUN_COLUMNS, _with_booleans(reader.rows(_RUNS, parameters), "output_stream_open")
-        case "gain":
-            return GAIN_COLUMNS, reader.rows("SELECT * FROM gain WHERE session_id = :session ORDER BY id", parameters)
-        case "host":
-            return HOST_COLUMNS, reader.rows(_HOST, parameters)
-        case _:
-            return ALERT_COLUMNS, reader.rows(_ALERTS, parameters)
-
-
-_RUNS = f"""
-SELECT {", ".join(f"run.{f.name}" for f in fields(Run))},
-       {", ".join(f"output.{f.name} AS output_{f.name}" for f in fields(Output) if f.name != "run")}
-FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
-WHERE run.session_id = :session ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
-
-_HOST = f"""
-SELECT {", ".join(f"host_sample.{f.name}" for f in fields(HostSample) if f.name != "devices")},
-       {", ".join(f"device_sample.{f.name} AS device_{f.name}" for f in fields(DeviceSample))}
-FROM host_sample LEFT JOIN device_sample ON sample_id = host_sample.id
-WHERE host_sample.host = :host ORDER BY host_sample.time, device_sample.kind, device_sample.device"""
-
-_ALERTS = """
-SELECT rule, :name AS session, host, subject, severity, since, until, value, "limit", unit, acknowledged, text, detail
-FROM alert WHERE session_id = :session ORDER BY since, id"""
-
-
-def _with_booleans(rows: Iterable[Row], column: str) -> Iterator[Row]:
-    for row in rows:
-        yield {**row, column: None if row[column] is None else bool(row[column])}
-
-
-def _write_csv(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: _Out) -> None:
-    """Write RFC 4180 CSV; a text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    writer = csv.writer(_Lines(out))
-    writer.writerow(columns)
-    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
-
-
-class _Lines:
-    """Ends each record in a line feed; the csv module itself would then leave carriage returns unquoted."""
-
-    def __init__(self, out: _Out) -> None:
-        self._out = out
-
-    def write(self, record: str) -> int:
-        """Take a record as the csv module writes it."""
-        return self._out.write(record.removesuffix("\r\n") + "\n")
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")):
-        return f"'{value}"
-    return "" if value is None else value
-
-
-def _write_json(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]], out: _Out) -> None:
-    separator = "[\n"
-    for row in rows:
-        out.write(separator)
-        json.dump({column: row[column] for column in columns}, out, ensure_ascii=False)
-        separator = ",\n"
-    out.write("[]\n" if separator == "[\n" else "\n]\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cryowatch import environment
+from cryowatch import environment, installed
 from cryowatch.config import AppriseServices, Images, Influx, Mail, Report, Settings, load
 from cryowatch.errors import ConfigError
 from cryowatch.exposure import Web
@@ -24,11 +24,18 @@ def settings(
     listen: str | None = None,
     insecure: bool = False,
     secrets: Path | None = None,
+    own: bool = False,
 ) -> Settings:
     """Return the settings with what the command line says on top; raises `ConfigError`.
 
-    Those of the environment are not there any more afterwards: no process that is started later gets them.
+    Where neither it nor the environment names settings or a store, those of the machine's service count, unless this
+    process is to have its `own`.  The settings of the environment are not there any more afterwards: no process that is
+    started later gets them.
     """
+    service = None if own else installed.service_of(config, data_dir, os.environ)
+    if service is not None:
+        config, data_dir = service.config, service.data_dir
+        listen, secrets = listen or service.listen, secrets or service.secrets
     found = load(config)
     environment.forget(os.environ)
     update: dict[str, Any] = {}
@@ -47,7 +54,7 @@ def settings(
 
 def demo_settings(data_dir: Path, port: int) -> Settings:
     """Return the settings of a demo: its own data, its own port, and nothing goes to anybody else."""
-    found = settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}")
+    found = settings(None, data_dir=data_dir, listen=f"127.0.0.1:{port}", own=True)
     images = found.images.model_copy(update={"publish": ""})
     nobody = {"mail": Mail(), "webhooks": {}, "apprise": AppriseServices()}
     return found.model_copy(update={"influx": Influx(), "images": images, "report": Report(), **nobody})

@@ -24,9 +24,8 @@ from urllib.parse import unquote, urlsplit
 
 from cryowatch.config import Settings
 from cryowatch.errors import ConfigError, remedy_of
+from cryowatch.installed import MARK, SYSTEM_FOLDER
 
-MARK = "# Written by cryowatch service"
-SYSTEM_FOLDER = Path("/etc/systemd/system")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 
 

@@ -22,8 +22,9 @@ from cryowatch.dashboards import STANDARD, find
 from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.dashboards.influxql import compile_influxql
 from cryowatch.dashboards.layouts import Layout
+from cryowatch.exports import export
 from cryowatch.images import ImageServer
-from cryowatch.reports import export, status
+from cryowatch.reports import status
 from cryowatch.store import Store
 from cryowatch.web.app import create_app
 from cryowatch.web.events import Hub
@@ -142,7 +143,7 @@ def check_exports(store: Store, key: str, expected: Truth, names: Sequence[str])
     """Compare what is exported, as CSV and JSON, with the truth: every micrograph once, and the same statistics."""
     for as_json in (False, True):
         out = io.StringIO(newline="")
-        export(store.data_dir, key, kind="micrographs", as_json=as_json, out=out)
+        export(store.data_dir, key, kind="micrographs", as_json=as_json, raw=True, out=out)
         rows = json.loads(out.getvalue()) if as_json else list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
         assert sorted(row["name"] for row in rows) == sorted(names)
         estimated = [_item(row) for row in rows if row["output"] == "outputCTF"]

@@ -23,10 +23,10 @@ def rules(config: Config = None) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.alerts.rules import described, rules_of  # noqa: PLC0415
-    from cryowatch.config import load  # noqa: PLC0415
 
-    settings = load(config)
+    settings = resolved.settings(config)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("Rule", "Raised when", "Severity", "Sessions"):
         table.add_column(column, overflow="fold")
@@ -41,11 +41,11 @@ def rules(config: Config = None) -> None:
 @app.command("test")
 def try_channels(config: Config = None) -> None:
     """Send a test message through each configured channel, and say what came back; exit 1 where one did not take it."""
-    from cryowatch.config import load  # noqa: PLC0415
+    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.notices.channels import channels, context  # noqa: PLC0415
     from cryowatch.notices.message import trial  # noqa: PLC0415
 
-    settings = load(config)
+    settings = resolved.settings(config)
     tried, failed = 0, 0
     for name, make in channels(settings):
         tried += 1

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryowatch.commands.ends import PROBLEM
-from cryowatch.commands.options import Config, Secrets
+from cryowatch.commands.options import Config, DataDir, Secrets
 
 
 def doctor(
@@ -21,6 +21,7 @@ def doctor(
             readable=False,
         ),
     ] = None,
+    data_dir: DataDir = None,
     config: Config = None,
     secrets: Secrets = None,
     grafana_url: Annotated[str, typer.Option(help="Also look at the Grafana there.", metavar="URL")] = "",
@@ -60,7 +61,7 @@ def doctor(
         Verdict.ABSENT: ("-", typer.colors.BRIGHT_BLACK),
     }
     said = []
-    for finding in findings(resolved.settings(config, secrets=secrets), paths=paths or (), at=at):
+    for finding in findings(resolved.settings(config, data_dir=data_dir, secrets=secrets), paths=paths or (), at=at):
         said.append(finding)
         if json or (quiet and finding.is_well):
             continue

@@ -31,14 +31,18 @@ class Kind(StrEnum):
 
 def export(
     session: SessionName,
-    format: Annotated[Format, typer.Option(help="What to write.", show_default=False)],  # noqa: A002  the option's name
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.CSV,  # noqa: A002  the option's name
+    kind: Annotated[Kind, typer.Option(help="What to write of.")] = Kind.MICROGRAPHS,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="CSV with field names and stored units (Å, nanoseconds), as JSON has them.")
+    ] = False,
     data_dir: DataDir = None,
     config: Config = None,
-    kind: Annotated[Kind, typer.Option(help="What to write of.")] = Kind.MICROGRAPHS,
 ) -> None:
-    """Print what the store holds of a session, in stored units, empty where there is no value."""
-    from cryowatch import reports, resolved  # noqa: PLC0415
+    """Print a session's micrographs, runs, gain residuals, machine samples or alerts as CSV or JSON."""
+    from cryowatch import exports, resolved  # noqa: PLC0415
 
     settings = resolved.settings(config, data_dir=data_dir)
-    reports.export(settings.data_dir, session, kind=kind.value, as_json=format is Format.JSON, out=sys.stdout)
+    as_json = format is Format.JSON
+    exports.export(settings.data_dir, session, kind=kind.value, as_json=as_json, raw=raw, out=sys.stdout)
     sys.stdout.flush()

@@ -168,10 +168,10 @@ def push(
 
 def _dashboards(config: Path | None) -> Sequence[Dashboard]:
     """Return the dashboards as the facility wants them."""
-    from cryowatch.config import load  # noqa: PLC0415
+    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.dashboards.custom import customised  # noqa: PLC0415
 
-    settings = load(config)
+    settings = resolved.settings(config)
     return customised(settings.dashboards, settings.limits, file=settings.file)
 
 

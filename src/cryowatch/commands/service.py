@@ -61,7 +61,7 @@ def install(
     invoker = os.environ.get("SUDO_USER", "")
     if config is None and not user and SYSTEM_CONFIG.exists():
         config = SYSTEM_CONFIG
-    settings = resolved.settings(config, listen=listen, secrets=secrets)
+    settings = resolved.settings(config, listen=listen, secrets=secrets, own=True)
     service = services.checked(
         services.Service(
             paths=paths,

@@ -54,7 +54,7 @@ def watch(
     from cryowatch import resolved, watching  # noqa: PLC0415
     from cryowatch.ending import Until  # noqa: PLC0415
 
-    settings = resolved.settings(config, data_dir=data_dir, listen=listen, insecure=insecure, secrets=secrets)
+    settings = resolved.settings(config, data_dir=data_dir, listen=listen, insecure=insecure, secrets=secrets, own=True)
     if once:
         raise typer.Exit(watching.once(settings, paths))
     until = Until(ended=until_ended, minutes=minutes, patience=patience, leashed=leashed, state_file=state_file)
