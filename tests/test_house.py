@@ -48,7 +48,7 @@ def test_documents_name_exactly_the_commands_there_are(document: str) -> None:
 
 def test_every_command_has_a_module_of_its_name() -> None:
     modules = {path.stem for path in (ROOT / "src/cryowatch/commands").glob("*.py")}
-    assert modules - {"__init__", "ends", "options"} == commands()
+    assert modules - {"__init__", "ends", "helping", "options"} == commands()
 
 
 def every_command(group: Any, name: str = "cryowatch") -> Iterator[tuple[str, Any]]:

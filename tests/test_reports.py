@@ -331,6 +331,24 @@ def test_each_session_is_one_line_where_nobody_watches(store: Store) -> None:
     assert all(line.rstrip().endswith("kept.") for line in lines[1:])
 
 
+def test_trouble_comes_first_then_what_runs_and_old_sessions_are_summed_up(store: Store) -> None:
+    for number in range(20):
+        known = store.register(session(f"/p/old-{number}", status="finished"))
+        store.note(known.session, state="ok", text="", troubles=(), last_read=START)
+    for name, state_ in (("running", "ok"), ("broken", "malformed")):
+        known = store.register(session(f"/p/{name}", status="running"))
+        store.note(known.session, state=state_, text="", troubles=(), last_read=START)
+    known = store.register(session("/p/newest", status="finished"))
+    store.note(known.session, state="ok", text="", troubles=(), last_read=START)
+    lines = said(store)[1].splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["broken", "running", "newest"]
+    assert lines[-1] == "9 more are over and fine; `cryowatch status --all` shows all."
+    out = io.StringIO()
+    status(store.data_dir, bounds=(), as_json=False, out=out, whole=True)
+    assert len(out.getvalue().splitlines()) == 24
+    assert len(state(store)[1]["sessions"]) == 23
+
+
 def test_status_counts_what_was_dropped_before_it_was_delivered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryowatch.reports.time.time_ns", lambda: START)
     store.register(session("/projects/alpha"))

@@ -29,6 +29,7 @@ from cryowatch.commands import (
     watch,
 )
 from cryowatch.commands.ends import PROBLEM, USAGE
+from cryowatch.commands.helping import without_types
 from cryowatch.errors import CryowatchError, one_line
 
 MISTYPED = cast("type[Exception]", typer.BadParameter.__mro__[1])
@@ -41,22 +42,33 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: cryowatch demo",
 )
-for command in (watch.watch, demo.demo, status.status, export.export, report.report, backup.backup, doctor.doctor):
-    app.command()(command)
-for group in (
-    accounts.app,
-    alerts.app,
-    grafana.app,
-    images.app,
-    influx.app,
-    scipion.app,
-    secrets.app,
-    service.app,
-    share.app,
-    tls.app,
+_WATCHING, _SESSIONS, _SETTING_UP, _SERVERS = "Watch", "Sessions", "Set up", "Servers"
+
+for command, panel, example in (
+    (watch.watch, _WATCHING, "cryowatch watch /data/ScipionUserData/projects"),
+    (demo.demo, _WATCHING, "cryowatch demo --every 1"),
+    (status.status, _SESSIONS, "cryowatch status"),
+    (export.export, _SESSIONS, "cryowatch export 20261130_krios1 > session.csv"),
+    (report.report, _SESSIONS, "cryowatch report 20261130_krios1 --out session.html"),
+    (doctor.doctor, _SETTING_UP, "cryowatch doctor --quiet"),
+    (backup.backup, _SETTING_UP, "cryowatch backup /backup/cryowatch.sqlite"),
 ):
-    app.add_typer(group)
+    app.command(rich_help_panel=panel, epilog=f"Example: {example}")(command)
+for group, panel, example in (
+    (share.app, _SESSIONS, "cryowatch share create 20261130_krios1 --days 7"),
+    (service.app, _SETTING_UP, "cryowatch service install --run-as cryowatch /data/ScipionUserData/projects"),
+    (accounts.app, _SETTING_UP, "cryowatch accounts add ada --role operator"),
+    (alerts.app, _SETTING_UP, "cryowatch alerts test"),
+    (tls.app, _SETTING_UP, "cryowatch tls create --out tls --name cryo.example.org"),
+    (influx.app, _SERVERS, "cryowatch influx init --create-admin"),
+    (grafana.app, _SERVERS, "cryowatch grafana provision --out grafana"),
+    (images.app, _SERVERS, "cryowatch images trust"),
+    (secrets.app, _SERVERS, "cryowatch secrets check secrets.cfg"),
+    (scipion.app, _SERVERS, "cryowatch scipion template workflow.json --out with-cryowatch.json"),
+):
+    app.add_typer(group, rich_help_panel=panel, epilog=f"Example: {example}")
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  Typer's callbacks get the option's value
@@ -82,7 +94,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     try:
-        code = app(prog_name="cryowatch", standalone_mode=False)
+        command = typer.main.get_command(app)
+        without_types(command)
+        code = command(prog_name="cryowatch", standalone_mode=False)
     except MISTYPED as error:
         text = _mistyped(error)
         if text:

@@ -57,9 +57,9 @@ def share_status(share: float) -> str:
 
 
 def between(low: float | None, high: float | None, quantity: Quantity) -> str:
-    """Return limits in the shown unit as people say them: `within 0.10-4.00 µm` or `below 100.0 nm`."""
+    """Return limits in the shown unit as people say them: `within 0.10–4.00 µm` or `below 100.0 nm`."""
     if low is not None and high is not None:
-        first = f"{quantity.said(low)} to " if quantity.unit == "s" else f"{low:.{quantity.decimals or 0}f}-"
+        first = f"{quantity.said(low)} to " if quantity.unit == "s" else f"{low:.{quantity.decimals or 0}f}–"
         return f"within {first}{quantity.said(high)}"
     return f"below {quantity.said(high)}" if high is not None else f"above {quantity.said(low or 0.0)}"
 

@@ -24,6 +24,9 @@ _HEALTHY = ("ok", "busy")
 _DAY = 86_400 * 10**9
 _WAITING = {"images": "micrographs", "report": "reports", "notices": "notices"}
 """What those who follow the store are behind with, by the first word of their names; else changes."""
+QUIET = 12
+"""How many sessions that are over, and need nobody, `status` names."""
+
 _ONE_LINE = 10_000
 """Columns for what is no terminal, so that each session stays on its line."""
 
@@ -62,11 +65,14 @@ def open_reader(data_dir: Path) -> Reader:
     return Reader(store_file(data_dir))
 
 
-def status(data_dir: Path, *, bounds: Sequence[Bound], as_json: bool, out: TextIO) -> int:
+def status(
+    data_dir: Path, *, bounds: Sequence[Bound], as_json: bool, out: TextIO, whole: bool = False, most: int = QUIET
+) -> int:
     """Print how every session and this machine are; returns 0 where all is well, 1 where something needs a person.
 
     `bounds` are the limits that good micrographs keep.  An alert that somebody has acknowledged or muted is shown, and
-    needs nobody else.
+    needs nobody else.  Sessions that need a person come first, then those that run, then the `most` newest of the
+    others, or all of them in the `whole` list and in JSON.
     """
     reader, now = open_reader(data_dir), time.time_ns()
     alerts = [_alert_status(row) for row in reader.lasting_alerts(now)]
@@ -76,13 +82,19 @@ def status(data_dir: Path, *, bounds: Sequence[Bound], as_json: bool, out: TextI
     deliveries = [_delivery_status(row, renamed) for row in reader.followers(since=now - _DAY)]
     needing = [s for s in (*found, *deliveries) if s["needs"]] or [a for a in machine if _needs_a_person(a)]
     if as_json:
-        whole = {"healthy": not needing, "sessions": found, "alerts": machine, "deliveries": deliveries}
-        json.dump(whole, out, indent=2)
+        known = {"healthy": not needing, "sessions": found, "alerts": machine, "deliveries": deliveries}
+        json.dump(known, out, indent=2)
         out.write("\n")
     elif not found:
         out.write("No session is known yet.\n")
     else:
-        _print_status(found, now, out)
+        needy, running, quiet = _in_turn(found)
+        shown = quiet if whole else quiet[:most]
+        _print_status([*needy, *running, *shown], now, out)
+        if left := len(quiet) - len(shown):
+            out.write(
+                f"{left:,} more {'is' if left == 1 else 'are'} over and fine; `cryowatch status --all` shows all.\n"
+            )
         for alert in machine:
             out.write(one_line(f"This machine: {_alert_text(alert)}") + "\n")
         for delivery in deliveries:
@@ -178,6 +190,19 @@ def _left(delivery: Mapping[str, Any]) -> str:
         refused += f", {delivery['dropped']:,} host samples were dropped before they could be delivered"
     noun = _WAITING.get(delivery["where"].split(" ")[0], "changes")
     return f"{delivery['behind']:,} {noun} behind{refused}"
+
+
+def _in_turn(
+    found: Iterable[dict[str, Any]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the sessions that need a person, the others that run, and the rest."""
+    needy: list[dict[str, Any]] = []
+    running: list[dict[str, Any]] = []
+    quiet: list[dict[str, Any]] = []
+    for session in found:
+        place = needy if session["needs"] else running if session["status"] == "running" else quiet
+        place.append(session)
+    return needy, running, quiet
 
 
 def _print_status(found: list[dict[str, Any]], now: int, out: TextIO) -> None:

@@ -104,7 +104,9 @@ def test_the_rules_in_force_are_printed(tmp_path: Path) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
     lines = {line.split()[0]: line for line in said.splitlines()}
     assert set(lines) == {"Rule", *(rule.name for rule in STANDARD)}
-    assert "defocus: fewer than 25% of the last 25 micrographs within 0.10-3.20 µm" in lines["defocus"]
+    assert "Defocus: fewer than 25 % of the last 25 micrographs within 0.10–3.20 µm" in lines["defocus"]
+    assert "Disk full in 4 h or less" in lines["disk-soon-full"]
+    assert "GPU temperature 90 °C or more, on average over 5 min" in lines["gpu-temperature"]
     assert "switched off" in lines["motion"]
     assert "above 0.5 of the session's median" in lines["fit-quality"]
 

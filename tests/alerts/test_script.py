@@ -87,7 +87,7 @@ def test_exactly_what_goes_wrong_is_told_in_order(tmp_path: Path) -> None:
     told, texts = play(tmp_path, {})
     assert told == EXPECTED
     said = "\n".join(texts)
-    assert "Defocus: only 6 of the last 25 micrographs within 0.10-4.00 µm (median 5.50 µm)" in said
+    assert "Defocus: only 6 of the last 25 micrographs within 0.10–4.00 µm (median 5.50 µm)" in said
     assert "Import has stopped; alignment and CTF estimation have caught up" in said
     assert "motion correction has failed: CUDA error: out of memory" in said
     assert "CTF estimation has stopped; 22 items wait for it; import goes on" in said

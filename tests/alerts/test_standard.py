@@ -15,15 +15,15 @@ from tests.alerts.facility import HOST, Facility
 
 QUALITY: tuple[tuple[str, dict[str, Any], dict[str, Any], str], ...] = (
     ("defocus", {"defocus_u": 41_000.0, "defocus_v": 40_000.0}, {"defocus_u": 40_000.0, "defocus_v": 39_000.0},
-     "Defocus: none of the last 25 micrographs within 0.10-4.00 µm (median 4.05 µm)"),
+     "Defocus: none of the last 25 micrographs within 0.10–4.00 µm (median 4.05 µm)"),
     ("defocus", {"defocus_u": 900.0, "defocus_v": 900.0}, {"defocus_u": 1_100.0, "defocus_v": 1_100.0},
-     "Defocus: none of the last 25 micrographs within 0.10-4.00 µm (median 0.09 µm)"),
+     "Defocus: none of the last 25 micrographs within 0.10–4.00 µm (median 0.09 µm)"),
     ("astigmatism", {"defocus_u": 12_100.0, "defocus_v": 11_000.0}, {"defocus_u": 12_000.0, "defocus_v": 11_100.0},
      "Astigmatism: none of the last 25 micrographs below 100.0 nm (median 110.0 nm)"),
     ("resolution", {"resolution": 6.1}, {"resolution": 5.9},
      "CTF resolution: none of the last 25 micrographs below 6.00 Å (median 6.10 Å)"),
     ("phase-shift", {"phase_shift": 181.0}, {"phase_shift": 90.0},
-     "Phase shift: none of the last 25 micrographs within 0.0-180.0° (median 181.0°)"),
+     "Phase shift: none of the last 25 micrographs within 0.0–180.0° (median 181.0°)"),
     ("motion", {"motion_total": 21.0}, {"motion_total": 19.0},
      "Motion: none of the last 25 micrographs below 20.0 Å (median 21.0 Å)"),
 )  # fmt: skip

@@ -45,7 +45,7 @@ def test_a_window_without_fits_is_told_as_such(facility: Facility) -> None:
     facility.bring("135", 30, defocus_u=None, defocus_v=None, resolution=None)
     facility.commit()
     assert facility.look() == [("raised", "defocus")]
-    assert "Defocus: none of the last 25 micrographs within 0.10-4.00 µm (no fit)" in facility.alerts()[0]["text"]
+    assert "Defocus: none of the last 25 micrographs within 0.10–4.00 µm (no fit)" in facility.alerts()[0]["text"]
 
 
 def test_what_is_not_measured_is_no_alarm(facility: Facility) -> None:

@@ -484,14 +484,14 @@ def test_shares_count_what_is_within_the_limits(answer: Answers) -> None:
     within = sum(0.1 <= v <= 4.0 for v in defocus)
     assert 0 < within < len(defocus) < COUNT
     assert item["value"] == pytest.approx(100 * within / COUNT)
-    assert item["detail"] == f"{within} of {COUNT} within 0.10-4.00 µm\n{COUNT - len(defocus)} without a fit"
+    assert item["detail"] == f"{within} of {COUNT} within 0.10–4.00 µm\n{COUNT - len(defocus)} without a fit"
 
 
 @pytest.mark.parametrize("limit", [1.5, 3.0, 20.0])
 def test_a_reader_can_move_a_limit(answer: Answers, limit: float) -> None:
     defocus = values("defocus", scale=1e-4)
     (item,) = answer(panel("ctf", "defocus-share"), variables={"defocus_max": limit})["items"]
-    assert item["detail"].startswith(f"{sum(0.1 <= v <= limit for v in defocus)} of {COUNT} within 0.10-{limit:.2f} µm")
+    assert item["detail"].startswith(f"{sum(0.1 <= v <= limit for v in defocus)} of {COUNT} within 0.10–{limit:.2f} µm")
 
 
 @pytest.mark.parametrize("limit", [1.1, 2.3, 4.1, 8.2])

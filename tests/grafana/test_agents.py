@@ -139,7 +139,7 @@ def marked(influx: InfluxServer, dashboard: str, host: str) -> dict[str, list[tu
 
 
 def test_what_was_raised_and_over_is_marked_on_the_dashboards_of_its_machine(influx: InfluxServer) -> None:
-    defocus = "Defocus: none of the last 25 micrographs within 0.10-4.00 µm (median 9.00 µm)"
+    defocus = "Defocus: none of the last 25 micrographs within 0.10–4.00 µm (median 9.00 µm)"
     disk = "Disk /data: used 96.0 %, should be below 95.0 %"
     found = marked(influx, "system", "gpu1")
     assert found == {

@@ -228,6 +228,8 @@ def test_only_a_report_is_replaced_unless_told_so(sessions: Sessions) -> None:
 def test_a_folder_and_a_place_that_is_not_there_are_refused(sessions: Sessions) -> None:
     key = sessions.add("alpha", [micrograph(1)])
     (sessions.folder / "taken").mkdir()
+    with pytest.raises(ReportError, match=r"a report is HTML, and not pdf. Name it .html; a browser prints it as PDF"):
+        file.check(sessions.folder / "report.pdf")
     with pytest.raises(ReportError, match="is a folder"):
         sessions.make(key, name="taken", force=True)
     with pytest.raises(ReportError, match="there is no such folder"):

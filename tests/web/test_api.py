@@ -171,7 +171,7 @@ def test_limits_that_a_reader_moves_change_the_share(finished: Served) -> None:
     data = finished.get("/api/sessions/demo-session/panels/defocus-share", dashboard="ctf", defocus_max=1.5)
     inside = sum(1_000 <= d <= 15_000 for d in rows)
     assert data["items"][0]["value"] == pytest.approx(100 * inside / len(rows))
-    assert data["items"][0]["detail"] == f"{inside} of {len(rows)} within 0.10-1.50 µm"
+    assert data["items"][0]["detail"] == f"{inside} of {len(rows)} within 0.10–1.50 µm"
 
 
 def test_a_micrograph_knows_its_neighbours_in_time(finished: Served) -> None:

@@ -1,7 +1,7 @@
 """What is watched for: the rules, as data, and how a facility's configuration changes them.
 
 Limits are in shown units (µm, nm, %, GB), as on the pages.  The standard ones are in use at facilities: defocus
-0.1-4.0 µm, astigmatism 1000 Å, gain residual 0.04, 1.15 and 4.5 (Scipion's summary monitor), fewer than a quarter of
+0.1–4.0 µm, astigmatism 1000 Å, gain residual 0.04, 1.15 and 4.5 (Scipion's summary monitor), fewer than a quarter of
 the last 25 values in bounds (Diamond's stack), disks at 90 and 95 % (TranSPHIRE), 20 Å of motion a movie (workflow
 templates), CTF resolution 6 Å (RELION on the fly).
 """
@@ -248,18 +248,18 @@ def _check(rule: Rule, where: str) -> None:
 
 
 _WORDS: Mapping[About, str] = {
-    About.MICROGRAPH: "{rule.field}: fewer than {rule.share:.0%} of the last {rule.window} micrographs {limits}",
-    About.GAIN: "{rule.field}: fewer than {rule.share:.0%} of the last {rule.window} movies {limits}",
-    About.HOST: "{rule.field}: not {limits}, on average of {rule.minutes:g} min",
-    About.GPU: "{rule.field}: not {limits}, on average of {rule.minutes:g} min",
-    About.FILESYSTEM: "{rule.field}: not {limits}",
-    About.IMPORT: "the import is at work and has brought nothing for {rule.minutes:g} min",
-    About.ALIGNMENT: "something newer has waited for the alignment for {rule.minutes:g} min",
-    About.CTF: "something newer has waited for the CTF estimation for {rule.minutes:g} min",
-    About.BACKLOG: "more than {rule.high:g} items wait for a stage, and ever more in {rule.minutes:g} min",
-    About.RUN: "a run has failed",
-    About.SOURCE: "a project at work cannot be read for {rule.minutes:g} min",
-    About.SINK: "a server takes nothing for {rule.minutes:g} min",
+    About.MICROGRAPH: "{rule.title}: fewer than {share} % of the last {rule.window} micrographs {limits}",
+    About.GAIN: "{rule.title}: fewer than {share} % of the last {rule.window} movies {limits}",
+    About.HOST: "{label} {beyond}, on average over {rule.minutes:g} min",
+    About.GPU: "{label} {beyond}, on average over {rule.minutes:g} min",
+    About.FILESYSTEM: "Disk {label} {beyond}",
+    About.IMPORT: "The import is running and has brought nothing for {rule.minutes:g} min",
+    About.ALIGNMENT: "Movies have waited for motion correction for {rule.minutes:g} min",
+    About.CTF: "Micrographs have waited for CTF estimation for {rule.minutes:g} min",
+    About.BACKLOG: "More than {rule.high:g} items wait for a stage, and more and more over {rule.minutes:g} min",
+    About.RUN: "A run has failed",
+    About.SOURCE: "A project that is running cannot be read for {rule.minutes:g} min",
+    About.SINK: "A server has accepted nothing for {rule.minutes:g} min",
 }
 
 
@@ -273,4 +273,17 @@ def described(rule: Rule) -> str:
             if value is not None
         )
     lasting = f", for {rule.minutes:g} min" if rule.about in WINDOWED and rule.minutes else ""
-    return _WORDS[rule.about].format(rule=rule, limits=limits) + lasting
+    label = rule.quantity.label.lower() if rule.about is About.FILESYSTEM else rule.quantity.label
+    text = _WORDS[rule.about].format(
+        rule=rule, limits=limits, label=label, beyond=_beyond(rule), share=f"{100 * rule.share:g}"
+    )
+    return text + lasting
+
+
+def _beyond(rule: Rule) -> str:
+    """Return the values with which a rule's limits are not kept."""
+    said = rule.quantity.said
+    ends = [f"{said(rule.low)} or less"] if rule.low is not None else []
+    if rule.high is not None:
+        ends.append(f"{said(rule.high)} or more")
+    return ", or ".join(ends)

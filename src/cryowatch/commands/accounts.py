@@ -16,7 +16,7 @@ from cryowatch.errors import ConfigError, remedy_of
 if TYPE_CHECKING:
     from cryowatch.access.accounts import Accounts
 
-app = typer.Typer(name="accounts", help="Who may log in to the pages.", no_args_is_help=True)
+app = typer.Typer(name="accounts", help="Accounts for the web pages.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The account's name.", metavar="NAME", show_default=False)]
 PasswordFile = Annotated[
@@ -48,7 +48,7 @@ def add(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Make an account.  From the first one on everybody has to log in, also on this machine."""
+    """Create an account.  Once there is one, everybody has to log in, also on this machine."""
     from cryowatch.access import accounts  # noqa: PLC0415
 
     kept = _accounts(data_dir, config)
@@ -65,7 +65,7 @@ def add(
 
 @app.command("list")
 def listed(data_dir: DataDir = None, config: Config = None) -> None:
-    """Print the accounts, what each may do, and when it was changed last."""
+    """List the accounts with their roles and last changes."""
     found = _accounts(data_dir, config).listed()
     for account in found:
         day = time.strftime("%Y-%m-%d", time.gmtime(account.changed / 1000))
@@ -76,7 +76,7 @@ def listed(data_dir: DataDir = None, config: Config = None) -> None:
 
 @app.command()
 def remove(name: Name, data_dir: DataDir = None, config: Config = None) -> None:
-    """Remove an account; whoever is logged in with it is logged out at once."""
+    """Remove an account and log it out everywhere."""
     kept = _accounts(data_dir, config)
     kept.remove(name)
     typer.echo(f"{name} is removed, and logged out.  Share links that it made still hold; see `cryowatch share list`.")
@@ -86,7 +86,7 @@ def remove(name: Name, data_dir: DataDir = None, config: Config = None) -> None:
 
 @app.command()
 def password(name: Name, password_file: PasswordFile = None, data_dir: DataDir = None, config: Config = None) -> None:
-    """Change an account's password; whoever is logged in with it is logged out at once."""
+    """Change an account's password and log it out everywhere."""
     kept = _accounts(data_dir, config)
     if kept.find(name) is None:
         raise ConfigError("there is no such account", where=name, remedy="`cryowatch accounts list` names them")
@@ -101,7 +101,7 @@ def role(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Change what an account may do; whoever is logged in with it is logged out at once."""
+    """Change an account's role and log it out everywhere."""
     from cryowatch.access import accounts  # noqa: PLC0415
 
     _accounts(data_dir, config).set_role(name, accounts.Role(role.value), now=_now())

@@ -11,14 +11,12 @@ from cryowatch.commands.ends import PROBLEM
 from cryowatch.commands.options import Config
 from cryowatch.errors import CryowatchError
 
-app = typer.Typer(
-    name="alerts", help="Alerts: the rules in force, and whether people can be told.", no_args_is_help=True
-)
+app = typer.Typer(name="alerts", help="Alert rules, and a test of the notification channels.", no_args_is_help=True)
 
 
 @app.command()
 def rules(config: Config = None) -> None:
-    """Print the rules as they are in force: what is watched for, from when on, and how much it matters."""
+    """Print the rules in force: what raises an alert, and its severity."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -40,7 +38,7 @@ def rules(config: Config = None) -> None:
 
 @app.command("test")
 def try_channels(config: Config = None) -> None:
-    """Send a test message through each configured channel, and say what came back; exit 1 where one did not take it."""
+    """Send a test message through each channel; exit code 1 if one was not accepted."""
     from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.notices.channels import channels, context  # noqa: PLC0415
     from cryowatch.notices.message import trial  # noqa: PLC0415

@@ -18,7 +18,7 @@ def backup(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Copy the store to one file, checked and whole as of one moment; the agent may go on meanwhile."""
+    """Copy the database to one file and check it, while cryowatch keeps running."""
     from cryowatch import reports, resolved  # noqa: PLC0415
     from cryowatch.section import at_home  # noqa: PLC0415
     from cryowatch.store.backup import backup as copy  # noqa: PLC0415

@@ -9,7 +9,7 @@ import typer
 
 def demo(
     micrographs: Annotated[
-        int, typer.Option(min=1, max=100_000, help="How many the session will have.", metavar="N")
+        int, typer.Option(min=1, max=100_000, help="Number of micrographs in the session.", metavar="N")
     ] = 500,
     every: Annotated[
         float, typer.Option(min=0.01, max=3600, help="Seconds between two micrographs.", metavar="SECONDS")
@@ -17,7 +17,7 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the pages; 0 for any free one.")] = 8420,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
-    """Show a made-up session that grows, on a machine that has nothing."""
+    """Show a simulated live session; nothing else has to be installed."""
     from cryowatch import watching  # noqa: PLC0415
 
     raise typer.Exit(watching.demo(micrographs=micrographs, every=every, port=port, browser=not no_browser))

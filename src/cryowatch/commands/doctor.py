@@ -15,7 +15,7 @@ def doctor(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Projects, or folders of them, that are to be readable.",
+            help="Projects, or folders of projects, to check.",
             metavar="PATH…",
             show_default="those that were watched",
             readable=False,
@@ -41,10 +41,10 @@ def doctor(
             readable=False,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only what is not well.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look over everything that is configured, and say how to mend what is not well: exit 0, or 1."""
+    """Check everything that is configured and explain how to fix it; exit code 1 if something is wrong."""
     import sys  # noqa: PLC0415
     from json import dumps  # noqa: PLC0415
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS = 15.0
 
-app = typer.Typer(name="images", help="Publishing images: trust the host, try it out.", no_args_is_help=True)
+app = typer.Typer(name="images", help="Publishing images: trust the host, test the upload.", no_args_is_help=True)
 
 
 @app.command()
@@ -83,7 +83,7 @@ def _refuse(text: str) -> NoReturn:
 
 @app.command()
 def check(config: Config = None, secrets: Secrets = None) -> None:
-    """Put a small file where images are published to, take it away again, and say how that went: exit 0 or 1."""
+    """Upload a small test file and remove it again; exit code 1 if that fails."""
     import asyncio  # noqa: PLC0415
 
     from cryowatch.errors import SinkError  # noqa: PLC0415

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PASSWORD_VARIABLE = "INFLUX_ADMIN_PASSWORD"  # noqa: S105  the variable's name
 
-app = typer.Typer(name="influx", help="InfluxDB: database, retention, users, grants.", no_args_is_help=True)
+app = typer.Typer(name="influx", help="InfluxDB: create database, retention, users and grants.", no_args_is_help=True)
 
 
 @app.command()

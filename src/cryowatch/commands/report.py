@@ -17,13 +17,13 @@ def report(
     ],
     size_mb: Annotated[
         float | None,
-        typer.Option(min=1, max=500, help="Megabytes that it may have.", show_default="20", metavar="N"),
+        typer.Option(min=1, max=500, help="Largest size in megabytes.", show_default="20", metavar="N"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is no report.")] = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Write a session as one HTML file that opens anywhere: its dashboards, its numbers, as many images as fit."""
+    """Save a session as one HTML file: its dashboards, its numbers, and as many images as fit."""
     from cryowatch import resolved, watching  # noqa: PLC0415
 
     settings = resolved.settings(config, data_dir=data_dir)

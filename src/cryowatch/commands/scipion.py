@@ -9,7 +9,7 @@ import typer
 
 from cryowatch.errors import ConfigError, remedy_of
 
-app = typer.Typer(name="scipion", help="For those who use the plugin in Scipion.", no_args_is_help=True)
+app = typer.Typer(name="scipion", help="For users of the Scipion plugin.", no_args_is_help=True)
 
 
 @app.callback()

@@ -16,7 +16,9 @@ from cryowatch.errors import ConfigError
 if TYPE_CHECKING:
     from cryowatch.secrets import Finding
 
-app = typer.Typer(name="secrets", help="The legacy secrets.cfg: encode its values, check it.", no_args_is_help=True)
+app = typer.Typer(
+    name="secrets", help="secrets.cfg of Scipion's monitor: check it, encode values.", no_args_is_help=True
+)
 
 
 @app.command()

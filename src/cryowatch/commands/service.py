@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from cryowatch.commands.options import Config, Listen, Paths, Secrets
+from cryowatch.commands.options import Listen, OwnConfig, Paths, Secrets
 from cryowatch.errors import ConfigError
 
-app = typer.Typer(name="service", help="cryowatch as a service of systemd.", no_args_is_help=True)
+app = typer.Typer(name="service", help="Run cryowatch as a systemd service.", no_args_is_help=True)
 
-User = Annotated[bool, typer.Option("--user/--system", help="Your own systemd's, or the machine's.")]
+User = Annotated[bool, typer.Option("--user/--system", help="A service of your own account, or of the machine.")]
 RunAs = Annotated[
     str,
     typer.Option(
@@ -29,7 +29,7 @@ Name = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the store, on a local disk.",
+        help="Folder of the database, on a local disk.",
         show_default="/var/lib/cryowatch, or data_dir of the settings",
         metavar="DIR",
         readable=False,
@@ -47,12 +47,12 @@ def install(
     run_as: RunAs = "",
     name: Name = "",
     data_dir: DataDir = None,
-    config: Config = None,
+    config: OwnConfig = None,
     listen: Listen = None,
     secrets: Secrets = None,
     only_print: Annotated[bool, typer.Option("--print", help="Print the unit, and write nothing.")] = False,
 ) -> None:
-    """Write a unit where systemd looks for it, and say how to start it; a file of somebody else is left alone."""
+    """Install a systemd unit and print the commands that start it."""
     from cryowatch import resolved  # noqa: PLC0415
     from cryowatch import service as services  # noqa: PLC0415
 

@@ -15,21 +15,17 @@ if TYPE_CHECKING:
     from cryowatch.access.shares import Shares
     from cryowatch.config import Settings
 
-app = typer.Typer(
-    name="share", help="Links that each open one session, for people without an account.", no_args_is_help=True
-)
+app = typer.Typer(name="share", help="Links that open one session to people without an account.", no_args_is_help=True)
 
 
 @app.command()
 def create(
     session: SessionName,
-    days: Annotated[
-        int, typer.Option(min=1, max=366, help="For how many days it opens the session.", metavar="N")
-    ] = 14,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days the link is valid.", metavar="N")] = 14,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Make a link that opens one session and tells of no other; it is printed this once."""
+    """Create a link to one session; it is printed only once."""
     from cryowatch.access.accounts import Accounts  # noqa: PLC0415
     from cryowatch.reports import open_reader, session_of  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
@@ -55,7 +51,7 @@ def create(
 
 @app.command("list")
 def listed(data_dir: DataDir = None, config: Config = None) -> None:
-    """Print the links that open something still: number, session, last day, who made it."""
+    """List the links that are still valid: number, session, last day, creator."""
     from cryowatch.errors import one_line  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
 
@@ -74,7 +70,7 @@ def revoke(
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """End a link at once, also for who has opened it."""
+    """Revoke a link immediately, also for those who have it open."""
     from cryowatch.store.lock import prepare  # noqa: PLC0415
 
     ended = _shares(prepare(_settings(data_dir, config).data_dir)).revoke(share)

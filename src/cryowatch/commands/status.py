@@ -14,14 +14,15 @@ def status(
     data_dir: DataDir = None,
     config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    whole: Annotated[bool, typer.Option("--all", help="Also list all sessions that are over and fine.")] = False,
 ) -> None:
-    """Say how every session is: exit 0 when all is well, 1 when something needs a person."""
+    """Show the state of every session; exit code 1 if anything needs attention."""
     from cryowatch import reports, resolved  # noqa: PLC0415
     from cryowatch.dashboards.good import bounds_of_good  # noqa: PLC0415
     from cryowatch.facility import dashboards_of  # noqa: PLC0415
 
     settings = resolved.settings(config, data_dir=data_dir)
     bounds = bounds_of_good(dashboards_of(settings))
-    code = reports.status(settings.data_dir, bounds=bounds, as_json=json, out=sys.stdout)
+    code = reports.status(settings.data_dir, bounds=bounds, as_json=json, out=sys.stdout, whole=whole)
     sys.stdout.flush()  # here, where Typer knows what to do about a closed pipe
     raise typer.Exit(code)

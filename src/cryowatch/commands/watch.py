@@ -7,50 +7,59 @@ from typing import Annotated
 
 import typer
 
-from cryowatch.commands.options import Config, DataDir, Listen, Paths, Secrets
+from cryowatch.commands.options import Listen, OwnConfig, OwnDataDir, Paths, Secrets
 
 
 def watch(
     paths: Paths,
     once: Annotated[
-        bool, typer.Option("--once", help="Read all there is, and exit: 0, or 1 with what is left.")
+        bool,
+        typer.Option(
+            "--once", help="Read everything once and exit; exit code 1 if something could not be read or delivered."
+        ),
     ] = False,
-    data_dir: DataDir = None,
-    config: Config = None,
+    data_dir: OwnDataDir = None,
+    config: OwnConfig = None,
     listen: Listen = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let others reach the pages without accounts or TLS.")
+        bool, typer.Option("--insecure", help="Serve the pages on the network without accounts or TLS.")
     ] = False,
     secrets: Secrets = None,
-    no_web: Annotated[bool, typer.Option("--no-web", help="Serve no pages.")] = False,
+    no_web: Annotated[bool, typer.Option("--no-web", help="Do not serve web pages.")] = False,
     until_ended: Annotated[
         bool,
-        typer.Option("--until-ended", help="End when all runs have, and all is delivered: 0, or 1 with what is not."),
+        typer.Option(
+            "--until-ended",
+            help="Exit once all runs have ended and all is delivered; code 1 if it is not.",
+        ),
     ] = False,
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--for", help="End after so many minutes, likewise.", metavar="MINUTES", min=0, show_default=False
+            "--for", help="Exit after this many minutes, in the same way.", metavar="MINUTES", min=0, show_default=False
         ),
     ] = None,
     patience: Annotated[
         float,
-        typer.Option(help="Minutes for which servers that are away then are waited for.", metavar="MINUTES", min=0),
+        typer.Option(help="How long to wait at the end for unreachable servers.", metavar="MINUTES", min=0),
     ] = 10,
     leashed: Annotated[
-        bool, typer.Option("--leashed", help="End when standard input ends, as it does with whoever started this.")
+        bool,
+        typer.Option(
+            "--leashed", help="Exit when standard input closes, that is, with the program that started cryowatch."
+        ),
     ] = False,
     state_file: Annotated[
         Path | None,
         typer.Option(
-            help="File in which it is written how everything is, as JSON.",
+            help="File to which the current state is written as JSON.",
             metavar="FILE",
             show_default=False,
             readable=False,
         ),
     ] = None,
 ) -> None:
-    """Watch projects: read them as they grow, and show them."""
+    """Watch projects as they grow and show them on web pages."""
     from cryowatch import resolved, watching  # noqa: PLC0415
     from cryowatch.ending import Until  # noqa: PLC0415
 

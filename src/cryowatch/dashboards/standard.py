@@ -1,7 +1,7 @@
 """The five dashboards: Summary, CTF, Gain, System, Gallery.
 
 Their uids are those of the dashboards that facilities run today (grafana.com 12351-12355), so that links and bookmarks
-go on working.  The limits are the ones in use at facilities: defocus 0.1-4.0 µm, astigmatism 1000 Å (100 nm), CTF
+go on working.  The limits are the ones in use at facilities: defocus 0.1–4.0 µm, astigmatism 1000 Å (100 nm), CTF
 resolution 6 Å (RELION on the fly), gain residual 0.04, 1.15 and 4.5 (Scipion's summary monitor).
 """
 

@@ -297,7 +297,7 @@ def trial(context: Context, *, channel: str, now: int) -> Message:
     entry = Entry(
         what="raised",
         severity=Severity.INFO,
-        text="Defocus: only 4 of the last 25 micrographs within 0.10-4.00 µm (median 4.31 µm)",
+        text="Defocus: only 4 of the last 25 micrographs within 0.10–4.00 µm (median 4.31 µm)",
         rule="test",
         session="a made-up session",
         host=one_line(context.host),

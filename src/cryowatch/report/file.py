@@ -15,6 +15,9 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 def check(path: Path, *, force: bool = False) -> None:
     """Raise `ReportError` where a report cannot be written to a path, or would replace what is no report."""
+    if path.suffix.lower() not in ("", ".html", ".htm"):
+        remedy = "Name it .html; a browser prints it as PDF"
+        raise ReportError(f"a report is HTML, and not {path.suffix[1:]}", where=path, remedy=remedy)
     if path.is_dir():
         raise ReportError("is a folder", where=path, remedy="Name a file, like report.html")
     if not path.parent.is_dir():

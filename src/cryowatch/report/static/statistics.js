@@ -75,7 +75,7 @@ export function pace(times) {
 // Limits as people say them.
 export function inWords({ low, high }, { unit, decimals }) {
   const said = (one) => `${written(one, decimals)}${unit === "" || unit === "°" ? unit : ` ${unit}`}`;
-  if (low !== null && high !== null) return `within ${written(low, decimals)}-${said(high)}`;
+  if (low !== null && high !== null) return `within ${written(low, decimals)}–${said(high)}`;
   return high !== null ? `below ${said(high)}` : `above ${said(low)}`;
 }
 
