@@ -34,7 +34,7 @@ WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
-demo: $(VENV)/.installed  ## show a made-up session that grows, in a browser
+demo: $(VENV)/.installed  ## show a simulated live session in a browser; DEMO="--every 1 --port 0" for its options
 	$(BIN)/cryowatch demo $(DEMO)
 
 # The two environments are made beside each other.
@@ -85,11 +85,12 @@ clean:  ## remove environments and everything that was made
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
-	@[ -n "$(PYTHON)" ] || { echo "cryowatch needs Python 3.11 or newer; none is on the path"; exit 1; }
+	@[ -n "$(PYTHON)" ] || { python3 build_backend.py; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # Without ECharts in its place the editable install has to be made again.
 $(VENV)/.installed: $(VENV)/bin/python $(HOOK) $(if $(wildcard $(ECHARTS)),,again)
+	@echo "Installing cryowatch and its dependencies into $(VENV); this takes about a minute."
 	$(PIP) install --editable .
 	touch $@
 

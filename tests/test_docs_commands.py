@@ -42,6 +42,7 @@ NOT_RUN = {
     r"sudo ln -s /opt/|(sudo )?ln -s \S+ /usr/share/grafana/": "writes to the machine's own folders",
     r"(sudo )?systemctl |loginctl |journalctl ": "there is no systemd at work where tests run",
     r"sudo useradd |sudo -u scipionbox |ssh-copy-id ": "makes an account on another machine",
+    r"ssh -L ": "logs in to another machine, and stays there",
     r"(CRYOWATCH_PACKAGE=\S+ )?scipion3 |export CRYOWATCH_HOME=": "tests/plugin works inside genuine Scipion",
 }
 """Beginnings of commands that no test here can run, and why."""

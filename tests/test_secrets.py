@@ -131,7 +131,15 @@ def test_comment_that_is_not_utf_8_hurts_nobody(tmp_path: Path) -> None:
 KEYS = [line.strip().partition("=")[0].strip() for line in DOCUMENT.splitlines() if "=" in line and "#" not in line]
 
 
-@pytest.mark.parametrize("key", KEYS)
+def test_the_plugins_template_has_no_time_delta_and_is_taken(tmp_path: Path) -> None:
+    text = "".join(f"{line}\n" for line in DOCUMENT.splitlines() if "timeDelta" not in line)
+    path = written(tmp_path, text)
+    assert secrets.load(path).influx.time_delta == timedelta(0)
+    [finding] = [one for one in secrets.inspect(path) if one.key == "timeDelta"]
+    assert (finding.problem, finding.default) == (None, "0")
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key != "timeDelta"])
 def test_missing_key_is_named_with_file_and_section(tmp_path: Path, key: str) -> None:
     text = "".join(f"{line}\n" for line in DOCUMENT.splitlines() if not line.strip().startswith(key))
     path = written(tmp_path, text)

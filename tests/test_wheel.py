@@ -150,3 +150,13 @@ def test_everything_that_is_imported_is_declared() -> None:
         if not {re.sub(r"[-_.]+", "-", one).lower() for one in of.get(name, [])} & brought
     }  # fmt: skip
     assert not missing
+
+
+def test_an_older_python_is_told_how_to_get_a_newer_one() -> None:
+    backend = (ROOT / "build_backend.py").read_text()
+    older = f"import sys; sys.version_info = (3, 9, 16); exec({backend!r})"
+    done = subprocess.run([sys.executable, "-c", older], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    first, *ways = done.stderr.splitlines()
+    assert first == "cryowatch needs Python 3.11 or newer; this is 3.9."
+    assert ["dnf install python3.11" in ways[0], "uv venv" in ways[1], "conda create" in ways[2]] == [True] * 3

@@ -7,7 +7,7 @@ Its format is that of the document "Grafana, InfluxDB report customization"::
     passwordInflux=…       base64          ssl=True
     dataBase=scipion                       verify_ssl=False
     hostinflux=host                        timeZone=Europe/Madrid
-    timeDelta=0            hours, added to every time; may be negative
+    timeDelta=0            hours, added to every time; may be negative, or left out: 0
     apacheImgDir=…         may be left out: /public/img/scipionbox
 
     [paramiko]             may be left out: the document prints these keys below [influx]
@@ -116,6 +116,8 @@ class Finding:
     value: Any
     problem: ConfigError | None
     secret: bool
+    default: str = ""
+    """What holds because the file does not say it; empty where it does."""
 
 
 def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -281,7 +283,8 @@ def _finding(path: Path, section: str, key: _Key, lines: Mapping[str, str]) -> F
             value = key.read(text)
         except _Wrong as error:
             problem = ConfigError(str(error), where=where)
-    return Finding(section=section, key=key.name, value=value, problem=problem, secret=key.secret)
+    default = "" if key.name.lower() in lines else key.default or ""
+    return Finding(section=section, key=key.name, value=value, problem=problem, secret=key.secret, default=default)
 
 
 def _encoded(text: str) -> str:
@@ -374,7 +377,7 @@ _INFLUX = (
     _Key("ssl", _switch),
     _Key("verify_ssl", _switch),
     _Key("timeZone", _zone),
-    _Key("timeDelta", _hours),
+    _Key("timeDelta", _hours, default="0"),
     _Key("apacheImgDir", _folder, default=IMAGE_FOLDER),
 )
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -27,6 +30,7 @@ from cryowatch.config import Mail, Settings
 from cryowatch.delivery import Delivery
 from cryowatch.ending import Ending, Until
 from cryowatch.errors import SourceError, one_line
+from cryowatch.exposure import is_loopback
 from cryowatch.memory import share_heaps, spare_the_old
 from cryowatch.progress import Bars
 from cryowatch.section import at_home
@@ -278,6 +282,8 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
                     if state is not None:
                         state.address = address
                     console.print(f"cryowatch {__version__} shows the sessions at [bold]{address}[/]  Ctrl+C ends it.")
+                    if way := way_from_afar(address, os.environ):
+                        console.print(way, markup=False, soft_wrap=True)
                     for warning in warnings:
                         console.print(warning, style="yellow", soft_wrap=True)
                     if browser:
@@ -320,9 +326,17 @@ def _refuse_hopeless(paths: Sequence[Path]) -> None:
 
 
 def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
-    """Stream a made-up session in a child process, and watch it; nothing is left behind."""
-    with tempfile.TemporaryDirectory(prefix="cryowatch-demo-") as folder:
-        root = Path(folder)
+    """Stream a simulated session in a child process, and watch it; nothing is left behind.
+
+    Raises `ConfigError` where the port is taken.
+    """
+    from cryowatch.web.server import bind  # noqa: PLC0415
+
+    bind(f"127.0.0.1:{port}", option="--port").close()
+    root = Path(tempfile.mkdtemp(prefix="cryowatch-demo-"))
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    child: subprocess.Popen[bytes] | None = None
+    try:
         projects = root / "projects"
         projects.mkdir()
         command = [sys.executable, "-m", "cryowatch.demo", str(projects / "demo-session")]
@@ -330,22 +344,34 @@ def demo(*, micrographs: int, every: float, port: int, browser: bool) -> int:
         child = subprocess.Popen(  # noqa: S603  our own interpreter and module
             command, stdin=subprocess.DEVNULL, env=environment.handed_on(os.environ)
         )
-        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            chosen = resolved.demo_settings(root / "data", port)
-            return serve(chosen, [projects], web=True, browser=browser and _has_screen())
-        finally:
-            signal.signal(signal.SIGTERM, previous)
+        chosen = resolved.demo_settings(root / "data", port)
+        return serve(chosen, [projects], web=True, browser=browser and _has_screen())
+    finally:
+        interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl+C would leave the folder behind
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if child is not None:
             child.terminate()
             try:
                 child.wait(5)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        shutil.rmtree(root, ignore_errors=True)
+        signal.signal(signal.SIGTERM, previous)
+        signal.signal(signal.SIGINT, interrupts)
 
 
 def _has_screen() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin")
+
+
+def way_from_afar(address: str, environment: Mapping[str, str]) -> str:
+    """Return how somebody who is logged in by SSH gets to pages that only this machine can reach; "" for others."""
+    parts = urlsplit(address)
+    if not environment.get("SSH_CONNECTION") or environment.get("DISPLAY") or not is_loopback(parts.hostname or ""):
+        return ""
+    port = parts.port
+    return f"From your own computer: ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}, and open {address} there."
 
 
 def _log(chosen: Settings, *, shown: int | None = None) -> None:

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 60.0
 
 
-def bind(address: str) -> socket.socket:
-    """Return a listening socket for HOST:PORT (port 0: any free one); raises `ConfigError`."""
+def bind(address: str, *, option: str = "--listen") -> socket.socket:
+    """Return a listening socket for HOST:PORT (port 0: any free one); raises `ConfigError`, which names the option."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -34,7 +34,7 @@ def bind(address: str) -> socket.socket:
         listener.close()
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(
-            f"cannot listen there: {reason}", where=address, remedy="Choose another port with --listen"
+            f"cannot listen there: {reason}", where=address, remedy=f"Choose another port with {option}"
         ) from error
     return listener
 
