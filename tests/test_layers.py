@@ -53,6 +53,8 @@ LAYERS = {
     "judgement": GROUND,
     "reading": GROUND,
     "config": GROUND,
+    "redaction": GROUND,
+    "http_answers": GROUND,
     "resolved": GROUND,
     "installed": GROUND,
     "environment": GROUND,

@@ -15,8 +15,13 @@ from pydantic import SecretStr
 
 from cryowatch.errors import ConfigError, ServerError
 from cryowatch.exposure import is_loopback
+from cryowatch.http_answers import AnswerTooLong, asked, parsed
+from cryowatch.redaction import Redaction
 
 _TIMEOUT = httpx2.Timeout(30, connect=10)
+_PASSWORD = re.compile(r"PASSWORD (?:FOR [^=]* = )?'((?:[^'\\]|\\.)*)'")
+"""A password in a statement, which a server may repeat."""
+
 _NAME_MISMATCH = {62, 64}
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
@@ -44,6 +49,7 @@ class Server:
             raise ConfigError("is not a server's address", where="--url", remedy="Write https://HOST:8086, no password")
         self._ca_file = ca_file
         self._account: tuple[str, str] | None = None
+        self._hidden = Redaction()
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except OSError as error:
@@ -126,13 +132,19 @@ class Server:
         return found
 
     def _query(self, statement: str, account: tuple[str, str] | None) -> httpx2.Response:
+        for escaped in _PASSWORD.findall(statement):
+            self._hidden.add(escaped, re.sub(r"\\(.)", r"\1", escaped))
+        if account is not None:
+            self._hidden.add(account[1])
         return self._send("POST", "query", {"q": statement}, account)
 
     def _send(
         self, method: str, path: str, data: dict[str, str] | None = None, account: tuple[str, str] | None = None
     ) -> httpx2.Response:
         try:
-            return self._client.request(method, path, data=data, auth=account)
+            return asked(self._client, method, path, data=data, auth=account)
+        except AnswerTooLong as error:
+            raise self._error(str(error), "Check --url") from None
         except httpx2.TimeoutException:
             raise self._error("does not answer", "Is its port open to this machine?") from None
         except httpx2.HTTPError as error:
@@ -141,7 +153,7 @@ class Server:
     def _results(self, answer: httpx2.Response) -> list[dict[str, Any]]:
         """Return what the statements gave; raises `ServerError` with what the server says instead."""
         try:
-            body = answer.json()
+            body = parsed(answer)
             said = body.get("error") or next((r["error"] for r in body.get("results", []) if "error" in r), None)
         except (ValueError, AttributeError):
             body, said = {}, None
@@ -184,4 +196,4 @@ class Server:
         return self._error(f"cannot be reached: {error}", "Check --url")
 
     def _error(self, what: str, remedy: str | None = None) -> ServerError:
-        return ServerError(what, where=self, remedy=remedy)
+        return ServerError(self._hidden(what), where=self, remedy=remedy)

@@ -331,14 +331,14 @@ def test_what_leaves_the_machine_is_compressed(
 ) -> None:
     """0.0.0.0 reaches the same server, but is no address of loopback."""
     encodings: list[str | None] = []
-    post = httpx2.Client.post
+    send = httpx2.Client.send
 
-    def followed(client: httpx2.Client, *args: Any, **more: Any) -> httpx2.Response:
-        if args == ("/write",):
-            encodings.append(more["headers"].get("Content-Encoding"))
-        return post(client, *args, **more)
+    def followed(client: httpx2.Client, request: httpx2.Request, **more: Any) -> httpx2.Response:
+        if request.url.path == "/write":
+            encodings.append(request.headers.get("Content-Encoding"))
+        return send(client, request, **more)
 
-    monkeypatch.setattr(httpx2.Client, "post", followed)
+    monkeypatch.setattr(httpx2.Client, "send", followed)
     filled(store, 20)
     url = database.url.replace("localhost", host)
     sink = Influx(Access(url=url, database="scipion", username=ADMIN[0], password=ADMIN[1]))

@@ -23,6 +23,8 @@ import httpx2
 from cryowatch import __version__
 from cryowatch.errors import ConfigError, ServerError, one_line
 from cryowatch.grafana.provision import FOLDER, DataSource
+from cryowatch.http_answers import asked, parsed
+from cryowatch.redaction import Redaction
 
 TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 MESSAGE = f"cryowatch {__version__}"
@@ -57,6 +59,7 @@ class Grafana:
         self._url = _address(url)
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ConfigError("is not a service account's token", where="--token-file")
+        self._hidden = Redaction(token)
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except OSError as error:
@@ -85,8 +88,8 @@ class Grafana:
     def health(self) -> tuple[str, str]:
         """Return Grafana's version, and the `Date` of its answer, "" for none; raises `ServerError`."""
         try:
-            answer = self._client.get("/api/health")
-            version = str(answer.json()["version"]) if answer.is_success else ""
+            answer = asked(self._client, "GET", "/api/health")
+            version = str(parsed(answer)["version"]) if answer.is_success else ""
         except httpx2.TransportError as error:
             raise self._unreached(error) from None
         except (ValueError, KeyError, TypeError):
@@ -108,8 +111,9 @@ class Grafana:
         return self._ask("PUT", path, body)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, absent: bool = False) -> Any:
+        self._hidden.add(str((body or {}).get("secureJsonData", {}).get("password", "")))
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = asked(self._client, method, path, json=body)
         except httpx2.TransportError as error:
             raise self._unreached(error) from None
         if absent and answer.status_code == 404 and _said(answer):
@@ -117,18 +121,18 @@ class Grafana:
         if absent and answer.status_code == 406 and _said(answer):
             return {}
         if answer.is_redirect:
-            where = one_line(answer.headers.get("location", "elsewhere"))
+            where = one_line(self._hidden(answer.headers.get("location", "elsewhere")))
             raise ServerError(f"sends elsewhere, to {where}", where=self._url, remedy="Give that address as --url")
         if not answer.is_success:
             raise self._refused(answer, path)
         try:
-            return answer.json()
+            return parsed(answer)
         except ValueError:
             raise ServerError("does not answer as a Grafana", where=self._url, remedy=_REMEDIES[404]) from None
 
     def _refused(self, answer: httpx2.Response, path: str) -> ServerError:
         status = answer.status_code
-        said = _said(answer) or answer.reason_phrase or "no reason given"
+        said = self._hidden(_said(answer)) or answer.reason_phrase or "no reason given"
         remedy = _REMEDIES.get(status, "Look at Grafana's log" if status >= 500 else None)
         return ServerError(f"answers {status} ({said.rstrip('.')})", where=self._url.join(path), remedy=remedy)
 
@@ -159,7 +163,7 @@ def _address(url: str) -> httpx2.URL:
 def _said(answer: httpx2.Response) -> str:
     """Return Grafana's message of an error; "" where it is not Grafana that answered."""
     try:
-        found = answer.json()
+        found = parsed(answer)
     except ValueError:
         return ""
     return str(found.get("message") or "") if isinstance(found, dict) else ""

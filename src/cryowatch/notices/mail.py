@@ -31,6 +31,7 @@ from cryowatch.images import Rendered
 from cryowatch.model import Severity
 from cryowatch.notices import html
 from cryowatch.notices.message import Message, cut
+from cryowatch.redaction import Redaction
 
 TIMEOUT_SECONDS = 20.0
 PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}
@@ -72,6 +73,7 @@ class Mail:
     ) -> None:
         self.severity = severity
         self._server = server
+        self._hidden = Redaction(server.password)
         self._sender = sender
         self._to = tuple(to)
         self._timeout = timeout
@@ -90,7 +92,7 @@ class Mail:
         refused = self._mapped(lambda: self._hand_over(addresses, whole))
         if not refused:
             return ""
-        answers = "; ".join(f"{address}: {_said(code, text)}" for address, (code, text) in refused.items())
+        answers = "; ".join(f"{address}: {self._said(code, text)}" for address, (code, text) in refused.items())
         return f"{self.where}: not everybody gets mail, the others do: {cut(answers, _LONGEST)}. Check mail.to"
 
     def written(self, message: Message, pictures: Mapping[int, Rendered]) -> EmailMessage:
@@ -168,7 +170,8 @@ class Mail:
         except smtplib.SMTPNotSupportedError as error:
             raise self._unable(error) from None
         except smtplib.SMTPException as error:
-            raise SinkRefused(f"offers no way to log in that fits: {error}", where=self.where) from None
+            what = f"offers no way to log in that fits: {self._hidden(str(error))}"
+            raise SinkRefused(what, where=self.where) from None
         except ssl.SSLCertVerificationError as error:
             raise SinkRefused(
                 f"its certificate cannot be verified: {error.verify_message}",
@@ -192,7 +195,7 @@ class Mail:
         return SinkAway(what, where=self.where, remedy="Do mail.port and mail.security belong together?")
 
     def _answered(self, error: smtplib.SMTPResponseException) -> SinkError:
-        code, said = error.smtp_code, _said(error.smtp_code, error.smtp_error)
+        code, said = error.smtp_code, self._said(error.smtp_code, error.smtp_error)
         if code < 500:
             return SinkAway(f"answers {said}", where=self.where)
         if code == _TOO_LARGE:
@@ -216,16 +219,16 @@ class Mail:
         return SinkRefused(what, where=self.where, remedy=remedy)
 
     def _nobody(self, recipients: Mapping[str, tuple[int, bytes]]) -> SinkError:
-        answers = "; ".join(f"{address}: {_said(code, text)}" for address, (code, text) in recipients.items())
+        answers = "; ".join(f"{address}: {self._said(code, text)}" for address, (code, text) in recipients.items())
         what = f"refuses every recipient: {cut(answers, _LONGEST)}"
         if any(code < 500 for code, _ in recipients.values()):
             return SinkAway(what, where=self.where)
         return SinkRefused(what, where=self.where, remedy="Check mail.to")
 
-
-def _said(code: int, text: bytes | str) -> str:
-    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return cut(f"{code} {' '.join(words.split())}".strip(), _LONGEST)
+    def _said(self, code: int, text: bytes | str) -> str:
+        """Return a server's answer without the password."""
+        words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        return cut(self._hidden(f"{code} {' '.join(words.split())}".strip()), _LONGEST)
 
 
 def _context(server: MailServer) -> ssl.SSLContext:

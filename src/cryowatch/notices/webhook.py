@@ -25,10 +25,12 @@ import httpx2
 from cryowatch import __version__
 from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
+from cryowatch.http_answers import asked
 from cryowatch.images import Rendered
 from cryowatch.model import Severity
 from cryowatch.notices import chat
 from cryowatch.notices.message import Message, cut
+from cryowatch.redaction import Redaction
 
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _PASSES = frozenset({408, 425, 429})
@@ -59,6 +61,7 @@ class Webhook:
         self._url = url
         self._shape = shape
         self._host = _host(url, key)
+        self._hidden = Redaction(*_secrets(url))
         for name in ("httpx2", "httpcore2"):  # they log every address
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = httpx2.Client(
@@ -79,13 +82,13 @@ class Webhook:
         body = chat.body(self._shape, message)
         headers = {"Idempotency-Key": message.id}
         try:
-            with self._client.stream("POST", self._url, json=body, headers=headers) as answer:
-                if not answer.is_success:
-                    raise self._explained(answer, self._said(answer))
+            answer = asked(self._client, "POST", self._url, most=_MOST_READ, cut=True, json=body, headers=headers)
         except httpx2.TransportError as error:
             raise self._unreached(error) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise SinkAway(f"answers what is no HTTP: {type(error).__name__}", where=self.where) from None
+        if not answer.is_success:
+            raise self._explained(answer, self._said(answer))
         return ""
 
     def reach(self) -> None:
@@ -103,15 +106,8 @@ class Webhook:
 
     def _said(self, answer: httpx2.Response) -> str:
         """Return the beginning of the server's own words, without anything of the address."""
-        read = b""
-        for chunk in answer.iter_bytes():
-            read += chunk
-            if len(read) >= _MOST_READ:
-                break
-        text = " ".join(read[:_MOST_READ].decode("utf-8", "replace").split()) or answer.reason_phrase
-        for secret in sorted(_secrets(self._url), key=len, reverse=True):
-            text = text.replace(secret, "…")
-        return cut(text, _LONGEST)
+        text = " ".join(answer.content[:_MOST_READ].decode("utf-8", "replace").split()) or answer.reason_phrase
+        return cut(self._hidden(text), _LONGEST)
 
     def _explained(self, answer: httpx2.Response, reason: str) -> SinkError:
         status = answer.status_code

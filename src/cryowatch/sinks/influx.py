@@ -20,7 +20,6 @@ a server on this one that would only take time of both.
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import ssl
 import time
@@ -36,7 +35,9 @@ from cryowatch.config import Influx as InfluxSettings
 from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, SinkAway, SinkError, SinkRefused
 from cryowatch.exposure import is_loopback
+from cryowatch.http_answers import AnswerTooLong, asked, parsed
 from cryowatch.influx_server import quote_identifier
+from cryowatch.redaction import Redaction
 from cryowatch.sinks.batches import Deletions, Receipt, Removal
 from cryowatch.sinks.deletions import Eraser
 from cryowatch.sinks.lines import measurement
@@ -89,6 +90,7 @@ class Influx:
         self._access = access
         self._clock = clock
         self._failures = 0
+        self._hidden = Redaction(access.password, access.token)
         self._retention = Retention(access.database, self._rows, clock)
         self._eraser = Eraser(self.query, clock)
         self._travels = not is_loopback(httpx2.URL(access.url).host)
@@ -133,7 +135,7 @@ class Influx:
         answer = self._post(lines)
         if answer.status_code in (200, 204):
             return Receipt(len(lines))
-        reason = _said(answer)
+        reason = self._said(answer)
         dropped = int(found[1]) if (found := _DROPPED.search(reason)) else 0
         if _RETENTION.search(reason) and 0 < dropped <= len(lines):
             self._retention.ask_again()
@@ -167,7 +169,7 @@ class Influx:
         answer = self._post(["#"])
         if answer.status_code in (200, 204, 400):
             return str(answer.headers.get("date", ""))
-        raise self._explained(answer, _said(answer))
+        raise self._explained(answer, self._said(answer))
 
     def keeps(self) -> str:
         """Return what the server says against deleting points, empty where it deletes; takes no point away.
@@ -182,23 +184,33 @@ class Influx:
         Raises `SinkAway`, or `SinkRefused` where it does not know who asks.
         """
         try:
-            answer = self._client.post(
-                "/query", params={"db": self._access.database, "epoch": "ns"}, data={"q": statements}
-            )
+            answer = asked(
+                self._client, "POST", "/query", params={"db": self._access.database, "epoch": "ns"},
+                data={"q": statements},
+            )  # fmt: skip
         except httpx2.TransportError as error:
             raise self._unreached(error) from error
-        reason = _said(answer)
+        reason = self._said(answer)
         status = answer.status_code
         self._failures = self._failures + 1 if status == 500 else 0
         broken = status == 501 or self._failures >= MOST_FAILURES
         if not broken and (status in (401, 408, 429) or status >= 500 or answer.is_redirect):
             raise self._explained(answer, reason)
         try:
-            results: list[dict[str, Any]] = json.loads(answer.text)["results"]
-            refused = next((str(result["error"]) for result in results if "error" in result), "")
+            results: list[dict[str, Any]] = parsed(answer)["results"]
+            refused = self._hidden(next((str(result["error"]) for result in results if "error" in result), ""))
         except (AttributeError, KeyError, TypeError, ValueError):
             return [], reason or f"answers {answer.status_code}"
         return results, refused
+
+    def _said(self, answer: httpx2.Response) -> str:
+        """Return the server's own words, without the secrets that it was sent."""
+        try:
+            said = parsed(answer)
+            text = said.get("error") or said.get("message") or answer.text
+        except (ValueError, AttributeError):
+            text = answer.headers.get("x-influxdb-error") or answer.text or answer.reason_phrase
+        return self._hidden(str(text).strip())[:_LONGEST]
 
     def _rows(self, statement: str) -> list[dict[str, Any]]:
         """Return the rows of one statement; none where the server does not tell, whatever the reason."""
@@ -216,7 +228,9 @@ class Influx:
             body = gzip.compress(body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
         try:
-            return self._client.post(
+            return asked(
+                self._client,
+                "POST",
                 "/write",
                 params={"db": self._access.database, "precision": "ns"},
                 content=body,
@@ -239,6 +253,8 @@ class Influx:
                     f"speaks no TLS that fits: {cause.reason}", where=self.where, remedy="Check influx.url"
                 )
             cause = cause.__cause__ or cause.__context__
+        if isinstance(error, AnswerTooLong):
+            return SinkAway(str(error), where=self.where)
         return SinkAway(f"cannot be reached: {str(error) or type(error).__name__}", where=self.where)
 
     def _explained(self, answer: httpx2.Response, reason: str) -> SinkAway | SinkRefused:
@@ -251,7 +267,7 @@ class Influx:
             404: "Does the database exist? `cryowatch influx init` makes it",
         }
         if answer.is_redirect:
-            place = answer.headers.get("location", "elsewhere")[:_LONGEST]
+            place = self._hidden(answer.headers.get("location", "elsewhere"))[:_LONGEST]
             return SinkRefused(f"redirects to {place}", where=self.where, remedy="Set influx.url to the right address")
         remedy = remedies.get(status, "Is this the address of an InfluxDB?")
         return SinkRefused(f"answers {status}: {reason}", where=self.where, remedy=remedy)
@@ -269,16 +285,6 @@ def _verification(access: Access) -> ssl.SSLContext | bool:
         raise ConfigError(
             f"is no readable certificate: {error}", where=access.ca_file, remedy="See influx.ca_file"
         ) from error
-
-
-def _said(answer: httpx2.Response) -> str:
-    """Return the server's own words."""
-    try:
-        said = json.loads(answer.text)
-        text = said.get("error") or said.get("message") or answer.text
-    except (ValueError, AttributeError):
-        text = answer.headers.get("x-influxdb-error") or answer.text or answer.reason_phrase
-    return str(text).strip()[:_LONGEST]
 
 
 def _as_fractions(lines: Sequence[str], reason: str) -> list[str] | None:

@@ -135,7 +135,7 @@ class Sftp:
                 if line.silent:
                     what = f"did not answer for {self._silent_seconds:g} s"
                     raise SinkAway(what, where=self.where) from None
-                raise SinkAway(f"the connection was cut: {error}", where=self.where) from None
+                raise SinkAway(f"the connection was cut: {self._access.hidden(str(error))}", where=self.where) from None
             except asyncssh.SFTPError as error:
                 raise await self._explained(line, error) from None
 
@@ -169,9 +169,9 @@ class Sftp:
             cut = connection.closed
             connection.abort()
             if cut or isinstance(error, TimeoutError):
-                what = f"cannot be reached: {error if cut else 'no answer in time'}"
+                what = f"cannot be reached: {self._access.hidden(str(error)) if cut else 'no answer in time'}"
                 raise SinkAway(what, where=self.where) from None
-            what = f"lets {self._place.user or 'us'} in, but offers no SFTP: {error}"
+            what = f"lets {self._place.user or 'us'} in, but offers no SFTP: {self._access.hidden(str(error))}"
             raise SinkRefused(what, where=self.where, remedy=_SUBSYSTEM) from None
         except asyncio.CancelledError:
             connection.abort()
@@ -234,7 +234,7 @@ class Sftp:
             await _quietly(line.heard(line.client.remove(part)))
 
     async def _explained(self, line: _Line, error: asyncssh.SFTPError, *, size: int = 0) -> SinkError:
-        reason = (error.reason or type(error).__name__)[:MOST_SAID]
+        reason = self._access.hidden(error.reason or type(error).__name__)[:MOST_SAID]
         disk = await _disk(line, self._place.path)
         if isinstance(error, _FULL) or (disk is not None and _lacks(disk, size)):
             return SinkRefused(f"takes no more: {reason}", where=self.where, remedy="Free some space there")

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import asyncssh
 
 from cryowatch.errors import ConfigError, SinkAway, SinkRefused
+from cryowatch.redaction import Redaction
 from cryowatch.sinks.host_keys import KnownHosts, Trust, Watcher, counted, read, shown
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -67,6 +68,10 @@ class Access:
     key_file: Path | None = None
     password: str = ""
     known_hosts: Path
+
+    def hidden(self, text: str) -> str:
+        """Return what a server said without the password, which it may have been sent."""
+        return Redaction(self.password)(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,9 +224,9 @@ async def _connected(
                 **options,
             )
     except asyncssh.HostKeyNotVerifiable as error:
-        raise _untrusted(hop, access, hosts, seen, error.reason) from None
+        raise _untrusted(hop, access, hosts, seen, access.hidden(error.reason)) from None
     except asyncssh.KeyExchangeFailed as error:
-        what = f"knows no way to talk safely that we know too: {error.reason}"
+        what = f"knows no way to talk safely that we know too: {access.hidden(error.reason)}"
         remedy = "Its SSH server is too old, or allows too little"
         raise SinkRefused(what, where=hop.where, remedy=remedy) from None
     except asyncssh.PermissionDenied:
@@ -230,7 +235,7 @@ async def _connected(
         if _TOO_MANY in str(error).lower():
             what = "was offered too many keys before the right one"
             raise SinkRefused(what, where=hop.where, remedy="Name the right one as images.key_file") from None
-        raise SinkAway(f"cannot be reached: {_reason(error)}", where=hop.where) from None
+        raise SinkAway(f"cannot be reached: {access.hidden(_reason(error))}", where=hop.where) from None
 
 
 @contextlib.contextmanager
