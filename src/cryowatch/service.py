@@ -210,6 +210,7 @@ def _confined(service: Service, settings: Settings, folder: Path) -> Iterator[st
     yield f"User={service.account}"
     yield from _limits()
     yield "CapabilityBoundingSet="
+    yield "UMask=0027"
     yield "ProtectSystem=strict"
     yield "ProtectHome=read-only"
     if not any(path.is_relative_to(t) for path in service.paths for t in ("/tmp", "/var/tmp")):  # noqa: S108

@@ -54,6 +54,8 @@ FOR_EVER = Until()
 SIGNAL_SECONDS = 1.0
 """How long a signal may go unnoticed."""
 
+_UMASK = 0o022
+
 console = Console(stderr=True, highlight=False, emoji=False)
 
 
@@ -193,7 +195,7 @@ def _agent(chosen: Settings, store: Store, images: Rendering, paths: Sequence[Pa
 
 def once(chosen: Settings, paths: Sequence[Path]) -> int:
     """Read all there is; returns 0, or 1 after printing what could not be read."""
-    _log(chosen, shown=logging.ERROR)
+    _begin(chosen, shown=logging.ERROR)
     with _store(chosen.data_dir) as store, _images(chosen) as images:
         agent = _agent(chosen, store, images, [at_home(path) for path in paths])
         spare_the_old()
@@ -236,7 +238,7 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
     Where the store is found damaged, begin anew with a new one.
     """
     share_heaps()
-    _log(chosen)
+    _begin(chosen)
     paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
     if web:
@@ -374,7 +376,9 @@ def way_from_afar(address: str, environment: Mapping[str, str]) -> str:
     return f"From your own computer: ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}, and open {address} there."
 
 
-def _log(chosen: Settings, *, shown: int | None = None) -> None:
+def _begin(chosen: Settings, *, shown: int | None = None) -> None:
+    """Begin the log; what is made from now on nobody but its owner can change."""
+    os.umask(os.umask(_UMASK) | _UMASK)
     log = chosen.log
     level = logging.getLevelNamesMapping()[log.level.upper()]
     logs.begin(console, level, file=log.file, max_mb=log.max_mb, keep=log.keep, shown=shown)

@@ -24,7 +24,7 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can")
 def test_a_disk_with_little_space_is_told(tmp_path: Path) -> None:
     disk = tmp_path / "data"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0750,size=1m", "tmpfs", str(disk)], check=False)
     if mounted.returncode != 0:
         pytest.skip("nothing can be mounted here")
     try:

@@ -101,9 +101,22 @@ def store(chosen: Settings) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK | os.X_OK):
         yield bad(what, f"{folder}: this user may not write there. Check its owner and mode")
         return
+    yield from _openness(folder)
     yield _space(folder, folder)
     yield from _full(chosen)
     yield from _file(chosen)
+
+
+def _openness(folder: Path) -> Iterator[Finding]:
+    """Look at who else may look into the data directory, and write there."""
+    what = "data directory"
+    found = folder.stat()
+    if found.st_mode & stat.S_IWOTH:
+        yield bad(what, f"{folder}: everybody on this machine may write there. chmod o= {folder}")
+    elif found.st_mode & (stat.S_IROTH | stat.S_IXOTH):
+        yield look(what, f"{folder}: everybody on this machine may look into it. chmod o= {folder}")
+    if found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+        yield look(what, f"{folder}: belongs to another user, who can change everything there")
 
 
 def _to_be_made(folder: Path) -> Iterator[Finding]:

@@ -10,11 +10,15 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 from pathlib import Path
+from typing import TextIO
 
 from cryowatch.errors import StoreFailed, StoreInUse, StoreOnNetwork
 
 LOCK_NAME = "cryowatch.lock"
+_LOCK_MODE = 0o600
+_OTHERS = 0o007
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {
@@ -72,20 +76,33 @@ def _mounts() -> str:
         return ""
 
 
+def keep_private(*paths: Path) -> None:
+    """Take from files, where they are there, what lets others than their owner and group at them."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE(path.lstat().st_mode)
+            if mode & _OTHERS:
+                path.chmod(mode & ~_OTHERS, follow_symlinks=False)
+
+
 class Lock:
     """Holds a data directory for this process until `release`; raises `StoreInUse` where another has it."""
 
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / LOCK_NAME
         try:
-            self._file = path.open("a+")
+            self._file = _opened(path)
+            if not _taken(self._file) and _held_by_stranger(self._file):
+                # Who may not write here is no agent of this directory, and the lock that it holds is none.
+                self._file.close()
+                path.unlink()
+                self._file = _opened(path)
+                _taken(self._file)
         except OSError as error:
             raise StoreFailed(
                 f"cannot be written: {error.strerror}", where=path, remedy="Choose another --data-dir"
             ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _taken(self._file):
             self._file.seek(0)
             owner = self._file.read().strip()
             self._file.close()
@@ -93,7 +110,7 @@ class Lock:
                 f"another cryowatch{f' (process {owner})' if owner else ''} works with this data directory",
                 where=data_dir,
                 remedy="Stop it, or give this one its own --data-dir",
-            ) from error
+            )
         with contextlib.suppress(OSError):  # on a full disk the lock holds without the number of its owner
             self._file.truncate(0)
             os.write(self._file.fileno(), f"{os.getpid()}\n".encode())
@@ -101,3 +118,35 @@ class Lock:
     def release(self) -> None:
         """Let the next one in."""
         self._file.close()
+
+
+def _opened(path: Path) -> TextIO:
+    """Open the file of the lock, which nobody else may open: whoever can read a file can lock it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, _LOCK_MODE)
+    with contextlib.suppress(PermissionError):  # it belongs to another user, who lets this one at it
+        os.fchmod(descriptor, _LOCK_MODE)
+        if os.geteuid() == 0:  # the agent's user has to get at it, too
+            folder = path.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    return os.fdopen(descriptor, "a+")
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _held_by_stranger(file: TextIO) -> bool:
+    """Return whether a process of a user who may not write into the folder holds the lock of a file: proc(5)."""
+    found = os.fstat(file.fileno())
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    try:
+        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        holders = [int(line[4]) for line in lines if line[1] == "FLOCK" and line[5] == place]
+        owners = {Path(f"/proc/{holder}").stat().st_uid for holder in holders}
+    except (OSError, ValueError, IndexError):
+        return False
+    return bool(owners) and owners.isdisjoint({0, os.geteuid(), found.st_uid})

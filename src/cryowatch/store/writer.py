@@ -30,7 +30,7 @@ from cryowatch.store.commit import Change, Commit
 from cryowatch.store.delivered import Delivered, Settled, note_settled
 from cryowatch.store.failures import failure
 from cryowatch.store.ledger import Ledger
-from cryowatch.store.lock import Lock, prepare
+from cryowatch.store.lock import Lock, keep_private, prepare
 from cryowatch.store.origins import Place, places_of, settle
 from cryowatch.store.reader import Reader
 from cryowatch.store.schema import migrate
@@ -144,6 +144,7 @@ class Store:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -2000")
             connection.execute("PRAGMA journal_size_limit = 67108864")
+            keep_private(self.path, *(self.path.with_name(f"{FILE_NAME}{suffix}") for suffix in ("-wal", "-shm")))
             migrate(connection, where=self.path)
             return connection
 
