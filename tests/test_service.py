@@ -16,6 +16,7 @@ import pytest
 from cryowatch.config import load
 from cryowatch.demo.project import local, write_objects
 from cryowatch.installed import MARK
+from cryowatch.service import Manager, Service, unit, warnings
 from cryowatch.systemd import Systemd
 
 HOSTILE = ["krios 1", 'a"b', "100%h", "$HOME and ${x}", "back\\slash", "-first", "día"]
@@ -145,11 +146,26 @@ def test_passwords_are_handed_over_by_systemd_and_never_in_the_unit(tmp_path: Pa
     text = printed(tmp_path, "--run-as", "daemon", "--config", config, tmp_path)
     assert verified(tmp_path, text) == ""
     assert setting(text, "LoadCredential") == [f"influx.password:{secret}"]
-    assert setting(text, "Environment") == ["CRYOWATCH_INFLUX__PASSWORD_FILE=%d/influx.password"]
+    assert setting(text, "Environment") == ["CRYOWATCH_INFLUX__PASSWORD_FILE=/run/credentials/%n/influx.password"]
     assert setting(text, "ReadWritePaths") == [f'"-{tmp_path}/my images"', f"-{tmp_path}/log"]
     assert "hunter2" not in text
     found = load(config, environment={"CRYOWATCH_INFLUX__PASSWORD_FILE": str(secret)})
     assert found.influx.secret()[0] == "hunter2"
+
+
+def test_a_systemd_that_hands_over_no_passwords_is_said_with_what_to_do(tmp_path: Path) -> None:
+    config = tmp_path / "cryowatch.toml"
+    config.write_text(f'[influx]\nurl = "https://i.example.org:8086"\npassword_file = "{tmp_path}/writer.password"\n')
+    made = Service(paths=[tmp_path], manager=Manager.SYSTEM, account="scipion")
+    settings = load(config, environment={})
+    text = unit(made, settings, version=239)
+    assert (setting(text, "LoadCredential"), setting(text, "Environment")) == ([], [])
+    [warning] = warnings(made, settings, version=239)
+    assert warning == (
+        f"systemd 239 hands over no passwords, so scipion has to read {tmp_path}/writer.password itself:"
+        f" sudo chown scipion {tmp_path}/writer.password"
+    )
+    assert warnings(made, settings, version=249) == []
 
 
 def test_systemd_hears_that_the_agent_is_ready_lives_and_ends(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import os
 import pwd
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,9 @@ from urllib.parse import unquote, urlsplit
 from cryowatch.config import Settings
 from cryowatch.errors import ConfigError, remedy_of
 from cryowatch.installed import MARK, SYSTEM_FOLDER
+
+CREDENTIALS = 247
+"""The first version of systemd that hands over passwords."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 
@@ -122,8 +126,18 @@ def data_dir(service: Service, settings: Settings) -> Path:
     return settings.data_dir.absolute().with_name(service.name)
 
 
-def unit(service: Service, settings: Settings) -> str:
-    """Return the unit's text."""
+def systemd_version() -> int:
+    """Return the version of this machine's systemd, the newest that matters where that cannot be told."""
+    try:
+        done = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S607
+    except (OSError, subprocess.TimeoutExpired):
+        return CREDENTIALS
+    found = re.match(r"systemd (\d{1,4})", done.stdout)
+    return int(found[1]) if found else CREDENTIALS
+
+
+def unit(service: Service, settings: Settings, *, version: int = CREDENTIALS) -> str:
+    """Return the unit's text for a version of systemd."""
     system = service.manager is Manager.SYSTEM
     folder = data_dir(service, settings)
     command = [*_program(), "watch", "--data-dir", str(folder)]
@@ -163,7 +177,7 @@ def unit(service: Service, settings: Settings) -> str:
         "IOSchedulingPriority=7",
         "OOMScoreAdjust=500",
         "",
-        *(_confined(service, settings, folder) if system else _limits()),
+        *(_confined(service, settings, folder, version) if system else _limits()),
         "",
         "[Install]",
         f"WantedBy={'multi-user' if system else 'default'}.target",
@@ -205,7 +219,7 @@ def _limits() -> list[str]:
     ]
 
 
-def _confined(service: Service, settings: Settings, folder: Path) -> Iterator[str]:
+def _confined(service: Service, settings: Settings, folder: Path, version: int) -> Iterator[str]:
     """Yield whom it runs as, what it may see and write, and the secrets that it is handed."""
     yield f"User={service.account}"
     yield from _limits()
@@ -225,7 +239,8 @@ def _confined(service: Service, settings: Settings, folder: Path) -> Iterator[st
         written.insert(0, folder)
     yield from (f"ReadOnlyPaths={_quoted(f'-{path}')}" for path in service.paths)
     yield from (f"ReadWritePaths={_quoted(f'-{path}')}" for path in written)
-    yield from _credentials(settings)
+    if version >= CREDENTIALS:
+        yield from _credentials(settings)
 
 
 def _written(settings: Settings) -> Iterator[Path]:
@@ -239,19 +254,36 @@ def _written(settings: Settings) -> Iterator[Path]:
 
 
 def _credentials(settings: Settings) -> Iterator[str]:
-    """Yield how passwords in files reach the service, whoever may read the files: systemd hands them over."""
+    """Yield how passwords in files reach the service, whoever may read the files: systemd hands them over.
+
+    Their folder has a name of its own, `%d`, from systemd 251 on; it lies at the same place in all versions.
+    """
+    for key, file in _password_files(settings):
+        name = key.removesuffix("_file")
+        variable = f"CRYOWATCH_{key.replace('.', '__').upper()}"
+        yield f"LoadCredential={_quoted(f'{name}:{file.absolute()}')}"
+        yield f"Environment={variable}=/run/credentials/%n/{name}"
+
+
+def _password_files(settings: Settings) -> Iterator[tuple[str, Path]]:
     files = {
         "influx.password_file": settings.influx.password_file,
         "influx.token_file": settings.influx.token_file,
         "images.password_file": settings.images.password_file,
         "mail.password_file": settings.mail.password_file,
     }
-    for key, file in files.items():
-        if file is not None:
-            name = key.removesuffix("_file")
-            variable = f"CRYOWATCH_{key.replace('.', '__').upper()}"
-            yield f"LoadCredential={_quoted(f'{name}:{file.absolute()}')}"
-            yield f"Environment={variable}=%d/{name}"
+    yield from ((key, file) for key, file in files.items() if file is not None)
+
+
+def warnings(service: Service, settings: Settings, *, version: int) -> list[str]:
+    """Return what this version of systemd cannot do for a service, and what to do instead."""
+    if service.manager is Manager.USER or version >= CREDENTIALS:
+        return []
+    return [
+        f"systemd {version} hands over no passwords, so {service.account} has to read {file} itself:"
+        f" sudo chown {shlex.quote(service.account)} {shlex.quote(str(file.absolute()))}"
+        for _, file in _password_files(settings)
+    ]
 
 
 def write(service: Service, text: str) -> str:

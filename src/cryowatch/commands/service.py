@@ -74,11 +74,14 @@ def install(
             listen=listen or "",
         )
     )
-    text = services.unit(service, settings)
+    version = services.systemd_version()
+    text = services.unit(service, settings, version=version)
     if only_print:
         typer.echo(text, nl=False)
         return
     services.refuse_stranger(service)
     typer.echo(f"{services.write(service, text):<8}{service.unit_file}\n")
+    for warning in services.warnings(service, settings, version=version):
+        typer.secho(f"  {warning}\n", fg=typer.colors.YELLOW)
     for step in services.next_steps(service, services.data_dir(service, settings)):
         typer.echo(f"  {step}")
