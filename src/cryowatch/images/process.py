@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryowatch import environment, errors
 from cryowatch.errors import ImageAway, ImageError, ImageUnreadable
@@ -19,6 +20,7 @@ from cryowatch.images.subject import Subject, to_json
 
 RENDER_SECONDS = 20.0
 IDLE_SECONDS = 30.0
+_TICKS = os.sysconf("SC_CLK_TCK")
 SLOW = "Is its disk slow or unreachable?"
 
 
@@ -39,12 +41,19 @@ class Worker:
         self.process: asyncio.subprocess.Process | None = None
         self._killed: asyncio.subprocess.Process | None = None
         self._bored: asyncio.TimerHandle | None = None
+        self._before = 0.0
+
+    @property
+    def computed(self) -> float:
+        """For how many seconds of its processor's time it has computed at what it renders now; 0 for no process."""
+        return max(0.0, _processor_seconds(self.process) - self._before)
 
     async def render(self, subject: Subject, size: int) -> Rendered:
         """Return an image of at most `size` pixels a side; raises an `ImageError`."""
         if self._bored is not None:
             self._bored.cancel()
         name = "" if subject.path is None else subject.path.name
+        self._before = _processor_seconds(self.process)
         try:
             async with asyncio.timeout(RENDER_SECONDS):
                 return await self._ask(subject, size)
@@ -113,3 +122,13 @@ class Worker:
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
         self.process = None
+
+
+def _processor_seconds(process: asyncio.subprocess.Process | None) -> float:
+    """Return the processor's time that a process has had, 0 where it is gone: proc(5), utime and stime."""
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text() if process is not None else ""
+        user, system = stat.rpartition(")")[2].split()[11:13]
+    except (OSError, ValueError):
+        return 0.0
+    return (int(user) + int(system)) / _TICKS

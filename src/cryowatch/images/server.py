@@ -1,15 +1,14 @@
 """Rendering on demand: from the cache, else by a worker process, one rendering for all who ask for the same.
 
 What somebody waits for comes first, the newest request before older ones; what is only rendered ahead of need comes
-when nobody waits.  A rendering that nobody wants any more is not begun; one that takes long holds up only those from
-the same disk.
+when nobody waits.  Projects take turns.  A rendering that nobody wants any more is not begun; one that waits for a disk
+holds up only those from the same disk, and one that computes for long only its own project's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import itertools
 import json
 import threading
@@ -22,7 +21,7 @@ from typing import TypeVar
 from cryowatch.detached import Detached
 from cryowatch.errors import ImageAway, ImageError
 from cryowatch.images.cache import Cache
-from cryowatch.images.crew import SLOW_SECONDS, Crew, Disk
+from cryowatch.images.crew import SLOW_SECONDS, Crew, Place
 from cryowatch.images.paths import unreachable
 from cryowatch.images.process import SLOW, Rendered, Worker
 from cryowatch.images.subject import Subject, to_json
@@ -45,7 +44,9 @@ class ImageServer:
         self._looks = Detached("images: look", seconds=LOOK_SECONDS, most=MOST_HANGING)
         self._crew = Crew(workers)
         self._jobs: dict[str, _Job] = {}
-        self._waiting: list[tuple[bool, int, _Job]] = []
+        self._waiting: list[_Job] = []
+        self._served: dict[str, int] = {}
+        self._ended_for_others: set[Worker] = set()
         self._numbers = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._entry = threading.Lock()
@@ -93,20 +94,24 @@ class ImageServer:
             return self._loop
 
     async def _image(self, subject: Subject, size: int, *, ahead: bool) -> Rendered:
-        state, disk = await self._state(subject)
+        state, place = await self._state(subject)
         key = Cache.key(json.dumps(to_json(subject)), state, str(size))
         kept = await asyncio.to_thread(self._cache.get, key)
         if kept is not None:
             return kept
-        if self._crew.dead(disk):
+        if self._crew.dead(place.disk):
             raise _dead()
+        if ahead and self._crew.heavy(place.project):
+            raise ImageAway("is not rendered ahead: images of its project take long")
         job = self._jobs.get(key)
         if job is None:
-            job = self._jobs[key] = _Job(key, subject, size, disk, asyncio.get_running_loop().create_future())
+            job = self._jobs[key] = _Job(key, subject, size, place, asyncio.get_running_loop().create_future())
+            self._waiting.append(job)
         job.wanted += 1
-        if not job.begun:
-            number = next(self._numbers)
-            heapq.heappush(self._waiting, (ahead, number if ahead else -number, job))
+        if not ahead:
+            job.number = -next(self._numbers)
+        elif job.number > 0:
+            job.number = next(self._numbers)
         self._begin()
         try:
             return await asyncio.shield(job.done)
@@ -127,46 +132,66 @@ class ImageServer:
         """Return what `look` does, from any thread but its own."""
         return asyncio.run_coroutine_threadsafe(self.look(work, name, project), self._running()).result()
 
-    async def _state(self, subject: Subject) -> tuple[str, Disk]:
-        """Return what changes with a file, and where it lies."""
+    async def _state(self, subject: Subject) -> tuple[str, Place]:
+        """Return what changes with a file, and whose it is."""
+        project = str(subject.project or "")
         if subject.path is None:
-            return "", None
-        status = await self.look(subject.path.stat, subject.path.name, str(subject.project or subject.path.parent))
-        return f"{status.st_mtime_ns} {status.st_size}", status.st_dev
+            return "", Place(None, project)
+        status = await self.look(subject.path.stat, subject.path.name, project or str(subject.path.parent))
+        return f"{status.st_mtime_ns} {status.st_size}", Place(status.st_dev, project)
 
     def _begin(self) -> None:
-        """Give work to the workers that are free."""
-        held_up = []
-        while self._waiting and not self._crew.full:
-            entry = heapq.heappop(self._waiting)
-            job = entry[-1]
-            if job.begun or job.done.done():
-                continue
-            if not job.wanted:
-                self._jobs.pop(job.key, None)
-                job.done.cancel()
-                continue
-            if self._crew.held_up(job.disk):
-                held_up.append(entry)
-                continue
+        """Give work to the workers that are free; where none is, take one from what computes without end."""
+        while (job := self._next()) is not None:
+            if self._crew.full:
+                self._hurry(job)
+                return
+            self._waiting.remove(job)
             job.begun = True
-            task = asyncio.create_task(self._work(self._crew.take(job.disk), job))
+            self._served[job.place.project] = next(self._numbers)
+            worker = self._crew.take(job.place)
+            task = asyncio.create_task(self._work(worker, job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        for entry in held_up:
-            heapq.heappush(self._waiting, entry)
+
+    def _next(self) -> _Job | None:
+        """Return what is to be rendered next: what somebody waits for, of the project that has had least."""
+        for job in [job for job in self._waiting if not job.wanted or job.done.done()]:
+            self._waiting.remove(job)
+            self._jobs.pop(job.key, None)
+            job.done.cancel()
+        working = self._crew.working_for()
+
+        def turn(job: _Job) -> tuple[bool, bool, int, int, int]:
+            project = job.place.project
+            return (
+                self._crew.heavy(project), job.number > 0, working[project], self._served.get(project, -1), job.number
+            )  # fmt: skip
+
+        ready = (job for job in self._waiting if not self._crew.held_up(job.place))
+        return min(ready, key=turn, default=None)
+
+    def _hurry(self, job: _Job) -> None:
+        """Where an image has no worker because heavy ones have them all, end the one that has computed for longest."""
+        if self._crew.free or self._crew.heavy(job.place.project) or job.number > 0:
+            return
+        heaviest = self._crew.heaviest()
+        if heaviest is not None:
+            self._ended_for_others.add(heaviest)
+            heaviest.kill()
 
     async def _work(self, worker: Worker, job: _Job) -> None:
         late = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._late, worker)
         try:
             rendered = await worker.render(job.subject, job.size)
         except ImageError as error:
-            job.fail(error)
+            job.fail(_too_heavy(job) if worker in self._ended_for_others else error)
         else:
             await asyncio.to_thread(self._cache.put, job.key, rendered)
             job.done.set_result(rendered)
         finally:
             self._jobs.pop(job.key, None)
+            self._ended_for_others.discard(worker)
             await self._ended(worker)
             late.cancel()
             self._crew.give_back(worker)
@@ -186,7 +211,7 @@ class ImageServer:
                 await worker.ended()
         except TimeoutError:
             self._crew.stuck(worker)
-            self._give_up(_dead(), [job for job in self._jobs.values() if self._crew.dead(job.disk)])
+            self._give_up(_dead(), [job for job in self._jobs.values() if self._crew.dead(job.place.disk)])
             self._begin()
             await worker.ended()
 
@@ -195,6 +220,7 @@ class ImageServer:
         for job in jobs:
             if not job.begun and not job.done.done():
                 self._jobs.pop(job.key, None)
+                self._waiting.remove(job)
                 job.fail(error)
 
     async def _stop(self) -> None:
@@ -215,8 +241,10 @@ class _Job:
     key: str
     subject: Subject
     size: int
-    disk: Disk
+    place: Place
     done: asyncio.Future[Rendered]
+    number: int = 1
+    """Its place in the order of requests: below 0 where somebody waits, the newest lowest; above 0 ahead of need."""
     wanted: int = 0
     begun: bool = False
 
@@ -227,6 +255,11 @@ class _Job:
 
 def _dead() -> ImageAway:
     return ImageAway("cannot be shown: its disk does not answer, and holds the processes that render")
+
+
+def _too_heavy(job: _Job) -> ImageAway:
+    name = "" if job.subject.path is None else job.subject.path.name
+    return ImageAway("takes long to render, and others wait", where=name, remedy="Ask again when the pages are quiet")
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
