@@ -65,6 +65,7 @@ class Served:
         web: Web | None = None,
         deliveries: Sequence[Mapping[str, Any]] = (),
         heartbeat: float = HEARTBEAT_SECONDS,
+        most_connections: int | None = None,
     ) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
@@ -89,7 +90,14 @@ class Served:
         )
         self.agent.listen(self.hub.publish)
         started = threading.Event()
-        self.server = Server(app, self.hub, started=started.set, identity=identity, proxies=web.proxies if web else ())
+        self.server = Server(
+            app,
+            self.hub,
+            started=started.set,
+            identity=identity,
+            proxies=web.proxies if web else (),
+            most_connections=most_connections,
+        )
         self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
         assert started.wait(SECONDS)
@@ -122,13 +130,18 @@ def serving(
     web: Web | None = None,
     deliveries: Sequence[Mapping[str, Any]] = (),
     heartbeat: float = HEARTBEAT_SECONDS,
+    most_connections: int | None = None,
 ) -> Iterator[Served]:
     """Watch and serve projects; they have been read once when this begins.
 
     `told`: pages may see to alerts.  With `web` the accounts and share links of the data directory count.
-    `deliveries` are what followers say of themselves; `heartbeat` is of the events, in seconds.
+    `deliveries` are what followers say of themselves; `heartbeat` is of the events, in seconds; `most_connections` are
+    as many as file descriptors allow where it is not given.
     """
-    served = Served(paths, data, listen, dashboards, told=told, web=web, deliveries=deliveries, heartbeat=heartbeat)
+    served = Served(
+        paths, data, listen, dashboards, told=told, web=web, deliveries=deliveries, heartbeat=heartbeat,
+        most_connections=most_connections,
+    )  # fmt: skip
     try:
         until(lambda: served.agent.looked and all(w.last_read for w in list(served.agent.watches.values())))
         yield served

@@ -351,17 +351,3 @@ def test_who_takes_nothing_of_an_answer_is_not_waited_for(served: Served, monkey
     with slow.client.stream("GET", "/static/vendor/echarts.esm.min.js") as answer:
         assert sum(len(part) for part in answer.iter_bytes()) > 500_000, "and who takes it gets it whole"
     slow.close()
-
-
-def test_more_connections_than_there_may_be_are_turned_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryowatch.web.connection.most", lambda: 20)
-    lines = [socket.create_connection(("127.0.0.1", port_of(served)), 5) for _ in range(40)]
-    until(lambda: len(served.server.server_state.connections) >= 20)
-    lines[-1].settimeout(2)
-    with contextlib.suppress(ConnectionResetError):
-        assert lines[-1].recv(1) == b""
-    assert len(served.server.server_state.connections) <= 21
-    for line in lines:
-        line.close()
-    until(lambda: len(served.server.server_state.connections) < 20)
-    assert served.client.get("/healthz").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cryowatch import tls
 from cryowatch.access.accounts import Role
@@ -196,10 +198,10 @@ def test_who_begins_tls_and_says_no_more_is_not_waited_for(
 def test_handshakes_that_stand_still_are_few_and_keep_nobody_out(
     tmp_path: Path, identity: tuple[Path, Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryowatch.web.connection.most", lambda: 40)
     monkeypatch.setattr(Loop, "handshake_seconds", 50)
     authority, own = identity
-    with serving([genuine(tmp_path)], tmp_path / "data", web=Web(certificate=own.certificate, key=own.key)) as served:
+    web = Web(certificate=own.certificate, key=own.key)
+    with serving([genuine(tmp_path)], tmp_path / "data", web=web, most_connections=40) as served:
         place = ("127.0.0.1", int(served.address.rpartition(":")[2]))
         lines = [socket.create_connection(place, 5) for _ in range(60)]
         person = Person(served, verify=ssl.create_default_context(cafile=authority))
@@ -213,6 +215,19 @@ def test_handshakes_that_stand_still_are_few_and_keep_nobody_out(
         for line in lines:
             line.close()
         person.close()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (asyncio.SelectorEventLoop, "_make_ssl_transport"),
+        (asyncio.SelectorEventLoop, "_start_serving"),
+        (H11Protocol, "on_response_complete"),
+        (H11Protocol, "send_400_response"),
+    ],
+)
+def test_what_the_end_to_patience_stands_on_is_still_there(owner: type, name: str) -> None:
+    assert callable(getattr(owner, name, None)), f"{owner.__name__}.{name} is gone: see cryowatch.web.connection"
 
 
 def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:

@@ -74,11 +74,11 @@ class Throttle:
 
 def _keys(account: str, address: str, known: str | None) -> list[tuple[tuple[str, str], Rate]]:
     named = (("account", account), ACCOUNT) if known is None else (("known", f"{known} {account}"), KNOWN)
-    return [named, (("address", _network(address)), ADDRESS)]
+    return [named, (("address", network_of(address)), ADDRESS)]
 
 
-def _network(address: str) -> str:
-    """Return what stands for an address: an IPv4 address also where it comes as IPv6, else the network."""
+def network_of(address: str) -> str:
+    """Return what stands for an address: an IPv4 address also where it comes as IPv6, else its network of 64 bits."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

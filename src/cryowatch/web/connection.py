@@ -3,7 +3,7 @@
 uvicorn waits for ever for the first request, for the rest of a request that has begun, and for a reader that reads no
 more; asyncio waits a minute for a handshake of TLS, and half of one for its end.  Each such connection takes a file
 descriptor of the agent, which reads projects and the store with the same ones; so time ends them, and their number has
-a limit.
+a limit (`places`).  This works on private methods of both; `tests/web/test_border.py` names one that goes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import h11
+from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cryowatch.web.border import HEADERS
+from cryowatch.web.places import Places, Standing
 
 REQUEST_SECONDS = 20.0
 """From a connection's beginning, or the end of its last answer, to the end of the next request."""
@@ -33,6 +35,11 @@ FAREWELL_SECONDS = 3.0
 """For which the other side may take to end TLS in order."""
 
 MOST_DESCRIPTORS = 16_384
+
+MOST_AT_ONCE = 32
+"""Connections that are accepted before those accepted before them have a place: each holds a descriptor."""
+
+_CONNECTION = "cryowatch.connection"
 
 
 def widen() -> None:
@@ -49,24 +56,27 @@ def most() -> int:
     return (MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) // 2
 
 
-def most_handshakes() -> int:
-    """Return how many connections may be at their handshake of TLS: an eighth of all descriptors."""
-    return most() // 4
+class Handshake:
+    """A connection that is at its handshake of TLS."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+
+    def hang_up(self) -> None:
+        """End it; asyncio finds that out at once."""
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
 
 
 class Loop(asyncio.SelectorEventLoop):
     """An event loop whose servers have an end to their patience with TLS, which uvicorn cannot be told of.
 
-    A connection is none of the protocol's before its handshake is done; where too many are at theirs, the one that has
-    been so for longest is hung up on, so that whoever means it gets through.
+    A connection is none of the protocol's before its handshake is done; so it takes its place here.
     """
 
     handshake_seconds = HANDSHAKE_SECONDS
     farewell_seconds = FAREWELL_SECONDS
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._at_handshake: dict[asyncio.Future[None], socket.socket] = {}
+    places: Places | None = None
 
     async def create_server(self, *args: Any, **more: Any) -> asyncio.Server:
         """Return a listening server, as asyncio makes it."""
@@ -74,46 +84,66 @@ class Loop(asyncio.SelectorEventLoop):
             more |= {"ssl_handshake_timeout": self.handshake_seconds, "ssl_shutdown_timeout": self.farewell_seconds}
         return await super().create_server(*args, **more)
 
+    def _start_serving(
+        self, protocol_factory: Any, sock: Any, sslcontext: Any = None, server: Any = None, backlog: int = 100,
+        *args: Any, **more: Any,
+    ) -> None:  # fmt: skip
+        """Accept as asyncio does, which would take a whole backlog before it looks at one of them."""
+        super()._start_serving(  # type: ignore[misc]
+            protocol_factory, sock, sslcontext, server, min(backlog, MOST_AT_ONCE), *args, **more
+        )
+
     def _make_ssl_transport(
         self, line: socket.socket, protocol: Any, context: Any, waiter: Any = None, **more: Any
     ) -> asyncio.Transport:
         """Begin TLS as asyncio does, which has no other place where a handshake is seen to begin."""
         begun: asyncio.Transport = super()._make_ssl_transport(line, protocol, context, waiter, **more)  # type: ignore[misc]
-        if more.get("server_side") and waiter is not None:
-            self._at_handshake[waiter] = line
-            waiter.add_done_callback(self._no_more_at_handshake)
-            if len(self._at_handshake) > most_handshakes():
-                longest = self._at_handshake.pop(next(iter(self._at_handshake)))
-                with contextlib.suppress(OSError):
-                    longest.shutdown(socket.SHUT_RDWR)
+        places = self.places
+        if places is not None and more.get("server_side") and waiter is not None:
+            handshake = Handshake(line)
+            waiter.add_done_callback(lambda _: places.leave(handshake))
+            places.take(handshake, places.owner_of(_address(begun)))
         return begun
-
-    def _no_more_at_handshake(self, waiter: asyncio.Future[None]) -> None:
-        self._at_handshake.pop(waiter, None)
 
 
 class Connection(H11Protocol):
-    """uvicorn's own protocol with an end to its patience, and of which there are `most` at a time."""
+    """uvicorn's own protocol with an end to its patience, and with a place among `places`."""
 
     request_seconds = REQUEST_SECONDS
     stalled_seconds = STALLED_SECONDS
 
-    def __init__(self, *args: Any, **more: Any) -> None:
+    def __init__(self, *args: Any, places: Places, **more: Any) -> None:
         super().__init__(*args, **more)
+        self.app_state = {**self.app_state, _CONNECTION: self}
+        self._places = places
         self._asking: asyncio.TimerHandle | None = None
         self._taking: asyncio.TimerHandle | None = None
+        self._listening = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > most():
-            transport.abort()
-            return
+        self._places.take(self, self._places.owner_of(_address(transport)))
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._places.leave(self)
         self._no_wait_for_request()
         self._no_wait_for_reader()
+        self.app_state = {}
         super().connection_lost(exc)
+
+    def hang_up(self) -> None:
+        """End it, whatever is under way."""
+        self.transport.abort()
+
+    def asked_by(self, login: str, address: str) -> None:
+        """Take note who has sent the request that came last: a login or a link, or nobody known from an address."""
+        self._places.belongs(self, login or self._places.owner_of(address))
+
+    def sends_events(self) -> None:
+        """Take note that the answer under way has no end."""
+        self._listening = True
+        self._stand()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -130,23 +160,39 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def on_response_complete(self) -> None:
+        self._listening = False
         super().on_response_complete()
         self._wait_for_request()
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self._taking = self._taking or self._later(self.stalled_seconds, self.transport.abort)
+        self._stand()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._no_wait_for_reader()
+        self._stand()
 
     def _wait_for_request(self) -> None:
         """Set an end to the wait where the request is not there whole."""
-        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
+        if not self._waits() or self.transport.is_closing():
             self._no_wait_for_request()
         elif self._asking is None:
             self._asking = self._later(self.request_seconds, self.transport.close)
+        self._stand()
+
+    def _waits(self) -> bool:
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    def _stand(self) -> None:
+        if self._waits():
+            standing = Standing.WAITED_FOR
+        elif self.flow.write_paused:
+            standing = Standing.UNREAD
+        else:
+            standing = Standing.LISTENING if self._listening else Standing.ANSWERED
+        self._places.stands(self, standing)
 
     def _no_wait_for_request(self) -> None:
         if self._asking is not None:
@@ -160,3 +206,14 @@ class Connection(H11Protocol):
 
     def _later(self, seconds: float, act: Callable[[], object]) -> asyncio.TimerHandle:
         return self.loop.call_later(seconds, act)
+
+
+def connection_of(scope: Scope) -> Connection | None:
+    """Return the connection that a request has come by; None where another server than ours has taken it."""
+    found: Connection | None = scope.get("state", {}).get(_CONNECTION)
+    return found
+
+
+def _address(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cryowatch.access.accounts import Accounts, Role
 from cryowatch.access.key import Key, key_of
@@ -30,6 +30,7 @@ from cryowatch.access.throttle import Throttle
 from cryowatch.errors import AccessError, CryowatchError, NotFoundError
 from cryowatch.exposure import Exposure, Web, exposure_of
 from cryowatch.web.actions import only_from_our_pages
+from cryowatch.web.connection import connection_of
 from cryowatch.web.replies import LoginNeeded, Refused
 
 SAFE = ("GET", "HEAD")
@@ -62,6 +63,13 @@ class Who:
     share: Share | None = None
     lasts: Callable[[], bool] = field(default=_always, compare=False)
     mark: str = field(default="", compare=False)
+
+    @property
+    def login(self) -> str:
+        """What is asked by, in words: an account, a link, or nothing."""
+        if self.share is not None:
+            return f"link {self.share.id}"
+        return f"account {self.name}" if self.name else ""
 
     @property
     def may_act(self) -> bool:
@@ -187,6 +195,7 @@ class Gate:
             if self._access is not None:
                 scope[_WHO] = NOBODY
                 scope[_WHO] = self._access.of(request)
+            send = _noticed(request, send)
             answer = self._refused(request, who(request))
         except CryowatchError as error:
             if isinstance(error, AccessError) and PUBLIC.fullmatch(scope["path"]) and request.method in SAFE:
@@ -218,3 +227,20 @@ class Gate:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/login?next={quote(path + query, safe='')}", 303, {"Cache-Control": "no-store"})
         raise LoginNeeded("log in first")
+
+
+def _noticed(request: Request, send: Send) -> Send:
+    """Tell a request's connection whose it is; returns what also tells it of an answer without an end."""
+    connection = connection_of(request.scope)
+    if connection is None:
+        return send
+    connection.asked_by(who(request).login, request.client.host if request.client else "")
+
+    async def noticed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kind = Headers(raw=message["headers"]).get("content-type", "")
+            if kind.startswith("text/event-stream"):
+                connection.sends_events()
+        await send(message)
+
+    return noticed

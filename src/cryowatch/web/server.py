@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 
 from cryowatch.errors import ConfigError, remedy_of
-from cryowatch.web.connection import Connection, Loop, widen
+from cryowatch.web.connection import Connection, Loop, most, widen
 from cryowatch.web.events import Hub
+from cryowatch.web.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +82,9 @@ class Identity:
 class Server(uvicorn.Server):
     """uvicorn, which ends the event streams first, as they would never end by themselves.
 
-    `identity` makes it speak TLS; `proxies` are the addresses that are believed who asks, and how they were asked.
-    Raises `ConfigError` for an identity that cannot be used.
+    `identity` makes it speak TLS; `proxies` are the addresses that are believed who asks, and how they were asked;
+    `most_connections` are as many as file descriptors allow where it is not given.  Raises `ConfigError` for an
+    identity that cannot be used.
     """
 
     def __init__(
@@ -91,12 +95,16 @@ class Server(uvicorn.Server):
         started: Callable[[], None],
         identity: Identity | None = None,
         proxies: Sequence[str] = (),
+        most_connections: int | None = None,
     ) -> None:
+        widen()
+        self._places = Places(most_connections or most(), proxies=proxies)
         config = uvicorn.Config(
             app,
-            http=Connection,
+            http=partial(Connection, places=self._places),  # type: ignore[arg-type]
             loop=f"{Loop.__module__}:{Loop.__name__}",
             ws="none",
+            log_config=None,
             log_level="warning",
             access_log=False,
             lifespan="on",
@@ -105,7 +113,6 @@ class Server(uvicorn.Server):
             proxy_headers=bool(proxies),
             forwarded_allow_ips=list(proxies),
         )
-        widen()
         config.load()
         super().__init__(config)
         self._hub = hub
@@ -134,6 +141,9 @@ class Server(uvicorn.Server):
         return LOOK_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, Loop):
+            loop.places = self._places
         await super().startup(sockets)
         if not self.should_exit:
             self._started()
