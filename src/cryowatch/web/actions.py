@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from cryowatch.web.replies import BadQuery, Refused
+from cryowatch.web.replies import BadQuery, Gone, Refused
 
 _MOST_BYTES = 4096
 _SECONDS = 10.0
@@ -35,7 +35,7 @@ def only_from_our_pages(request: Request) -> None:
 
 
 async def content_of(request: Request) -> dict[str, Any]:
-    """Return the JSON object that a request brings; raises `BadQuery`."""
+    """Return the JSON object that a request brings; raises `BadQuery`, or `Gone` where it does not come whole."""
     if _kind(request) != "application/json":
         raise BadQuery("what is sent must be application/json")
     try:
@@ -48,7 +48,7 @@ async def content_of(request: Request) -> dict[str, Any]:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """Return the fields of the form that a request brings; raises `BadQuery`."""
+    """Return the fields of the form that a request brings; raises `BadQuery`, or `Gone` as `content_of` does."""
     if _kind(request) != "application/x-www-form-urlencoded":
         raise BadQuery("what is sent must be a form")
     try:
@@ -72,4 +72,6 @@ async def _body(request: Request) -> bytes:
                     raise BadQuery(f"what is sent must not be above {_MOST_BYTES} bytes")
     except TimeoutError:
         raise BadQuery(f"what is sent took longer than {_SECONDS:.0f} s") from None
+    except ClientDisconnect:
+        raise Gone("the connection ended before all was sent") from None
     return content

@@ -61,13 +61,14 @@ class Assets:
         }
         if f'"{mark}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
+        kind = _KINDS.get(PurePosixPath(name).suffix, "text/plain")
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            content = await anyio.to_thread.run_sync((self._folder / name).read_bytes)
+            return Response(content, headers=headers, media_type=kind)
         packed = self._packed.get((mark, name))
         if packed is None:
             packed = await anyio.to_thread.run_sync(self._pack, mark, name)
-        kind = _KINDS.get(PurePosixPath(name).suffix, "text/plain")
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=kind)
-        return Response(gzip.decompress(packed), headers=headers, media_type=kind)
+        return Response(packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=kind)
 
     def _pack(self, mark: str, name: str) -> bytes:
         packed = gzip.compress((self._folder / name).read_bytes())

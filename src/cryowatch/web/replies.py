@@ -22,6 +22,9 @@ from cryowatch.errors import (
 
 log = logging.getLogger(__name__)
 
+GONE = 499
+"""As nginx says it; nobody gets it."""
+
 _MINUTE = 60 * 10**9
 
 
@@ -45,6 +48,10 @@ class Refused(CryowatchError):
     """Who asks may not do this, or nobody may here."""
 
 
+class Gone(CryowatchError):
+    """Who asked has hung up, and gets no answer."""
+
+
 class LoginNeeded(CryowatchError):
     """Nobody may see this without a login."""
 
@@ -60,6 +67,8 @@ def status_of(error: CryowatchError) -> int:
             return 401
         case Refused():
             return 403
+        case Gone():
+            return GONE
         case ImageIncomplete() | ImageAway() | SourceError() | StoreError() | AccessError():
             return 503
         case _:
