@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.web.serving import until
@@ -32,7 +32,9 @@ Hail = Callable[[socket.socket], None]
 class Agent:
     """`cryowatch watch` as a process with `DESCRIPTORS` file descriptors; `context` speaks TLS to it."""
 
-    def __init__(self, folder: Path, paths: Sequence[Path], *, settings: str = "", authority: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, paths: Sequence[Path], *, settings: str = "", authority: Path | None = None
+    ) -> None:
         self.data = folder / "data"
         self.errors = folder / "errors"
         config = folder / "cryowatch.toml"
@@ -61,11 +63,11 @@ class Agent:
         form: str | None = None,
         cookie: str = "",
         seconds: float = 10.0,
-        **headers: str,
+        headers: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
         """Return the answer to a request on a connection of its own; its body is read."""
         scheme = "http" if self.context is None else "https"
-        sent = {"Host": f"127.0.0.1:{self.port}", "Connection": "close", **headers}
+        sent = {"Host": f"127.0.0.1:{self.port}", "Connection": "close", **(headers or {})}
         if cookie:
             sent["Cookie"] = cookie
         if form is not None:
@@ -157,7 +159,7 @@ class Crowd:
 
 def served_in_time(ask: Callable[[], int], *, times: int = 20, seconds: float = 2.0) -> list[str]:
     """Ask again and again; returns what went wrong, one line each."""
-    wrong = []
+    wrong: list[str] = []
     for number in range(times):
         begun = time.monotonic()
         try:

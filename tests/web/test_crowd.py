@@ -9,7 +9,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -170,8 +169,10 @@ def test_behind_a_proxy_it_is_counted_whom_the_proxy_names(agent: Agent) -> None
     unread = saying(UNREAD_BY % b"2001:db8::1")
     with Crowd(agent, MANY, unread, address=proxy):
         asked = partial(agent.ask, "/login", address=proxy)
-        assert served_in_time(lambda: asked(**{"X-Forwarded-For": "192.0.2.8"}).status) == []
-        assert served_in_time(lambda: asked(**{"X-Forwarded-For": "2001:db8::2"}).status) == [], "one network with them"
+        assert served_in_time(lambda: asked(headers={"X-Forwarded-For": "192.0.2.8"}).status) == []
+        assert served_in_time(lambda: asked(headers={"X-Forwarded-For": "2001:db8::2"}).status) == [], (
+            "one network with them"
+        )
     own.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while own.recv(1000):

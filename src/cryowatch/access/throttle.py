@@ -49,6 +49,12 @@ class Throttle:
                     self._put(key, self._level(key, rate) - 1)
         return waiting
 
+    def returned(self, account: str, address: str, known: str | None) -> None:
+        """Give back what one try cost that was not made."""
+        with self._entry:
+            for key, rate in _keys(account, address, known):
+                self._put(key, min(float(rate.burst), self._level(key, rate) + 1))
+
     def succeeded(self, account: str, address: str, known: str | None) -> None:
         """Give back what tries cost the account; to the address this one's token alone."""
         with self._entry:

@@ -34,7 +34,7 @@ from cryowatch.web.logs import Logs, Read
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.openapi import Description
 from cryowatch.web.pages import Pages
-from cryowatch.web.replies import JSON, Gone, Noted, explain, headers_of, status_of, text_of
+from cryowatch.web.replies import GONE, JSON, Gone, Noted, explain, headers_of, status_of, text_of
 from cryowatch.web.sharing import Sharing
 from cryowatch.web.sight import Sights
 from cryowatch.web.summaries import Summaries
@@ -105,7 +105,7 @@ def create_app(
     async def ours(request: Request, error: Exception) -> Response:
         noted.note(error)
         if isinstance(error, Gone):
-            return Response(status_code=status_of(error))
+            return Response(status_code=GONE)
         if _wants_page(request) and isinstance(error, CryowatchError):
             answer = pages.error(request, status_of(error), text_of(error))
             answer.headers.update(headers_of(error))

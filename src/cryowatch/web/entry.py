@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from functools import partial
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from cryowatch.access.throttle import network_of
 from cryowatch.errors import NotFoundError
 from cryowatch.web.actions import form_of
 from cryowatch.web.gate import Access, who
 from cryowatch.web.pages import Pages
+from cryowatch.web.replies import Gone
 from cryowatch.web.sight import Sights
+from cryowatch.web.tries import Away, Crowded, Tries
 
 _KNOWN = "known"
 _KNOWN_SECONDS = 400 * 24 * 3600
@@ -25,14 +25,14 @@ _KNOWN_SECONDS = 400 * 24 * 3600
 
 
 class Entry:
-    """The routes; `clock` is UTC ns.  Passwords are tried one after another, as each try takes memory and time."""
+    """The routes; `clock` is UTC ns."""
 
     def __init__(self, pages: Pages, access: Access, sights: Sights, *, clock: Callable[[], int]) -> None:
         self._pages = pages
         self._access = access
         self._sights = sights
         self._clock = clock
-        self._one = CapacityLimiter(1)
+        self._tries = Tries()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -59,14 +59,28 @@ class Entry:
         if waiting:
             text = f"Too many tries; the next one is possible in {waiting} s."
             return self._form(request, following, name=name, problem=text, status=429, after=waiting)
-        verified = partial(self._access.accounts.verified, name, password)
-        account = await anyio.to_thread.run_sync(verified, limiter=self._one)
-        if account is None:
+        ended = self._access.token(request, "login")
+
+        def attempt() -> str | None:
+            account = self._access.accounts.verified(name, password)
+            if account is None:
+                return None
+            self._access.logins.end(ended)
+            return self._access.logins.begin(account)
+
+        by = network_of(address) if known is None else name
+        try:
+            token = await self._tries.run(attempt, by=by, known=known is not None, gone=request.is_disconnected)
+        except Crowded as error:
+            self._access.throttle.returned(name[:64], address, known)
+            text = f"Many are logging in just now. Please try again in {error.seconds} s."
+            return self._form(request, following, name=name, problem=text, status=503, after=error.seconds)
+        except Away as error:
+            raise Gone(str(error)) from None
+        if token is None:
             text = "No account has this name and this password."
             return self._form(request, following, name=name, problem=text, status=401)
         self._access.throttle.succeeded(name, address, known)
-        await run_in_threadpool(self._access.logins.end, self._access.token(request, "login"))
-        token = await run_in_threadpool(self._access.logins.begin, account)
         answer = RedirectResponse(following, 303, {"Cache-Control": "no-store"})
         self._set(request, answer, "login", token, self._access.logins.seconds)
         mark = known or secrets.token_hex(8)

@@ -23,7 +23,7 @@ from cryowatch.errors import (
 log = logging.getLogger(__name__)
 
 GONE = 499
-"""As nginx says it; nobody gets it."""
+"""The status of what nobody gets, as nginx says it."""
 
 _MINUTE = 60 * 10**9
 
@@ -67,8 +67,6 @@ def status_of(error: CryowatchError) -> int:
             return 401
         case Refused():
             return 403
-        case Gone():
-            return GONE
         case ImageIncomplete() | ImageAway() | SourceError() | StoreError() | AccessError():
             return 503
         case _:
