@@ -64,7 +64,7 @@ class Tries:
     ) -> T:
         """Return what an attempt returns when its turn has come; raises `Crowded`, or `Away` where `gone` says so.
 
-        `by` is whose it is, an address, or an account where it comes from a browser that was logged in before (`known`).
+        `by` is whose it is: an address, or an account where the browser was logged in to it before (`known`).
         """
         await self._turn(by, known=known)
         try:
@@ -98,8 +98,8 @@ class Tries:
 
     def _take_place(self, by: str, *, known: bool) -> None:
         """Refuse the last who waits of an address that has more waiting than this one; else raise `Crowded`."""
-        counts = Counter(one.by for one in self._waiting)
-        strangers = Counter(one.by for one in self._waiting if not one.known)
+        counts = Counter(one.by for one in reversed(self._waiting))
+        strangers = Counter(one.by for one in reversed(self._waiting) if not one.known)
         largest, number = counts.most_common(1)[0]
         if number <= counts[by] + 1:
             if not known or counts[by] or not strangers:
