@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,8 @@ def root() -> Iterator[None]:
     logger, ours = logging.getLogger(), logging.getLogger("cryowatch")
     handlers, level, our_level = logger.handlers[:], logger.level, ours.level
     yield
+    for name in logs.SPARED:
+        logging.getLogger(name).filters.clear()
     ours.level = our_level
     for handler in set(logger.handlers) - set(handlers):
         handler.close()
@@ -60,6 +64,41 @@ def test_a_file_is_rotated_by_its_size_and_a_number_is_kept(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
     assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
     assert "line 99 " in (tmp_path / "log").read_text()
+
+
+def test_what_strangers_make_the_server_say_is_a_line_once_a_minute(tmp_path: Path) -> None:
+    begun(tmp_path / "log")
+    server = logging.getLogger("uvicorn.error")
+    now = time.time()
+
+    def say(seconds: float, text: str, *, error: Exception | None = None) -> None:
+        told = None if error is None else (type(error), error, error.__traceback__)
+        record = server.makeRecord(server.name, logging.WARNING, "", 0, text, (), told)
+        record.created = now + seconds
+        server.handle(record)
+
+    for second in range(59):
+        say(second, f"Fatal error\nprotocol: <{second}>")
+        say(second, "Exception in ASGI application\n", error=ValueError("x"))
+    say(1, "Exception in ASGI application\n", error=KeyError("another one"))
+    say(61, "Fatal error\nprotocol: <61>")
+    lines = [line for line in (tmp_path / "log").read_text().splitlines() if not line.startswith("    ")]
+    assert all(LINE.fullmatch(line) for line in lines)
+    texts = [line.partition(": ")[2] for line in lines]
+    assert texts == [
+        "Fatal error\\nprotocol: <0>",
+        "Exception in ASGI application",
+        "Exception in ASGI application",
+        "Fatal error\\nprotocol: <61> (and 58 times since the last such line)",
+    ]
+
+
+def test_a_terminal_obeys_nothing_that_is_logged() -> None:
+    shown = io.StringIO()
+    logs.begin(Console(file=shown, force_terminal=True, width=200, color_system=None), logging.INFO)
+    logging.getLogger("uvicorn.error").warning("%s is gone", "\x1b]0;title\x07\nforged")
+    assert "\x1b]0;" not in shown.getvalue()
+    assert "\\x1b]0;title\\x07\\nforged is gone" in shown.getvalue()
 
 
 @pytest.mark.parametrize("removed", [False, True])

@@ -4,6 +4,9 @@ In a file each record is one line: the time in UTC, ISO 8601 with milliseconds; 
 which line breaks and control characters are escaped, so that no name can forge a line.  Only the trace of an unexpected
 error follows on lines of its own, indented.  The journal stamps its lines itself and learns the level from the prefix
 that it knows (`<4>`, sd-daemon(3)).
+
+What the server of the pages logs (uvicorn, asyncio) goes there, too.  Strangers can make it log, so it says the same
+once a minute.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import contextlib
 import logging
 import os
 import sys
+import threading
+from collections import OrderedDict
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -24,13 +29,19 @@ from cryowatch.errors import ConfigError, one_line
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 _MEGABYTE = 1_000_000
 
+SPARED = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.asgi")
+"""Loggers that strangers make say something."""
+
+REPEAT_SECONDS = 60.0
+_MOST_KNOWN = 200
+
 
 class Lines(logging.Formatter):
     """Formats a record as a line of a file."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return time, level, logger and text, and below them the trace of an unexpected error."""
-        return self._whole(f"{self._head(record)} {one_line(record.getMessage())}", record)
+        return self._whole(f"{self._head(record)} {one_line(record.getMessage().rstrip())}", record)
 
     def _head(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -49,8 +60,55 @@ class JournalLines(Lines):
     def format(self, record: logging.LogRecord) -> str:
         """Return the text with its priority before every line."""
         priority = next(number for level, number in _PRIORITIES if record.levelno >= level or level == logging.DEBUG)
-        whole = self._whole(one_line(record.getMessage()), record)
+        whole = self._whole(one_line(record.getMessage().rstrip()), record)
         return "\n".join(f"<{priority}>{line}" for line in whole.splitlines())
+
+
+class TerminalLines(Lines):
+    """Formats a record for a terminal, whose handler shows time and level itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text, and below it the trace of an unexpected error."""
+        return self._whole(one_line(record.getMessage().rstrip()), record)
+
+
+class Sparing(logging.Filter):
+    """Lets the same through once in so many seconds, and then says how often it came in between.
+
+    The same is a message's first line before its values are put in, with the kind and the place of its error.
+    """
+
+    def __init__(self, *, repeat_seconds: float = REPEAT_SECONDS) -> None:
+        super().__init__()
+        self._repeat = repeat_seconds
+        self._entry = threading.Lock()
+        self._known: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is to be logged; its text says how many were not."""
+        same = _kind_of(record)
+        with self._entry:
+            until, left_out = self._known.get(same, (0.0, 0))
+            if record.created < until <= record.created + self._repeat:
+                self._known[same] = (until, left_out + 1)
+                return False
+            self._known[same] = (record.created + self._repeat, 0)
+            self._known.move_to_end(same)
+            if len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
+        if left_out:
+            times = "once" if left_out == 1 else f"{left_out} times"
+            record.msg, record.args = f"{record.getMessage().rstrip()} (and {times} since the last such line)", ()
+        return True
+
+
+def _kind_of(record: logging.LogRecord) -> tuple[object, ...]:
+    error = record.exc_info[1] if record.exc_info else None
+    place = error.__traceback__ if error is not None else None
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = None if place is None else (place.tb_frame.f_code.co_filename, place.tb_lineno)
+    return record.name, str(record.msg).partition("\n")[0][:200], type(error), where
 
 
 class LogFile(RotatingFileHandler):
@@ -123,13 +181,18 @@ def begin(
         handlers.append(LogFile(file, max_bytes=int(max_mb * _MEGABYTE), keep=keep))
     logging.basicConfig(level=max(level, logging.WARNING), handlers=handlers, force=True)
     logging.getLogger("cryowatch").setLevel(level)
+    for name in SPARED:
+        logger = logging.getLogger(name)
+        for earlier in [one for one in logger.filters if isinstance(one, Sparing)]:
+            logger.removeFilter(earlier)
+        logger.addFilter(Sparing())
 
 
 def _standard_error(console: Console) -> logging.Handler:
     handler: logging.Handler
     if console.is_terminal:
         handler = RichHandler(console=console, show_path=False, markup=False, log_time_format="%H:%M:%S")
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(TerminalLines())
         return handler
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JournalLines() if _is_journal() else Lines())
