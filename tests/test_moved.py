@@ -25,6 +25,7 @@ from cryowatch.reports import status
 from cryowatch.store import Reader, Store
 from cryowatch.store.writer import FILE_NAME
 from cryowatch.web.sight import Sights
+from tests.links import earlier_link
 from tests.projects import CTFS, append, execute, genuine
 
 NOW = 1_800_000_000 * 10**9
@@ -353,7 +354,7 @@ def test_a_link_for_one_session_follows_it_and_opens_no_other(machine: Machine) 
     shares = Shares(machine.data, key, clock=lambda: machine.now)
     made = {"session": row["key"], "path": row["path"], "days": 1, "by": "ada"}
     _, token = shares.create(**made, origin=row["origin"])
-    _, older = shares.create(**made)
+    older = earlier_link(machine.data, key, session=row["key"], path=row["path"], now=machine.now // 10**6)
     project.rename(machine.projects / "grid2")
     machine.look()
     another(machine.projects, "grid1")
@@ -372,6 +373,62 @@ def test_a_link_for_one_session_follows_it_and_opens_no_other(machine: Machine) 
     (machine.data / "shares.json").write_text(forged)
     os.utime(machine.data / "shares.json")
     assert Shares(machine.data, key, clock=lambda: machine.now).find(token) is None
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_old_link_opens_no_copy_of_the_same_prepared_project_in_its_folder(
+    machine: Machine, *, restarted: bool
+) -> None:
+    project = prepared(machine.projects, "grid1", "01")
+    machine.look()
+    row = machine.sessions()["grid1"]
+    key = key_of(machine.data)
+    shares = Shares(machine.data, key, clock=lambda: machine.now)
+    share, _ = shares.create(session=row["key"], path=row["path"], origin=row["origin"], days=1, by="ada")
+    older = shares.find(earlier_link(machine.data, key, session="grid1", path=row["path"], now=machine.now // 10**6))
+    project.rename(machine.projects.parent / "archived")
+    prepared(machine.projects, "grid1", "02")
+    append(project / CTFS, 9)
+    if restarted:
+        machine.start()
+    machine.look()
+    sessions = machine.sessions()
+    assert len(sessions) == 2
+    [new] = [row for key, row in sessions.items() if key != "grid1"]
+    assert (len(machine.items("grid1")), len(machine.items(new["key"]))) == (8, 9)
+    sight = Sights(machine.reader, key).of_share(share)
+    assert [row["id"] for row in sight.sessions()] == [row["id"]], "what was read of the one before"
+    with pytest.raises(NotFoundError):
+        sight.session(new["key"])
+    assert older is not None
+    assert Sights(machine.reader, key).of_share(older).sessions() == []
+
+
+def test_a_database_that_was_copied_back_is_the_same_session(machine: Machine) -> None:
+    project = prepared(machine.projects, "grid1", "01")
+    machine.look()
+    number = machine.sessions()["grid1"]["id"]
+    shutil.copytree(project, machine.projects.parent / "backup")
+    shutil.rmtree(project)
+    machine.look()
+    shutil.copytree(machine.projects.parent / "backup", project)
+    append(project / CTFS, 9)
+    machine.look()
+    [session] = machine.sessions().values()
+    assert (session["id"], session["state"], len(machine.items("grid1"))) == (number, "ok", 9)
+
+
+def test_a_link_of_an_earlier_version_opens_no_project_that_was_made_after_it(machine: Machine) -> None:
+    project = genuine(machine.projects, "grid1")
+    machine.look()
+    row = machine.sessions()["grid1"]
+    key = key_of(machine.data)
+    made = row["created"] // 10**6
+    shares = Shares(machine.data, key, clock=lambda: (made + 1000) * 10**6)
+    for now, opened in ((made + 500, True), (made - 500, False)):
+        share = shares.find(earlier_link(machine.data, key, session="grid1", path=str(project), now=now))
+        assert share is not None
+        assert bool(Sights(machine.reader, key).of_share(share).sessions()) is opened
 
 
 def test_a_project_that_was_deleted_while_no_agent_ran_is_gone(machine: Machine) -> None:

@@ -106,7 +106,8 @@ class Watch:
         self._also = tuple(str(other) for other in also)
         self._settled = settled
         known = store.known((str(path), *self._also))
-        self.session, self.key, self._origin = known or (0, "", "")
+        self.session, self.key, self._origin = known[:3] if known else (0, "", "")
+        self._inode: int | None = known.inode if known else None
         self.over = False
         """Whether another one watches the session, since its project has moved there."""
         self.last_read: int | None = None
@@ -132,7 +133,7 @@ class Watch:
             self._tried, self._touched = self._clock(), _touched(self.path)
         try:
             reading = self._source.read(self._cursor)
-            if not self.session or (reading.origin is not None and reading.origin.created != self._origin):
+            if not self.session or self._is_another(reading):
                 reading = self._settle(reading)
         except SourceError as error:
             if not self.session:
@@ -153,6 +154,13 @@ class Watch:
         self.whole = reading.finished
         noted = self._note("ok", "", reading.troubles)
         return reading, noted or change
+
+    def _is_another(self, reading: Reading) -> bool:
+        """Return whether the project may be another one than the session is known for."""
+        origin = reading.origin
+        if origin is None or (origin.created, origin.inode) == (self._origin, self._inode):
+            return False
+        return origin.created != self._origin or (reading.session is not None and reading.runs is not None)
 
     def _settle(self, reading: Reading) -> Reading:
         """Find out which session the project is; returns what is new of it since that was stored last."""
@@ -191,7 +199,7 @@ class Watch:
         )
         changes = self._store.settle(named, origin, runs, also=self._also, left=left, now=self._clock())
         self.session, self.key = changes[0].session, changes[0].key
-        self._origin = "" if origin is None else origin.created
+        self._origin, self._inode = ("", None) if origin is None else (origin.created, origin.inode)
         self._settled(self, changes)
 
     def unread(self) -> int | None:

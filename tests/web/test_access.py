@@ -328,7 +328,7 @@ def test_a_link_opens_a_session_by_its_folder(tmp_path: Path) -> None:
     data = tmp_path / "data"
     add_account(data, "grace", Role.OPERATOR)
     shares = Shares(data, key_of(data), clock=time.time_ns)
-    _, token = shares.create(session="small", path="/somewhere/else/small", days=1, by="x")
+    _, token = shares.create(session="small", path="/somewhere/else/small", origin="2026", days=1, by="x")
     with serving([genuine(tmp_path)], data, web=Web()) as served:
         person = Person(served)
         answer = person.get(f"/share/{token}")

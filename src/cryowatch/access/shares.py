@@ -7,7 +7,8 @@
 A link's token is `ID.SIGNATURE`, signed over all of that but `by` with the key of the data directory: the file alone
 opens nothing, and what somebody changes in it neither.  The session is known by when its project was made, and by its
 key or its folder: so a link follows a project that is moved, and never opens another one that gets the same name or the
-same folder.  Links of earlier versions have no `origin`; they know the session by its key and its folder.
+same folder.  Links of earlier versions have no `origin`; they open a session of the same key and folder, and only one
+whose project was made before the link.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ FILE_NAME = "shares.json"
 MOST = 1000
 MOST_DAYS = 366
 DAY = 24 * 3600 * 1000
+_NS = 10**6
+"""Of a millisecond."""
 
 _PURPOSE = "share"
 _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})")
@@ -51,7 +54,8 @@ class Share:
         """Return whether a session, a row of the store, is the one that the link was made for."""
         keyed, there = session["key"] == self.session, session["path"] == self.path
         if not self.origin:
-            return bool(keyed and there)
+            made = session["created"]
+            return bool(keyed and there and made is not None and made < self.created * _NS)
         return bool(session["origin"] == self.origin and (keyed or there))
 
 
@@ -63,8 +67,11 @@ class Shares:
         self._key = key
         self._clock = clock
 
-    def create(self, *, session: str, path: str, days: int, by: str, origin: str = "") -> tuple[Share, str]:
+    def create(self, *, session: str, path: str, origin: str, days: int, by: str) -> tuple[Share, str]:
         """Make a link; returns it and its token, which is shown this once.  Raises `ConfigError`."""
+        if not origin:
+            what = "its project has not said yet when it was made; a link could open another one made in its folder"
+            raise ConfigError(what, where=session, remedy="Try again once the session has been read")
         if not 1 <= days <= MOST_DAYS:
             raise ConfigError(f"a link lasts from 1 to {MOST_DAYS} days")
         now = self._clock() // 10**6

@@ -12,7 +12,7 @@ from cryowatch.commands.options import Config, DataDir, SessionName
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cryowatch.access.shares import Shares
+    from cryowatch.access.shares import Share, Shares
     from cryowatch.config import Settings
 
 app = typer.Typer(name="share", help="Links that open one session to people without an account.", no_args_is_help=True)
@@ -51,15 +51,32 @@ def create(
 
 @app.command("list")
 def listed(data_dir: DataDir = None, config: Config = None) -> None:
-    """List the links that are still valid: number, session, last day, creator."""
+    """List the links: number, session, last day, creator, and why a link is void."""
     from cryowatch.errors import one_line  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
 
-    found = _shares(prepare(_settings(data_dir, config).data_dir)).listed()
+    settings = _settings(data_dir, config)
+    found = _shares(prepare(settings.data_dir)).listed()
     for share in found:
-        typer.echo(one_line(f"{share.id}  {share.session:<32}  until {_day(share.until)}  by {share.by}"))
+        void = _void(share, settings.data_dir)
+        said = f"{share.id}  {share.session:<32}  until {_day(share.until)}  by {share.by}"
+        typer.echo(one_line(f"{said}  void: {void}" if void else said))
     if not found:
         typer.echo("There are no links.", err=True)
+
+
+def _void(share: Share, data_dir: Path) -> str:
+    """Return why a link opens nothing, empty where it opens its session."""
+    from cryowatch.reports import open_reader  # noqa: PLC0415
+
+    sessions = open_reader(data_dir).sessions_at(share.session, share.path)
+    if any(share.opens(session) for session in sessions):
+        return ""
+    if not sessions:
+        return "its session is not here any more"
+    if not share.origin:
+        return "an earlier version made it, and its project may be another one by now; make a new link"
+    return "another project is in its folder"
 
 
 @app.command()

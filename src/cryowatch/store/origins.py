@@ -1,6 +1,8 @@
 """Which session a project is: it is known by when it was made, as it says itself, and not by its folder.
 
-- The project in a session's folder is that session where both say the same origin, or one of them says none.
+- The project in a session's folder is that session where both say the same origin, or one of them says none.  A copy
+  of a prepared project says the same as the one that was there before, so where the database is another file a run that
+  was started has to be in both, too.
 - Where the folder holds another project by now, the session is *replaced*: it stays with what was read, its state is
   `gone`, and its path names the folder with the time until which it was there, so that nothing of the new project is
   taken for its own.
@@ -27,7 +29,7 @@ from cryowatch.store.statements import insert, next_seq
 _QUARTER = 900 * 10**9
 """Zones differ by whole quarters of an hour: by so much does a time differ that was read in another one."""
 
-_AT = "SELECT id, path, origin, created, cursor FROM session WHERE path = ?"
+_AT = "SELECT id, path, origin, created, cursor, inode FROM session WHERE path = ?"
 _OF = """
 SELECT id, path, inode, replaced FROM session
 WHERE origin = :origin OR (origin = '' AND created IS NOT NULL AND (created - :created) % :quarter = 0)
@@ -75,7 +77,7 @@ def settle(
         return (_new(tx, session, None) if row is None else row[0]), []
     others: list[int] = []
     if row is not None and not _is_empty(tx, row):
-        if _is_of(row, session, origin):
+        if _is_of(row, session, origin) and not _is_another_copy(tx, row, origin, runs):
             _move(tx, row[0], session, origin)
             return row[0], []
         _replace(tx, row[0], row[1], now)
@@ -104,16 +106,25 @@ def settle(
 
 def _is_empty(tx: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
     """Return whether nothing was ever read of a session, of which then nobody knows what it is."""
-    number, _, origin, _, cursor = row
+    number, _, origin, _, cursor, _ = row
     return not origin and not cursor and not tx.execute(_HAS_RUNS, (number,)).fetchone()[0]
 
 
 def _is_of(row: tuple[Any, ...], session: Session, origin: Origin) -> bool:
     """Return whether a session is of an origin; of one that an earlier version stored the time of creation tells."""
-    _, _, known, created, _ = row
+    _, _, known, created, _, _ = row
     if known or created is None or session.created is None:
         return known in ("", origin.created)
     return bool((created - session.created) % _QUARTER == 0)
+
+
+def _is_another_copy(tx: sqlite3.Connection, row: tuple[Any, ...], origin: Origin, runs: Sequence[Run]) -> bool:
+    """Return whether a project of the same origin is another copy: another file, and no run that has begun in both."""
+    number, *_, inode = row
+    if inode in (None, origin.inode):
+        return False
+    same = _in_both(tx, number, runs)
+    return bool(same) and not any(same)
 
 
 def _same_runs(tx: sqlite3.Connection, place: Place, origin: Origin, runs: Sequence[Run]) -> bool:
@@ -121,10 +132,15 @@ def _same_runs(tx: sqlite3.Connection, place: Place, origin: Origin, runs: Seque
 
     Any run that both have will do where the file is the very same.
     """
-    started = tx.execute(_STARTED, (place.session,)).fetchall()
-    now = {run.run: run.started for run in runs if run.started is not None}
-    same = [run in now and (time - now[run]) % _QUARTER == 0 for run, time in started]
+    same = _in_both(tx, place.session, runs)
     return not same or same[0] or (place.inode == origin.inode and any(same))
+
+
+def _in_both(tx: sqlite3.Connection, number: int, runs: Sequence[Run]) -> list[bool]:
+    """Return of each run of a session that was started, the last first, whether a project has it, too."""
+    started = tx.execute(_STARTED, (number,)).fetchall()
+    now = {run.run: run.started for run in runs if run.started is not None}
+    return [run in now and (time - now[run]) % _QUARTER == 0 for run, time in started]
 
 
 def _move(tx: sqlite3.Connection, number: int, session: Session, origin: Origin) -> None:

@@ -45,7 +45,7 @@ DEVICE_COLUMNS = tuple(quantities(DeviceSample))
 _host_values = attrgetter(*HOST_COLUMNS)
 _device_values = attrgetter(*DEVICE_COLUMNS)
 
-_KNOWN = "SELECT id, key, origin FROM session WHERE path = ?"
+_KNOWN = "SELECT id, key, origin, inode FROM session WHERE path = ?"
 _CHANGE = "SELECT id, key, seq, generation FROM session WHERE id = ?"
 
 _INSERT_PUBLISHED = """
@@ -66,11 +66,15 @@ DELETE FROM published WHERE target = ? AND micrograph_id IN (
 
 
 class Known(NamedTuple):
-    """A session that the store holds, by its row id, and what it knows of the origin of its project ("": nothing)."""
+    """A session that the store holds, by its row id, and what it knows of the origin of its project ("": nothing).
+
+    `inode` is that of the project's database.
+    """
 
     session: int
     key: str
     origin: str
+    inode: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
