@@ -180,6 +180,44 @@ def test_who_has_a_link_sees_its_session_as_if_there_were_no_other(served: Serve
     guest.close()
 
 
+def test_who_has_a_link_learns_not_where_the_session_lies_nor_on_which_machine(
+    data: Path, served: Served, operator: Person
+) -> None:
+    folder = data.parent
+    runs = folder / "demo/Runs/000135_CistemProtCTFFind"
+    raised(served, f"{runs}/ctfs.sqlite on gpu1 cannot be read: ask /home/ada/notes.txt", session="demo", rule="where")
+    guest = shared(served, operator)
+    [micrograph, *_] = guest.json("/api/sessions/demo/micrographs?sort=name")["micrographs"]
+    image = folder / "demo" / micrograph["micrograph_path"]
+    image.rename(image.with_suffix(".away"))
+    aside = folder / "demo/Runs/000002_ProtImportMovies/movies.sqlite"
+    contents = aside.read_bytes()
+    aside.write_text("no database")
+    until(
+        lambda: (
+            operator.json("/api/sessions/demo")["state"]["state"] != "ok"
+            or operator.json("/api/sessions/demo")["state"]["troubles"]
+        )
+    )
+    said = everything(guest)
+    missing = guest.get(micrograph["images"]["micrograph"].partition("?")[0] + "?size=77")
+    assert missing.status_code in (404, 503)
+    said["an image that is not there"] = missing.text
+    aside.write_bytes(contents)
+    image.with_suffix(".away").rename(image)
+    for path, text in said.items():
+        assert str(folder) not in text, path
+        assert "gpu1" not in text, path
+        assert "/home/ada" not in text, path
+    detail = json.loads(said["/api/sessions/demo"])
+    assert (detail["path"], detail["host"]) == ("demo", "")
+    texts = [alert["text"] for alert in detail["alerts"]["active"]]
+    assert "demo/Runs/000135_CistemProtCTFFind/ctfs.sqlite on the machine cannot be read: ask notes.txt" in texts
+    assert operator.json("/api/sessions/demo")["path"] == str(folder / "demo")
+    until(lambda: operator.json("/api/sessions/demo")["state"]["state"] == "ok")
+    guest.close()
+
+
 def test_who_has_a_link_sees_the_same_values_and_images_as_others(served: Served, operator: Person) -> None:
     guest = shared(served, operator)
     own = guest.json("/api/sessions/demo/micrographs?sort=name")["micrographs"]

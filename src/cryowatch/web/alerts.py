@@ -190,7 +190,11 @@ def shown(row: Row) -> dict[str, Any]:
 
 def _seen(alert: dict[str, Any], sight: Sight) -> dict[str, Any]:
     session = alert["session"]
-    return {**alert, "id": sight.id(alert["id"]), "session": None if session is None else sight.key(session)}
+    return {
+        **sight.told(alert),
+        "id": sight.id(alert["id"]),
+        "session": None if session is None else sight.key(session),
+    }
 
 
 def _record(row: Row) -> str:

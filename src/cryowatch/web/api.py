@@ -73,7 +73,7 @@ class API:
                     {**_summary(self.summaries.summary(row), sight), "alerts": active.of(row, sight)}
                     for row in sight.sessions()
                 ],
-                "host": self.host,
+                "host": "" if sight.confined else self.host,
                 "version": __version__,
                 "deliveries": [] if sight.confined else self.deliveries(),
             }
@@ -266,6 +266,8 @@ class API:
 
     def _answer(self, panel: Panel, scope: Scope, sight: Sight) -> dict[str, Any]:
         answer = compile_panel(panel, scope).answer(self.reader.table)
+        if "rows" in answer or "items" in answer:
+            answer = sight.told(answer)
         numbers = answer.get("id")
         return answer if numbers is None else {**answer, "id": [sight.id(number) for number in numbers]}
 
@@ -363,7 +365,8 @@ def _summary(summary: dict[str, Any], sight: Sight) -> dict[str, Any]:
     if newest["micrograph"] is not None:
         shown_as = {"micrograph": sight.id(newest["micrograph"]), "version": sight.version(newest["version"])}
         newest = {**newest, **shown_as}
-    return {**summary, "id": sight.key(summary["id"]), "newest": newest, "head": sight.head(summary["head"])}
+    seen = {"id": sight.key(summary["id"]), "newest": newest, "head": sight.head(summary["head"])}
+    return {**summary, **seen, **({"runs": sight.told(summary["runs"])} if "runs" in summary else {})}
 
 
 def shown(row: Row, sight: Sight, *, shifted: bool = False) -> dict[str, Any]:
@@ -371,7 +374,7 @@ def shown(row: Row, sight: Sight, *, shifted: bool = False) -> dict[str, Any]:
 
     `shifted` says that the shifts of its movie's frames are known.
     """
-    values = {name: value for name, value in row.items() if name not in _HIDDEN}
+    values = sight.told({name: value for name, value in row.items() if name not in _HIDDEN})
     number, version = sight.id(row["id"]), sight.version(row["seq"])
     values["id"] = number
     values["time"] = milliseconds(row["time"])

@@ -29,7 +29,7 @@ from cryowatch.web.border import HEADERS, NOT_KEPT, Border, Names
 from cryowatch.web.cores import Cores
 from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
-from cryowatch.web.gate import Access, Gate
+from cryowatch.web.gate import Access, Gate, who
 from cryowatch.web.logs import Logs, Read
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.openapi import Description
@@ -106,11 +106,14 @@ def create_app(
         noted.note(error)
         if isinstance(error, Gone):
             return Response(status_code=GONE)
-        if _wants_page(request) and isinstance(error, CryowatchError):
-            answer = pages.error(request, status_of(error), text_of(error))
+        if not isinstance(error, CryowatchError):
+            raise error
+        text = sights.of(who(request)).told(text_of(error))
+        if _wants_page(request):
+            answer = pages.error(request, status_of(error), text)
             answer.headers.update(headers_of(error))
             return answer
-        return await explain(request, error)
+        return explain(error, text)
 
     async def theirs(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from starlette.requests import Request
 from starlette.responses import Response
 
 from cryowatch.errors import (
@@ -98,12 +97,9 @@ def text_of(error: CryowatchError) -> str:
             return str(error)
 
 
-async def explain(request: Request, error: Exception) -> Response:
+def explain(error: CryowatchError, text: str) -> Response:
     """Answer one of our errors as one line of JSON."""
-    del request
-    if not isinstance(error, CryowatchError):
-        raise error
-    return JSON({"error": text_of(error)}, status_of(error), headers_of(error))
+    return JSON({"error": text}, status_of(error), headers_of(error))
 
 
 def headers_of(error: CryowatchError) -> dict[str, str]:

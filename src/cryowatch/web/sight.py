@@ -2,16 +2,20 @@
 
 For who has a share link, another session's name, a deleted one's and one that never was are answered alike, without a
 look into the store; ids and positions are veiled (`veil`), and what is of the machine or of the agent is left out: its
-load, its alerts and its deliveries tell of the others.
+load, its alerts and its deliveries tell of the others.  Nor is told where on which machine the session lies: its folder
+is called by the project's name, other folders are left out of texts, and the machine has no name.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from pathlib import PurePath
+from typing import Protocol, TypeVar, cast
 
 from cryowatch.access.key import Key
 from cryowatch.access.shares import Share
@@ -22,7 +26,12 @@ from cryowatch.store.reader import Reader, Row
 from cryowatch.web.gate import Who
 from cryowatch.web.veil import LARGEST, Heads, Veil
 
+T = TypeVar("T")
+
 _OF_MACHINE = ("host", "device")
+_MACHINE = "the machine"
+_FOLDERS = re.compile(r"""(?<![\w.:/~-])/(?:[^/\s"'<>|:;,()=]+/)+""")
+"""What leads to a file by its whole path; not what follows a relative path, or the server in an address."""
 
 
 class Sight(Protocol):
@@ -41,6 +50,9 @@ class Sight(Protocol):
 
     def key(self, key: str) -> str:
         """Return the key of a session that is seen as it is shown."""
+
+    def told(self, value: T) -> T:
+        """Return a text, or what holds texts, as it is told."""
 
     def id(self, number: int) -> int:
         """Return an id as it is shown."""
@@ -83,6 +95,9 @@ class Whole:
     def key(self, key: str) -> str:
         return key
 
+    def told(self, value: T) -> T:
+        return value
+
     def id(self, number: int) -> int:
         return number
 
@@ -113,14 +128,21 @@ class OneSession:
         self._key = key
         self._veil = Veil(key)
         self._heads = Heads()
+        self._secrets: Sequence[tuple[str, str]] = ((share.path, PurePath(share.path).name),)
 
     def sessions(self) -> list[Row]:
         found = self._reader.sessions_at(self._share.session, self._share.path)
-        return [row for row in found if self._share.opens(row)][:1]
+        for row in found:
+            if self._share.opens(row):
+                name = row["name"]
+                self._secrets = ((row["path"], name), (self._share.path, name), (row["host"], _MACHINE))
+                told = {"state_text": self.told(row["state_text"]), "troubles": self._troubles(row["troubles"])}
+                return [{**row, **told, "path": name, "host": ""}]
+        return []
 
     def session(self, name: str) -> Row:
         own = self.sessions()
-        if not own or name not in (own[0]["key"], self.key(own[0]["key"]), own[0]["name"], own[0]["path"]):
+        if not own or name not in (own[0]["key"], self.key(own[0]["key"]), own[0]["name"]):
             raise NotFoundError("there is no such session")
         return own[0]
 
@@ -136,6 +158,24 @@ class OneSession:
 
     def key(self, key: str) -> str:
         return unmarked(key)
+
+    def told(self, value: T) -> T:
+        if isinstance(value, str):
+            return cast("T", self._text(value))
+        if isinstance(value, dict):
+            return cast("T", {name: self.told(one) for name, one in value.items()})
+        if isinstance(value, list | tuple):
+            return cast("T", [self.told(one) for one in value])
+        return value
+
+    def _troubles(self, listed: str) -> str:
+        return json.dumps(self.told(json.loads(listed)))
+
+    def _text(self, text: str) -> str:
+        for secret, instead in self._secrets:
+            if secret and secret in text:
+                text = instead.join(re.split(rf"(?<![\w.-]){re.escape(secret)}(?![\w-])", text))
+        return _FOLDERS.sub("", text)
 
     def id(self, number: int) -> int:
         return self._veil.hide(number)
