@@ -51,7 +51,9 @@ class Web(Section):
         default=[], description="Addresses of reverse proxies, which are believed who asks, and how."
     )
     login_days: float = Field(default=14, gt=0, le=366, description="Days after which a login ends.")
-    idle_hours: float = Field(default=24, gt=0, le=8784, description="Hours without a request after which it ends.")
+    idle_hours: float = Field(
+        default=24, gt=0, le=8784, description="Hours after which it ends if nobody does anything."
+    )
     metrics_token_file: Directory | None = Field(default=None, description="File with the token that opens /metrics.")
 
     def metrics_token(self) -> str:

@@ -46,6 +46,7 @@ def test_a_login_ends_after_its_days_however_much_it_is_used(world: World) -> No
     token = world.logins.begin(world.ada())
     for _ in range(47):
         world.now += HOUR
+        world.logins.use(token)
         assert world.logins.find(token) is not None
     world.now += HOUR + 10**6
     assert world.logins.find(token) is None
@@ -54,6 +55,27 @@ def test_a_login_ends_after_its_days_however_much_it_is_used(world: World) -> No
 def test_a_login_that_nobody_uses_ends(world: World) -> None:
     token = world.logins.begin(world.ada())
     world.now += 24 * HOUR + 10**6
+    assert world.logins.find(token) is None
+
+
+def test_a_page_that_only_asks_keeps_no_login_alive(world: World) -> None:
+    token = world.logins.begin(world.ada())
+    for hour in range(1, 24):
+        world.now += HOUR
+        assert world.logins.find(token) is not None
+        world.logins.use(token, ago=hour * 3600)
+    world.now += HOUR + 10**6
+    assert world.logins.find(token) is None
+
+
+def test_a_login_lasts_from_when_somebody_last_did_something(world: World) -> None:
+    token, began = world.logins.begin(world.ada()), world.now
+    world.now = began + 10 * HOUR
+    world.logins.use(token, ago=2 * 3600)
+    world.logins.use(token, ago=9 * 3600)
+    world.now = began + 32 * HOUR - 10**6
+    assert world.started().find(token) is not None
+    world.now = began + 32 * HOUR + 10**6
     assert world.logins.find(token) is None
 
 

@@ -4,8 +4,9 @@
 
     {"logins": {SHA-256 OF TOKEN: {"account", "stamp", "since": UTC ms, "seen": UTC ms}}}
 
-A login ends when it is old, when nothing was asked for too long, when somebody logs out, and when its account
-changes or goes.  The agent alone writes the file; it outlives the agent, so that a restart logs nobody out.
+A login ends when it is old, when nobody has done anything for too long (`seen` is when somebody last has), when
+somebody logs out, and when its account changes or goes.  The agent alone writes the file; it outlives the agent, so
+that a restart logs nobody out.
 Where it cannot be read, everybody logs in again; where it cannot be written, as on a full disk, the logins hold until
 the agent's end.
 """
@@ -31,7 +32,7 @@ FILE_NAME = "logins.json"
 MOST_OF_ACCOUNT = 100
 _MINUTE = 60 * 1000
 _SAVED = 10 * _MINUTE
-"""How often the file is written because somebody asked for something."""
+"""How often the file is written because somebody did something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Logins:
         return token
 
     def find(self, token: str) -> Account | None:
-        """Return who is logged in with a token, and take note that something was asked; raises `AccessError`."""
+        """Return who is logged in with a token; raises `AccessError`."""
         key, now = _hashed(token), self._now()
         with self._entry:
             login = self._logins.get(key)
@@ -94,11 +95,18 @@ class Logins:
             if account is None:
                 del self._logins[key]
                 self._save()
-            else:
-                self._logins[key] = replace(login, seen=now)
-                if now - self._saved > _SAVED:
-                    self._save()
         return account
+
+    def use(self, token: str, *, ago: int = 0) -> None:
+        """Take note that whoever is logged in with a token did something so many seconds ago."""
+        key, now = _hashed(token), self._now()
+        with self._entry:
+            login = self._logins.get(key)
+            if login is None:
+                return
+            self._logins[key] = replace(login, seen=max(login.seen, now - ago * 1000))
+            if now - self._saved > _SAVED:
+                self._save()
 
     def end(self, token: str) -> None:
         """Log out."""

@@ -3,6 +3,9 @@
 Where there are accounts everything needs a login, apart from what `PUBLIC` names.  Viewers look, operators also
 change something, and whoever has a share link sees what `_SHARED` names, of one session (`sight`).  What is not named
 is refused.
+
+A login is used by what a person does.  What an open page asks for by itself keeps no login alive: our scripts say with
+each request for how long nobody has touched the page (`IDLE`).
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from cryowatch.access.key import Key, key_of
 from cryowatch.access.logins import Logins
 from cryowatch.access.shares import Share, Shares
 from cryowatch.access.throttle import Throttle
+from cryowatch.digits import whole
 from cryowatch.errors import AccessError, CryowatchError, NotFoundError
 from cryowatch.exposure import Exposure, Web, exposure_of
 from cryowatch.web.actions import only_from_our_pages
@@ -39,6 +43,13 @@ PUBLIC = re.compile(r"/(login|healthz|logo|static/.*|share/[^/]+)")
 
 _SHARED = re.compile(r"/|/s/.+|/api/(sessions|sessions/.+|micrographs/[^/]+|fields|events)|/images/.+")
 _ANYBODY_MAY = ("/login", "/logout")
+IDLE = "cryowatch-idle"
+"""The header in which a page says for how many seconds nobody has touched it."""
+
+_BY_ITSELF = re.compile(r"/api/events|/(images|static)/.*|/logo|/healthz|/metrics")
+"""What is asked for without that header, and without a person."""
+
+_LONGEST_IDLE = 10**9
 _WHO = "cryowatch.who"
 _MARK = 12
 """Characters of a reader's mark: it is told to them, and opens nothing."""
@@ -108,6 +119,9 @@ class Access:
         """Return who asks; raises `AccessError` where that cannot be found out."""
         cookies = self._cookies(request)
         found = self._who(cookies)
+        idle = _idle(request)
+        if found.name and idle is not None:
+            self.logins.use(cookies["login"], ago=idle)
         role = found.role.value if found.role else ""
         link = (found.share.session, found.share.path, found.share.origin) if found.share else ()
         mark = self.key.signature("reader", found.name, role, *link)[:_MARK]
@@ -173,6 +187,14 @@ def access_of(folder: Path, web: Web, *, port: int, clock: Callable[[], int] = t
         metrics_token=web.metrics_token(),
         port=port,
     )
+
+
+def _idle(request: HTTPConnection) -> int | None:
+    """Return how many seconds ago the person who asks last did something; None where a request does not tell."""
+    said = request.headers.get(IDLE)
+    if said is not None:
+        return whole(said, most=_LONGEST_IDLE)
+    return None if _BY_ITSELF.fullmatch(request.scope["path"]) else 0
 
 
 Explain = Callable[[Request, Exception], Awaitable[Response]]

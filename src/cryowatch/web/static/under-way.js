@@ -1,13 +1,16 @@
 // What is under way on connections that have died without a word would be waited for without end, and holds the few
 // connections that a browser has for a server.  It is given up, and images are asked for again when the agent is heard.
 
+import { idle } from "./idle.js";
+
 const UNREACHED = "cryowatch cannot be reached";
 
 let giving = new AbortController();
 
 export async function reach(address, options) {
   try {
-    return await fetch(address, { ...options, signal: giving.signal });
+    const headers = { ...options?.headers, "Cryowatch-Idle": idle() };
+    return await fetch(address, { ...options, headers, signal: giving.signal });
   } catch {
     throw new Error(UNREACHED);
   }
