@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,31 +53,39 @@ def create(
 @app.command("list")
 def listed(data_dir: DataDir = None, config: Config = None) -> None:
     """List the links: number, session, last day, creator, and why a link is void."""
-    from cryowatch.errors import one_line  # noqa: PLC0415
+    from cryowatch.errors import StoreFailed, one_line  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
 
     settings = _settings(data_dir, config)
     found = _shares(prepare(settings.data_dir)).listed()
+    void: dict[str, str] = {}
+    try:
+        void = _void(found, settings.data_dir)
+    except StoreFailed as error:
+        typer.echo(one_line(f"Which links open something cannot be looked up: {error}"), err=True)
     for share in found:
-        void = _void(share, settings.data_dir)
         said = f"{share.id}  {share.session:<32}  until {_day(share.until)}  by {share.by}"
-        typer.echo(one_line(f"{said}  void: {void}" if void else said))
+        typer.echo(one_line(f"{said}  void: {void[share.id]}" if share.id in void else said))
     if not found:
         typer.echo("There are no links.", err=True)
 
 
-def _void(share: Share, data_dir: Path) -> str:
-    """Return why a link opens nothing, empty where it opens its session."""
+def _void(shares: Sequence[Share], data_dir: Path) -> dict[str, str]:
+    """Return why links open nothing, by their numbers; raises `StoreFailed`."""
     from cryowatch.reports import open_reader  # noqa: PLC0415
 
-    sessions = open_reader(data_dir).sessions_at(share.session, share.path)
-    if any(share.opens(session) for session in sessions):
-        return ""
-    if not sessions:
-        return "its session is not here any more"
-    if not share.origin:
-        return "an earlier version made it, and its project may be another one by now; make a new link"
-    return "another project is in its folder"
+    reasons = {}
+    for share in shares:
+        sessions = open_reader(data_dir).sessions_at(share.session, share.path)
+        if any(share.opens(session) for session in sessions):
+            continue
+        if not sessions:
+            reasons[share.id] = "its session is not here any more"
+        elif not share.origin:
+            reasons[share.id] = "an earlier version made it, and its project may be another one by now; make a new link"
+        else:
+            reasons[share.id] = "another project is in its folder"
+    return reasons
 
 
 @app.command()

@@ -86,6 +86,7 @@ class Places:
             found = ipaddress.ip_address(address)
         except ValueError:
             return address
+        found = getattr(found, "ipv4_mapped", None) or found
         return _PROXY if any(found in network for network in self._proxies) else network_of(address)
 
     def take(self, line: Line, owner: str) -> None:
