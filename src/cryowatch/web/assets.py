@@ -32,7 +32,7 @@ _IMPORTED = re.compile(r'^import [^;]*?"(\./[^"]+)";', re.MULTILINE)
 class Assets:
     """The files of a folder, and the addresses that pages know them by; where one changes, all get other addresses.
 
-    They are compressed once, and then in memory.
+    They are read and compressed once, and then in memory.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
@@ -40,7 +40,7 @@ class Assets:
         self._state: dict[str, tuple[int, int]] = {}
         self._mark = ""
         self._modules: dict[str, tuple[str, ...]] = {}
-        self._packed: dict[tuple[str, str], bytes] = {}
+        self._contents: dict[tuple[str, str, bool], bytes] = {}
 
     def routes(self) -> list[Route]:
         """Return the route of the files."""
@@ -62,18 +62,19 @@ class Assets:
         if f'"{mark}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         kind = _KINDS.get(PurePosixPath(name).suffix, "text/plain")
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            content = await anyio.to_thread.run_sync((self._folder / name).read_bytes)
-            return Response(content, headers=headers, media_type=kind)
-        packed = self._packed.get((mark, name))
-        if packed is None:
-            packed = await anyio.to_thread.run_sync(self._pack, mark, name)
-        return Response(packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=kind)
+        packed = "gzip" in request.headers.get("accept-encoding", "")
+        content = self._contents.get((mark, name, packed))
+        if content is None:
+            content = await anyio.to_thread.run_sync(self._read, mark, name, packed)
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        return Response(content, headers=headers, media_type=kind)
 
-    def _pack(self, mark: str, name: str) -> bytes:
-        packed = gzip.compress((self._folder / name).read_bytes())
-        self._packed[mark, name] = packed
-        return packed
+    def _read(self, mark: str, name: str, packed: bool) -> bytes:  # noqa: FBT001  a thread takes no keywords
+        plain = (self._folder / name).read_bytes()
+        content = gzip.compress(plain) if packed else plain
+        self._contents[mark, name, packed] = content
+        return content
 
     def address(self, name: str) -> str:
         """Return where a page finds a file."""
@@ -98,7 +99,7 @@ class Assets:
             contents = (self._folder / name).read_bytes()
             found.update(f"{name}\0{len(contents)}\0".encode())
             found.update(contents)
-        self._mark, self._modules, self._packed = found.hexdigest()[:12], {}, {}
+        self._mark, self._modules, self._contents = found.hexdigest()[:12], {}, {}
         self._state = state
 
     def _imported(self, script: str) -> list[str]:

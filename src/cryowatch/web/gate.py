@@ -260,8 +260,8 @@ def _noticed(request: Request, send: Send) -> Send:
 
     async def noticed(message: Message) -> None:
         if message["type"] == "http.response.start":
-            kind = Headers(raw=message["headers"]).get("content-type", "")
-            if kind.startswith("text/event-stream"):
+            kinds = [value for name, value in message["headers"] if name == b"content-type"]
+            if kinds and kinds[0].startswith(b"text/event-stream"):
                 connection.sends_events()
         await send(message)
 
