@@ -236,3 +236,20 @@ def test_an_answer_has_to_come_to_an_end() -> None:
         with pytest.raises(AnswerTooLong, match=r"answers for more than 0\.3 s"):
             asked(client, "GET", "/", seconds=0.3)
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://influx.example.org:8086", True), ("https://influx.example.org:8086", False),
+        ("http://127.0.0.1:8086", False), ("http://localhost:8086", False), ("http://[::1]:8086", False),
+    ],
+)  # fmt: skip
+def test_a_secret_on_an_open_line_to_another_machine_is_told(*, url: str, told: bool) -> None:
+    sink = Influx(Access(url=url, database="scipion", username="writer", password=SECRET, verify_tls=False))
+    hook = Webhook("night", f"{url}/hooks/path-secret-7731")
+    assert bool(sink.open_line) is told
+    assert bool(hook.open_line) is told
+    assert "7731" not in sink.open_line + hook.open_line
+    nobody = Influx(Access(url=url, database="scipion", verify_tls=False))
+    assert nobody.open_line == ""

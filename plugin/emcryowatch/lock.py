@@ -6,10 +6,12 @@ same open file: the kernel lets go of it when both have ended, however they end.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -17,6 +19,9 @@ from typing import Any, Callable, Sequence
 LOOK_SECONDS = 0.2
 ENDING_SECONDS = 20.0
 """For how long the agent of a monitor that was stopped may still be at work."""
+
+
+_LONGEST = 4096
 
 
 class Watched(Exception):
@@ -33,11 +38,11 @@ def refuse(project: Path, measures: Sequence[str], run: int, *, seconds: float =
     for measure in measures:
         path = file_of(project, measure)
         try:
-            file = path.open("rb")
+            file = _opened(path, os.O_RDONLY, "rb")
         except FileNotFoundError:
             continue
         with file:
-            _wait(file, path, fcntl.LOCK_SH, run, seconds)
+            _wait(file, fcntl.LOCK_SH, run, seconds)
 
 
 class Hold:
@@ -52,9 +57,9 @@ class Hold:
             for measure in measures:
                 path = file_of(project, measure)
                 path.parent.mkdir(exist_ok=True)
-                file = path.open("a+b", buffering=0)
+                file = _opened(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, "a+b")
                 self._files.append(file)
-                _wait(file, path, fcntl.LOCK_EX, run, seconds)
+                _wait(file, fcntl.LOCK_EX, run, seconds)
                 file.truncate(0)
                 file.write(json.dumps(owner).encode())
         except BaseException:
@@ -72,9 +77,22 @@ class Hold:
             file.close()
 
 
+def _opened(path: Path, flags: int, mode: str) -> Any:
+    """Open a lock's file; raises `Watched` for a link, which may lead to a file that is somebody's, or for no file."""
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Watched(f"{path} is a link, and not the file of a lock. Delete it.") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Watched(f"{path} is no file. Delete it.")
+    return os.fdopen(descriptor, mode, buffering=0)
+
+
 def _wait(
     file: Any,
-    path: Path,
     how: int,
     run: int,
     seconds: float,
@@ -86,7 +104,7 @@ def _wait(
         try:
             fcntl.flock(file, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = _owner(path)
+            owner = _owner(file)
             if mono() < deadline and (owner.get("run") == run or not _alive(owner)):
                 time.sleep(LOOK_SECONDS)
                 continue
@@ -96,9 +114,9 @@ def _wait(
         return
 
 
-def _owner(path: Path) -> dict[str, Any]:
+def _owner(file: Any) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(os.pread(file.fileno(), _LONGEST, 0))
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}

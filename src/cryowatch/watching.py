@@ -56,6 +56,7 @@ SIGNAL_SECONDS = 1.0
 
 _UMASK = 0o022
 
+log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False, emoji=False)
 
 
@@ -72,7 +73,10 @@ def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
     layout: Layout = CryowatchLayout(url_prefix=chosen.images.url_prefix)
     if told.layout == "scipion":
         layout = ScipionLayout(url_prefix=chosen.images.url_prefix, shift_hours=told.shift_hours)
-    return [Delivery(store, influx.Influx(influx.access_of(told)), layout)]
+    sink = influx.Influx(influx.access_of(told))
+    if sink.open_line:
+        log.warning("%s", sink.open_line)
+    return [Delivery(store, sink, layout)]
 
 
 def _image_server(chosen: Settings) -> ImageServer:

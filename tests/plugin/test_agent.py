@@ -177,3 +177,20 @@ def test_an_agent_that_somebody_stopped_is_started_again(tmp_path: Path) -> None
     text = f"if [ -e {tmp_path}/once ]; then {ENDED}{tmp_path}/state.json; exit 0; fi; touch {tmp_path}/once; "
     state, said = follow_script(tmp_path, f"{text}{stopped}{tmp_path}/state.json; exit 0")
     assert (state["reason"], len(said)) == ("over", 1)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_lock_that_somebody_made_a_link_or_a_pipe_writes_nowhere_else(tmp_path: Path, kind: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("what somebody keeps")
+    (tmp_path / "Logs").mkdir()
+    lock = tmp_path / "Logs" / "cryowatch-ctf.lock"
+    if kind == "link":
+        lock.symlink_to(precious)
+    else:
+        os.mkfifo(lock)
+    with pytest.raises(Watched, match="Delete it"):
+        Hold(tmp_path, ["ctf"], 7, "our monitor")
+    with pytest.raises(Watched, match="Delete it"):
+        refuse(tmp_path, ["ctf"], 7)
+    assert precious.read_text() == "what somebody keeps"

@@ -72,4 +72,4 @@ def _state(finding: Finding) -> str:
         return problem.what if problem.remedy is None else f"{problem.what}. {problem.remedy}"
     if finding.secret:
         return "not set" if finding.value is None else "set"
-    return f"not given: {finding.default}" if finding.default else "ok"
+    return f"not given, {finding.default}: ok" if finding.default else "ok"

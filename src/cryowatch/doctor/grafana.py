@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryowatch.config import Settings
 from cryowatch.dashboards.grafana import compile_grafana, dump
@@ -13,6 +14,7 @@ from cryowatch.dashboards.layouts import Layout
 from cryowatch.doctor import certificates, clock
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
+from cryowatch.exposure import is_loopback
 from cryowatch.facility import dashboards_of
 from cryowatch.grafana.provision import DASHBOARDS
 from cryowatch.grafana.push import Grafana
@@ -37,6 +39,8 @@ def server(chosen: Settings, at: GrafanaAt) -> Iterator[Finding]:
         return
     if at.url.startswith("https:"):
         yield from certificates.served("TLS, Grafana", at.url, at.ca_file, "--grafana-ca-file")
+    elif at.token_file is not None and not is_loopback(urlsplit(at.url).hostname or ""):
+        yield look("TLS, Grafana", f"{at.url}: the token goes over the net for everybody to read. Use https")
     try:
         token = contents(at.token_file, "--grafana-token-file") if at.token_file else "none"
         with Grafana(at.url, token, ca_file=at.ca_file) as grafana:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cryowatch.config import Settings
-from cryowatch.doctor.finding import Finding, absent, bad, well
+from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
 from cryowatch.notices.channels import channels
 from cryowatch.notices.mail import Mail
@@ -23,6 +23,8 @@ def channels_of(chosen: Settings) -> Iterator[Finding]:
                 channel = make()
                 if isinstance(channel, Mail | Webhook):
                     channel.reach()
+                    if isinstance(channel, Webhook) and channel.open_line:
+                        yield look(what, channel.open_line)
                     yield well(what, f"{channel.where}: is there. `cryowatch alerts test` sends a message")
                 else:
                     yield well(what, f"{channel.where}: is configured. `cryowatch alerts test` sends a message")

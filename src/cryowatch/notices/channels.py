@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ from cryowatch.store import Store
 Maker = Callable[[], Channel]
 
 
+log = logging.getLogger(__name__)
+
+
 def channels(chosen: Settings) -> Iterator[tuple[str, Maker]]:
     """Yield the name of each channel that is asked for, and what makes it; both raise `ConfigError`."""
     if chosen.mail.host:
@@ -43,6 +47,9 @@ def notifiers_of(chosen: Settings, store: Store, images: ImageServer) -> list[No
     if not chosen.alerts.enabled:
         return []
     made = [make() for _, make in channels(chosen)]
+    for channel in made:
+        if isinstance(channel, Webhook) and channel.open_line:
+            log.warning("%s", channel.open_line)
     quiet = quiet_hours(chosen.alerts.quiet_hours, chosen.zone)
     pictures = Pictures(store.reader(), images)
     return [

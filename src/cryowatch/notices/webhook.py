@@ -25,6 +25,7 @@ import httpx2
 from cryowatch import __version__
 from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
+from cryowatch.exposure import is_loopback
 from cryowatch.http_answers import asked
 from cryowatch.images import Rendered
 from cryowatch.model import Severity
@@ -75,6 +76,14 @@ class Webhook:
     def where(self) -> str:
         """Its name and host, for people."""
         return f"{self.name} ({self._host})"
+
+    @property
+    def open_line(self) -> str:
+        """What to say of an address, which is the secret, that goes over the network for everybody to read; else ""."""
+        parts = urlsplit(self._url)
+        if parts.scheme == "https" or is_loopback(parts.hostname or ""):
+            return ""
+        return f"{self.where}: its address goes over the net for everybody to read, and opens it. Use https"
 
     def send(self, message: Message, pictures: Mapping[int, Rendered]) -> str:
         """Post a message; see `Channel`."""

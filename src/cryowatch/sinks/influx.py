@@ -112,6 +112,14 @@ class Influx:
         """The server and the database, for people."""
         return f"{self._access.url.rstrip('/')} ({self._access.database})"
 
+    @property
+    def open_line(self) -> str:
+        """What to say of a password or token that goes over the network for everybody to read; else ""."""
+        secret = self._access.password or self._access.token
+        if not secret or not self._travels or self._access.url.startswith("https:"):
+            return ""
+        return f"{self.where}: password and data go over the net for everybody to read. Use https"
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
