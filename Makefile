@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-HOOK := hatch_build.py pyproject.toml
+HOOK := build_backend.py hatch_build.py pyproject.toml constraints.txt
 ECHARTS := src/cryowatch/web/static/vendor/echarts.json
 
 TOOLS := ../shared/tools
@@ -29,7 +29,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # Most tests wait for a process more than they compute.  Those of a file stay together: they share servers and browsers.
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile
 
-.PHONY: help demo test lint test-scipion audit bench docs screenshots faults fuzz fuzz-guided clean packages again
+.PHONY: help demo test lint test-scipion audit constraints bench docs screenshots faults fuzz fuzz-guided clean packages again
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -72,6 +72,9 @@ fuzz-guided: $(VENV)/.dev  ## the same led by the branches it reaches, SECONDS=6
 audit: $(VENV)/.dev  ## look for known vulnerabilities in what cryowatch needs; asks PyPI and npm
 	$(BIN)/python audit.py
 
+constraints: $(VENV)/.dev  ## pin what cryowatch needs, with hashes, in constraints.txt
+	$(BIN)/python constraints.py
+
 screenshots: packages $(VENV)/.dev  ## the pictures of the pages in the documentation, anew, in docs/images
 	$(BIN)/python -m screenshots
 
@@ -91,6 +94,8 @@ $(VENV)/bin/python:
 # Without ECharts in its place the editable install has to be made again.
 $(VENV)/.installed: $(VENV)/bin/python $(HOOK) $(if $(wildcard $(ECHARTS)),,again)
 	@echo "Installing cryowatch and its dependencies into $(VENV); this takes about a minute."
+	@$(PIP) install --require-hashes --requirement constraints.txt || \
+		echo "!!! Some of constraints.txt cannot be had here; what the index has is installed in its place."
 	$(PIP) install --editable .
 	touch $@
 
