@@ -76,6 +76,7 @@ LAYERS = {
     "progress": GROUND,
     "systemd": GROUND,
     "within": GROUND,
+    "reach": GROUND,
 }
 """Every module or package right below cryowatch, and how high it stands."""
 

@@ -38,6 +38,7 @@ from cryowatch.errors import (
     SourceInterrupted,
     SourceMalformed,
 )
+from cryowatch.reach import Held, OutOfReach, hold, is_open
 from cryowatch.sources.scipion.copies import copy_still
 from cryowatch.sources.scipion.locks import LOCKS, gives_locks, turn
 from cryowatch.within import within
@@ -123,6 +124,7 @@ class Database:
         self._connection = connection
         self._path = path
         self._until = 0.0
+        self.copied = False
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
         connection.set_progress_handler(lambda: int(time.monotonic() > self._until), _STEPS)
 
@@ -159,22 +161,32 @@ def inside(project: Path, named: str) -> Path:
     return path
 
 
-def own_file(path: Path, project: Path) -> Path:
-    """Return the file that a path in a project leads to; raises a `SourceError`, also for a link out of the project.
+def own_file(path: Path, project: Path) -> Held:
+    """Hold the file that a path in a project leads to; raises a `SourceError`, also for a link out of the project.
 
-    Folders may be links, as to other disks; a file may be one to another in its folder or its project.
+    Folders may be links to what the project's people could read themselves, as to other disks; a file may be one to
+    another in its folder or its project.
     """
+    place = own_place(path, project)
+    own = str(place.path)
+    if not own.startswith(f"{project}/"):
+        homes = (f"{os.path.realpath(folder)}/" for folder in (project, path.parent))
+        if not any(own.startswith(home) for home in homes):
+            place.close()
+            raise SourceMalformed(OUTSIDE, where=path)
+    return place
+
+
+def own_place(path: Path, project: Path) -> Held:
+    """Hold the file or folder that a path in a project leads to, whatever is a link; raises a `SourceError`."""
     try:
-        if not path.is_symlink():
-            return path
-        target = path.resolve(strict=True)
-        if any(target.is_relative_to(place.resolve()) for place in (project, path.parent)):
-            return target
+        return hold(project, path)
+    except OutOfReach as error:
+        if path.is_symlink():
+            raise SourceMalformed(OUTSIDE, where=path) from error
+        raise SourceMalformed(f"{error.what} and is not read", where=path, remedy=error.remedy) from error
     except OSError as error:
         raise denied_or_gone(path, error) from error
-    except RuntimeError:  # a link that leads to itself
-        pass
-    raise SourceMalformed(OUTSIDE, where=path)
 
 
 @contextmanager
@@ -183,8 +195,18 @@ def reading(path: Path, *, project: Path | None = None) -> Iterator[Database]:
 
     No other database may be opened inside: two projects may have hard links to one file.
     """
-    if project is not None:
-        path = own_file(path, project)
+    if project is None:
+        with _in_turn(path) as database:
+            yield database
+        return
+    with own_file(path, project) as place, _in_turn(place.path) as database:
+        if not database.copied and not is_open(place.status):
+            raise SourceBusy("another file was put into its place", where=path)
+        yield database
+
+
+@contextmanager
+def _in_turn(path: Path) -> Iterator[Database]:
     try:
         alone = turn(path)
     except OSError as error:
@@ -267,6 +289,7 @@ def _copied(path: Path, *, locked: bool = True) -> Iterator[Database]:
                 database.rows(_LOOK)
             except SourceBusy as error:
                 raise SourceInterrupted(error.what, where=path) from error
+            database.copied = True
             yield database
         finally:
             connection.close()

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from cryowatch.errors import SourceGone, SourceMalformed
 from cryowatch.model import GainResidual, Run
+from cryowatch.reach import Held
 from cryowatch.sources.scipion.database import SETTLED_NS, denied_or_gone, inside, own_file
 
 PROTOCOL = "XmippProtMovieGain"
@@ -74,28 +75,26 @@ def has_gains(run: Run) -> bool:
 
 def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, now: int) -> GainNews:
     """Return what is new in a run's file; raises a `SourceError`.  A file that was never there is no error."""
-    folder = inside(project, run.working_dir)
-    path = folder / FILE
+    path = inside(project, run.working_dir) / FILE
     try:
-        path.lstat()
-        file = own_file(path, project)
-        found = file.stat()
-    except FileNotFoundError:
+        place = own_file(path, project)
+    except SourceGone as error:
+        if path.is_symlink() or not isinstance(error.__cause__, FileNotFoundError):
+            raise
         if known.line:
             raise SourceGone("is not there any more", where=path, remedy="What was read before is kept") from None
         return GainNews(progress=known)
-    except OSError as error:
-        raise denied_or_gone(path, error) from error
-    present = (found.st_ino, found.st_size, found.st_mtime_ns)
-    if seen == present:
-        return GainNews(progress=known, seen=seen)
-    anew = not known.at
-    with _opened(file) as descriptor:
-        inode = os.fstat(descriptor).st_ino
-        if not anew and (known.inode != inode or known.tail != _checksum(descriptor, known.at)):
-            known, anew = GainProgress(), True
-        progress, lines, finished = _lines(descriptor, replace(known, inode=inode))
-    residuals, strange = _residuals(run, lines, folder, found.st_mtime_ns)
+    with place:
+        found = place.status
+        present = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if seen == present:
+            return GainNews(progress=known, seen=seen)
+        anew = not known.at
+        with _opened(place, path) as descriptor:
+            if not anew and (known.inode != found.st_ino or known.tail != _checksum(descriptor, known.at)):
+                known, anew = GainProgress(), True
+            progress, lines, finished = _lines(descriptor, replace(known, inode=found.st_ino))
+    residuals, strange = _residuals(run, lines, place.path.parent, found.st_mtime_ns)
     settled = finished and now - found.st_mtime_ns > SETTLED_NS
     return GainNews(
         progress=replace(progress, strange=progress.strange or strange),
@@ -107,15 +106,15 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """Open a regular file and no link; yields its descriptor."""
+def _opened(place: Held, path: Path) -> Iterator[int]:
+    """Open a regular file; yields its descriptor."""
+    if not stat.S_ISREG(place.status.st_mode):
+        raise SourceMalformed("is not a file", where=path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = place.open()
     except OSError as error:
         raise denied_or_gone(path, error) from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SourceMalformed("is not a file", where=path)
         yield descriptor
     except OSError as error:
         raise denied_or_gone(path, error) from error

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from cryowatch.errors import SourceError, SourceMalformed, plain_line
-from cryowatch.sources.scipion.database import denied_or_gone, inside
+from cryowatch.reach import Held
+from cryowatch.sources.scipion.database import denied_or_gone, inside, own_file
 
 FILES = ("run.stdout", "run.stderr", "run.log")
 MOST_BYTES = 1 << 16
@@ -42,26 +43,22 @@ def log_ends(project: Path, working_dir: str) -> list[LogEnd]:
     if not working_dir:
         return []
     folder = inside(project, working_dir) / "logs"
-    return [end for end in (_end(folder / name) for name in FILES) if end is not None]
+    return [end for end in (_end(project, folder / name) for name in FILES) if end is not None]
 
 
-def _end(path: Path) -> LogEnd | None:
+def _end(project: Path, path: Path) -> LogEnd | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        return _unread(path, SourceMalformed("is a link") if path.is_symlink() else denied_or_gone(path, error))
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return _unread(path, SourceMalformed("is not a file"))
-        start = max(0, found.st_size - MOST_BYTES)
-        data = os.pread(descriptor, MOST_BYTES, start)
+        if path.is_symlink():
+            raise SourceMalformed("is a link", where=path)
+        with own_file(path, project) as place:
+            if not stat.S_ISREG(place.status.st_mode):
+                raise SourceMalformed("is not a file", where=path)
+            found, start, data = _tail(place)
+    except SourceError as error:
+        gone = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+        return None if gone else _unread(path, error)
     except OSError as error:
         return _unread(path, denied_or_gone(path, error))
-    finally:
-        os.close(descriptor)
     lines = data.decode("utf-8", "replace").split("\n")
     if start:
         del lines[0]
@@ -75,6 +72,17 @@ def _end(path: Path) -> LogEnd | None:
         whole=not start and len(lines) <= MOST_LINES,
         problem="",
     )
+
+
+def _tail(place: Held) -> tuple[os.stat_result, int, bytes]:
+    """Return a file's status, where its last bytes begin, and these."""
+    descriptor = place.open()
+    try:
+        found = os.fstat(descriptor)
+        start = max(0, found.st_size - MOST_BYTES)
+        return found, start, os.pread(descriptor, MOST_BYTES, start)
+    finally:
+        os.close(descriptor)
 
 
 def _unread(path: Path, error: SourceError) -> LogEnd:
