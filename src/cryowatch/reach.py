@@ -40,8 +40,6 @@ READ, SEARCH = 4, 1
 _USER, _GROUP_OBJECT, _GROUP, _MASK, _OTHER = 2, 4, 8, 16, 32
 _ACCOUNT_SECONDS = 60.0
 
-NO_FILE = "is not a file"
-
 _OWNERS = "leads to what the project's owner may not read"
 _OWNERS_REMEDY = "Let the owner read it, or everybody"
 _UNKNOWN_REMEDY = (
@@ -70,7 +68,7 @@ class Held:
     def open(self) -> int:
         """Return a descriptor to read, of this very file; raises an `OSError`, also for what is no regular file."""
         if not stat.S_ISREG(self.status.st_mode):
-            raise OSError(errno.EINVAL, NO_FILE)
+            raise OSError(errno.EINVAL, "it is no file")
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         return os.open(f"/proc/self/fd/{self.descriptor}", flags)
 

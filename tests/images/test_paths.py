@@ -137,10 +137,10 @@ def test_what_is_compressed_and_no_mrc_file_is_refused(project: Path, name: str)
 def test_a_disk_that_does_not_answer_is_told_from_a_file_that_cannot_be_shown(
     project: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[ImageError]
 ) -> None:
-    def fail(path: Path, *, strict: bool = False) -> Path:
+    def fail(path: Path, flags: int) -> int:
         raise OSError(code, os.strerror(code), str(path))
 
-    monkeypatch.setattr(Path, "resolve", fail)
+    monkeypatch.setattr(os, "open", fail)
     with pytest.raises(ImageError) as caught:
         confined(project, "1.mrc")
     assert type(caught.value) is kind

@@ -230,7 +230,7 @@ def test_a_picture_is_not_mapped_into_memory(tmp_path: Path) -> None:
 def test_what_may_not_be_read_says_so(tmp_path: Path) -> None:
     for name in ("1.png", "1.mrc"):
         (tmp_path / name).mkdir()
-        with pytest.raises(ImageUnreadable, match=f"{name}: cannot be read: Is a directory$"):
+        with pytest.raises(ImageMissing, match=f"{name}: is no file$"):
             render(tmp_path / name)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import io
 import os
 import signal
@@ -95,25 +93,24 @@ def alive(pid: int) -> bool:
 
 
 class Stuck:
-    """An image whose worker waits for ever: a pipe into which nobody writes."""
+    """An image whose worker is stopped as soon as it is asked for it, as one that waits for a disk for ever."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        os.mkfifo(path)
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = written(path)
+        self._read = False
+        really = Worker._ask
+
+        async def ask(worker: Worker, subject: Subject, size: int) -> Rendered:
+            if subject.path == path:
+                worker.process = worker.process or await worker._start()
+                os.kill(worker.process.pid, signal.SIGSTOP)
+                self._read = True
+            return await really(worker, subject, size)
+
+        monkeypatch.setattr(Worker, "_ask", ask)
 
     def is_being_read(self) -> bool:
-        try:
-            writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            return False
-        self._writer = writer
-        return True
-
-    def close(self) -> None:
-        with contextlib.suppress(AttributeError):
-            os.close(self._writer)
+        return self._read
 
 
 def test_ten_who_ask_at_once_get_one_rendering(tmp_path: Path, rendered: list[str]) -> None:
@@ -222,26 +219,27 @@ def test_a_growing_file_is_shown_once_it_is_whole(tmp_path: Path) -> None:
     serve(tmp_path / "images", use)
 
 
-def test_a_worker_killed_in_the_middle_takes_only_its_image_along(tmp_path: Path) -> None:
+def test_a_worker_killed_in_the_middle_takes_only_its_image_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = written(tmp_path / "good.mrc")
-    stuck = Stuck(tmp_path / "stuck.png")
+    stuck = Stuck(tmp_path / "stuck.mrc", monkeypatch)
 
     async def use(images: ImageServer) -> None:
         asked = asyncio.create_task(images.image(shown(stuck.path), 128))
         await until(stuck.is_being_read)
         waiting = asyncio.create_task(images.image(shown(good), 128))
         os.kill(worker_of(images).pid, signal.SIGKILL)
-        with pytest.raises(ImageAway, match=r"stuck\.png: could not be shown: the process that renders it ended"):
+        with pytest.raises(ImageAway, match=r"stuck\.mrc: could not be shown: the process that renders it ended"):
             await asked
         assert brightness(await waiting) > 0
 
     serve(tmp_path / "images", use)
-    stuck.close()
 
 
 def test_an_image_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = written(tmp_path / "good.mrc")
-    stuck = Stuck(tmp_path / "stuck.png")
+    stuck = Stuck(tmp_path / "stuck.mrc", monkeypatch)
 
     async def use(images: ImageServer) -> None:
         await images.image(shown(good), 128)
@@ -275,7 +273,7 @@ def test_processes_that_a_dead_disk_holds_leave_nobody_waiting_and_get_no_succes
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, kept = written(tmp_path / "good.mrc"), written(tmp_path / "kept.mrc")
-    stuck = Stuck(tmp_path / "stuck.png")
+    stuck = Stuck(tmp_path / "stuck.mrc", monkeypatch)
     monkeypatch.setattr(process_module, "RENDER_SECONDS", 0.5)
     monkeypatch.setattr(server_module, "ENDING_SECONDS", 0.1)
     held: list[Unkillable] = []
@@ -305,7 +303,6 @@ def test_processes_that_a_dead_disk_holds_leave_nobody_waiting_and_get_no_succes
         held[1].released.set()
 
     serve(tmp_path / "images", use)
-    stuck.close()
 
 
 @pytest.fixture
@@ -321,7 +318,7 @@ def test_a_rendering_that_takes_long_holds_up_those_from_its_disk_alone(
     tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch, rendered: list[str]
 ) -> None:
     monkeypatch.setattr(server_module, "SLOW_SECONDS", 0.1)
-    stuck, good = Stuck(other_disk / "stuck.png"), written(tmp_path / "good.mrc")
+    stuck, good = Stuck(other_disk / "stuck.mrc", monkeypatch), written(tmp_path / "good.mrc")
     beside = [written(other_disk / f"{number}.mrc") for number in range(3)]
 
     async def use(images: ImageServer) -> None:
@@ -331,7 +328,7 @@ def test_a_rendering_that_takes_long_holds_up_those_from_its_disk_alone(
         async with asyncio.timeout(process_module.RENDER_SECONDS / 2):
             for size in (128, 256):
                 assert brightness(await images.image(shown(good), size)) > 0
-        assert rendered == ["stuck.png", "good.mrc", "good.mrc"]
+        assert rendered == ["stuck.mrc", "good.mrc", "good.mrc"]
         assert len([worker for worker in images._crew if worker.process is not None]) == 2
         next(worker for worker in images._crew if worker.process is not None).kill()
         with pytest.raises(ImageAway):
@@ -339,7 +336,6 @@ def test_a_rendering_that_takes_long_holds_up_those_from_its_disk_alone(
         assert all(brightness(image) > 0 for image in await asyncio.gather(*waiting))
 
     serve(tmp_path / "images", use)
-    stuck.close()
 
 
 def test_a_disk_that_does_not_answer_holds_no_other_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,9 +372,9 @@ def test_who_goes_away_does_not_take_the_image_from_the_others(tmp_path: Path, r
     serve(tmp_path / "images", use)
 
 
-def test_two_workers_do_not_wait_for_each_other(tmp_path: Path) -> None:
+def test_two_workers_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = written(tmp_path / "good.mrc")
-    stuck = Stuck(tmp_path / "stuck.png")
+    stuck = Stuck(tmp_path / "stuck.mrc", monkeypatch)
 
     async def use(images: ImageServer) -> None:
         asked = asyncio.create_task(images.image(shown(stuck.path), 128))
@@ -387,7 +383,6 @@ def test_two_workers_do_not_wait_for_each_other(tmp_path: Path) -> None:
         asked.cancel()
 
     serve(tmp_path / "images", use, workers=2)
-    stuck.close()
 
 
 def test_a_worker_without_work_ends_and_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,8 +401,8 @@ def test_a_worker_without_work_ends_and_is_started_again(tmp_path: Path, monkeyp
     serve(tmp_path / "images", use)
 
 
-def test_closing_ends_the_worker_even_at_work(tmp_path: Path) -> None:
-    stuck = Stuck(tmp_path / "stuck.png")
+def test_closing_ends_the_worker_even_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = Stuck(tmp_path / "stuck.mrc", monkeypatch)
     pids = []
 
     async def use(images: ImageServer) -> None:
@@ -419,7 +414,6 @@ def test_closing_ends_the_worker_even_at_work(tmp_path: Path) -> None:
             await asked
 
     serve(tmp_path / "images", use)
-    stuck.close()
     assert not alive(pids[0])
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ GROWING = "It may still be being written; it is tried again"
 _HEADER = 1024
 _TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 101: "u1"}
 _NIBBLES = 101
+_MARK = b"MAP "
 _IMOD = 1_146_047_817
 _MOST_EXTENDED = 2**28
 _PIECE = 2**20
@@ -42,7 +44,11 @@ class _File(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
-    """What a header says: pixels, number of images, type of a stored number, bytes of the extended header."""
+    """What a header says: pixels, number of images, type of a stored number, bytes of the extended header.
+
+    `marked` says whether the file calls itself an MRC file.  Only then are its numbers told to people: of any other
+    file they are its contents.
+    """
 
     width: int
     height: int
@@ -50,6 +56,7 @@ class _Header:
     mode: int
     kind: str
     extended: int
+    marked: bool
 
     @property
     def stored(self) -> int:
@@ -105,15 +112,17 @@ def is_called(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path, index: int = 0) -> Iterator[_Rows]:
-    """Give one image of an MRC file; raises an `ImageError`, also while used."""
+def opened(path: Path, index: int = 0, *, opener: Callable[[Path], io.FileIO] = io.FileIO) -> Iterator[_Rows]:
+    """Give one image of an MRC file, which is opened by `opener`; raises an `ImageError`, also while used."""
     name = path.name
     try:
-        with _open(path) as file:
+        with opener(path) as plain, _unpacked(plain, path) as file:
             header = _checked(file, name)
             if index >= header.planes:
-                raise ImageMissing(f"holds {header.planes:,} images, not {index + 1:,}", where=name)
-            _check_length(path, header, index)
+                held = f"{header.planes:,} images, not {index + 1:,}" if header.marked else f"no image {index + 1:,}"
+                raise ImageMissing(f"holds {held}", where=name)
+            if file is plain:
+                _check_length(plain, header, index, name)
             yield _Rows(file, header, index, name)
     except EOFError as error:
         raise ImageIncomplete("ends in the middle of what is compressed", where=name, remedy=GROWING) from error
@@ -123,14 +132,17 @@ def opened(path: Path, index: int = 0) -> Iterator[_Rows]:
         raise ImageUnreadable(f"cannot be read: {error}", where=name) from error
 
 
-def _open(path: Path) -> gzip.GzipFile | bz2.BZ2File | io.FileIO:
+@contextmanager
+def _unpacked(plain: io.FileIO, path: Path) -> Iterator[_File]:
     match path.suffix.lower():
         case ".gz":
-            return gzip.GzipFile(path, "rb")
+            with io.BufferedReader(plain) as packed, gzip.GzipFile(fileobj=packed, mode="rb") as file:
+                yield file
         case ".bz2":
-            return bz2.BZ2File(path, "rb")
+            with io.BufferedReader(plain) as packed, bz2.BZ2File(packed, "rb") as file:
+                yield file
         case _:
-            return io.FileIO(path)
+            yield plain
 
 
 def _fill(file: _File, buffer: memoryview, name: str) -> None:
@@ -159,25 +171,26 @@ def _checked(file: _File, name: str) -> _Header:
     stamped = ">" if content[212:213] == b"\x11" else "<"
     other = "<" if stamped == ">" else ">"
     order = next((o for o in (stamped, other) if struct.unpack_from(f"{o}i", content, 12)[0] in _TYPES), stamped)
+    marked = content[208:212] == _MARK
     width, height, planes, mode = struct.unpack_from(f"{order}4i", content)
     extended = struct.unpack_from(f"{order}i", content, 92)[0]
     if mode not in _TYPES or width < 1 or height < 1 or not 0 <= extended <= _MOST_EXTENDED:
-        what = f"has an MRC header that cannot be right (mode {mode}, {width} x {height} pixels)"
-        raise ImageUnreadable(what, where=name)
+        what = f" (mode {mode}, {width} x {height} pixels)" if marked else ""
+        raise ImageUnreadable(f"has an MRC header that cannot be right{what}", where=name)
     if too_large(width, height):
-        raise ImageUnreadable(f"is larger than can be shown ({width} x {height} pixels)", where=name)
+        pixels = f" ({width} x {height} pixels)" if marked else ""
+        raise ImageUnreadable(f"is larger than can be shown{pixels}", where=name)
     kind = f"{order}{_TYPES[mode]}"
     stamp, flags = struct.unpack_from(f"{order}2i", content, 152)
     if mode == 0 and stamp == _IMOD and not flags & 1:
         kind = "u1"  # IMOD's bytes are signed only where it says so (bio3d.colorado.edu/imod/doc/mrc_format.txt)
-    return _Header(width=width, height=height, planes=max(1, planes), mode=mode, kind=kind, extended=extended)
+    planes = max(1, planes)
+    return _Header(width=width, height=height, planes=planes, mode=mode, kind=kind, extended=extended, marked=marked)
 
 
-def _check_length(path: Path, header: _Header, index: int) -> None:
+def _check_length(file: io.FileIO, header: _Header, index: int, name: str) -> None:
     """Raise `ImageIncomplete` where a plain file does not hold an image yet; of a compressed one nobody knows."""
-    if path.suffix.lower() in COMPRESSIONS:
-        return
-    length, needed = path.stat().st_size, header.start(index + 1)
+    length, needed = os.fstat(file.fileno()).st_size, header.start(index + 1)
     if length < needed:
-        what = f"is shorter than its header says ({length:,} of {needed:,} bytes)"
-        raise ImageIncomplete(what, where=path.name, remedy=GROWING)
+        lengths = f" ({length:,} of {needed:,} bytes)" if header.marked else ""
+        raise ImageIncomplete(f"is shorter than its header says{lengths}", where=name, remedy=GROWING)

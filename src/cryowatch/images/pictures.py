@@ -12,7 +12,7 @@ import os
 import struct
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class _File(io.BufferedReader):
     Pillow would map one that it opens itself into memory: when somebody shortens that, the process ends.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path))
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__(file)
         self.length = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -73,13 +73,15 @@ def is_measured(image: Image.Image) -> bool:
 
 
 @contextlib.contextmanager
-def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Image, int, int]]:
+def opened(
+    path: Path, index: int, size: int | None, *, opener: Callable[[Path], io.FileIO] = io.FileIO
+) -> Iterator[tuple[Image.Image, int, int]]:
     """Give a decoded picture, and width and height of what is in the file; raises an `ImageError`.
 
-    A JPEG that is only wanted `size` pixels large is not decoded at its full size.
+    The file is opened by `opener`.  A JPEG that is only wanted `size` pixels large is not decoded at its full size.
     """
     try:
-        file = _File(path)
+        file = _File(opener(path))
     except OSError as error:
         raise unreachable(error, path.name) from error
     with file, warnings.catch_warnings():
@@ -91,7 +93,7 @@ def opened(path: Path, index: int, size: int | None) -> Iterator[tuple[Image.Ima
         except UnidentifiedImageError as error:
             if file.length == 0:
                 raise ImageIncomplete("is empty", where=path.name, remedy=GROWING) from error
-            if _begins_as_picture(path):  # a TIFF's directory, as most programs write it, comes last
+            if _begins_as_picture(file):  # a TIFF's directory, as most programs write it, comes last
                 raise _incomplete(path, error) from error
             raise ImageUnreadable("is not a PNG, JPEG, TIFF or MRC image", where=path.name) from error
         except _DAMAGED as error:
@@ -149,13 +151,15 @@ def _tile_bytes(image: Image.Image) -> int:
     return width * height * _PIXEL_BYTES.get(image.mode, _MOST_PIXEL_BYTES)
 
 
-def _begins_as_picture(path: Path) -> bool:
-    with contextlib.suppress(OSError), path.open("rb") as file:
+def _begins_as_picture(file: _File) -> bool:
+    with contextlib.suppress(OSError):
+        file.seek(0)
         return file.read(8).startswith(_BEGINNINGS)
     return False
 
 
 def _incomplete(path: Path, error: Exception) -> ImageError:
+    """Return what an error means; Pillow's own words may quote bytes of the file, and are not told."""
     if isinstance(error, OSError) and error.errno is not None:  # the system's, not Pillow's own
         return unreachable(error, path.name)
-    return ImageIncomplete(f"cannot be read to its end ({error})", where=path.name, remedy=GROWING)
+    return ImageIncomplete("cannot be read to its end", where=path.name, remedy=GROWING)

@@ -92,7 +92,9 @@ class Worker:
             process = self.process = await self._start()
         if process.stdin is None or process.stdout is None:
             raise EOFError
-        process.stdin.write(json.dumps([to_json(subject), size]).encode() + b"\n")
+        project = None if subject.project is None else str(subject.project)
+        request = [{**to_json(subject), "project": project}, size]
+        process.stdin.write(json.dumps(request).encode() + b"\n")
         await process.stdin.drain()
         answer = await process.stdout.readline()
         if not answer:

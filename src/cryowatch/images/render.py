@@ -6,7 +6,9 @@ Only what this module encodes anew is ever served.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,13 @@ from PIL import Image
 from cryowatch.errors import ImageMissing
 from cryowatch.images import mrc, pictures, shift_plot
 from cryowatch.images.contrast import contrast, flattened, spectrum_contrast
+from cryowatch.images.paths import opened
 from cryowatch.images.plane import Plane, reduce, reduced_size
 from cryowatch.images.spectrum import power_spectrum
 from cryowatch.images.subject import Subject
 from cryowatch.model import ImageKind
+
+Opener = Callable[[Path], io.FileIO]
 
 THUMBNAIL = 512
 """Pixels a side up to which an image is one of many on a page, and not looked at closely."""
@@ -47,10 +52,16 @@ def render(subject: Subject, size: int) -> Picture:
         return Picture(data=shift_plot.draw(subject.shifts, size), media_type="image/png")
     if subject.path is None:
         raise ImageMissing("there is nothing to make an image of")
+    opener = _opener(subject.path, subject.project)
     if mrc.is_called(subject.path):
-        with mrc.opened(subject.path, subject.index) as plane:
+        with mrc.opened(subject.path, subject.index, opener=opener) as plane:
             return _measured(plane, subject, subject.path, size)
-    return _picture(subject, subject.path, size)
+    return _picture(subject, subject.path, size, opener)
+
+
+def _opener(path: Path, project: Path | None) -> Opener:
+    """Return what opens a file of a project, or of no project: of its own folder."""
+    return partial(opened, path.parent if project is None else project)
 
 
 def _measured(plane: Plane, subject: Subject, path: Path, size: int) -> Picture:
@@ -66,9 +77,10 @@ def _measured(plane: Plane, subject: Subject, path: Path, size: int) -> Picture:
     return _encoded(Image.fromarray(greys), "JPEG", plane.width, plane.height)
 
 
-def _picture(subject: Subject, path: Path, size: int) -> Picture:
+def _picture(subject: Subject, path: Path, size: int, opener: Opener) -> Picture:
     """Return a TIFF, PNG or JPEG reduced and encoded anew."""
-    with pictures.opened(path, subject.index, None if subject.computed else size) as (image, width, height):
+    wanted = None if subject.computed else size
+    with pictures.opened(path, subject.index, wanted, opener=opener) as (image, width, height):
         if subject.computed:
             grey = image if pictures.is_measured(image) else image.convert("L")
             return _measured(pictures.PicturePlane(grey), subject, path, size)

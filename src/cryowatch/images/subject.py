@@ -31,7 +31,8 @@ class Subject:
     """One image to render: of `path`, or drawn from `shifts`.
 
     `index` counts the images of a stack from 0; `computed` says that `path` is a micrograph whose power spectrum is
-    wanted.  `project` is the folder of the project that `path` lies in, by which dead disks are told from others.
+    wanted.  `project` is the folder of the project that names `path`: what may be shown depends on it, and so does
+    which disks are taken for dead.
     """
 
     kind: ImageKind
@@ -54,14 +55,15 @@ def to_json(subject: Subject) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> Subject:
-    """Return the subject that `to_json` made this of."""
-    shifts = value["shifts"]
+    """Return the subject that `to_json` made this of; the folder of its project may have been added as `project`."""
+    shifts, project = value["shifts"], value.get("project")
     return Subject(
         kind=ImageKind(value["kind"]),
         path=None if value["path"] is None else Path(value["path"]),
         index=value["index"],
         computed=value["computed"],
         shifts=None if shifts is None else (tuple(shifts[0]), tuple(shifts[1])),
+        project=None if project is None else Path(project),
     )
 
 

@@ -1,6 +1,7 @@
 """The process that renders: requests on its standard input, images on its standard output.
 
-A request is a line of JSON, `[subject, size]` with the subject as `subject.to_json` writes it.  The answer is a line of
+A request is a line of JSON, `[subject, size]` with the subject as `subject.to_json` writes it and, as `project`, the
+folder of the project that names it.  The answer is a line of
 JSON, `["ok", media type, length, width, height]` (the last two those of the source in pixels, or null) followed by that
 many bytes, or `[name of an ImageError, one line]`.  It ends when its input does.
 """

@@ -177,6 +177,15 @@ def own_file(path: Path, project: Path) -> Held:
     return place
 
 
+def own_stamp(path: Path, project: Path, now: int) -> Stamp:
+    """Return the stamp of a database in a project; raises a `SourceError`, of a link out of it only that it is one."""
+    try:
+        return stamp(path, now)
+    except SourceError:
+        own_file(path, project).close()
+        raise
+
+
 def own_place(path: Path, project: Path) -> Held:
     """Hold the file or folder that a path in a project leads to, whatever is a link; raises a `SourceError`."""
     try:

@@ -76,6 +76,8 @@ def has_gains(run: Run) -> bool:
 def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, now: int) -> GainNews:
     """Return what is new in a run's file; raises a `SourceError`.  A file that was never there is no error."""
     path = inside(project, run.working_dir) / FILE
+    if seen is not None and seen == _seen(path):
+        return GainNews(progress=known, seen=seen)
     try:
         place = own_file(path, project)
     except SourceGone as error:
@@ -86,9 +88,6 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
         return GainNews(progress=known)
     with place:
         found = place.status
-        present = (found.st_ino, found.st_size, found.st_mtime_ns)
-        if seen == present:
-            return GainNews(progress=known, seen=seen)
         anew = not known.at
         with _opened(place, path) as descriptor:
             if not anew and (known.inode != found.st_ino or known.tail != _checksum(descriptor, known.at)):
@@ -101,8 +100,17 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
         residuals=residuals,
         anew=anew,
         finished=finished,
-        seen=present if settled else None,
+        seen=(found.st_ino, found.st_size, found.st_mtime_ns) if settled else None,
     )
+
+
+def _seen(path: Path) -> Seen | None:
+    """Return by what a file is known again; of a link what no file is known by."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextmanager

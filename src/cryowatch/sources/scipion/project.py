@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from cryowatch.errors import SourceBusy, SourceError, SourceGone
 from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
 from cryowatch.reading import Origin, Trouble
-from cryowatch.sources.scipion.database import Stamp, inside, reading, stamp
+from cryowatch.sources.scipion.database import Stamp, inside, own_file, reading, stamp
 from cryowatch.sources.scipion.objects import Node, Tree, tree_of
 from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
 from cryowatch.sources.scipion.zone import LocalTimes, local_times
@@ -176,6 +176,7 @@ def _newer(
     """Return the run as its own process wrote it, where that is newer; nothing where project.sqlite is up to date."""
     stamps[file] = None
     try:
+        own_file(file, folder).close()
         stamps[file] = found = stamp(file, now)
     except SourceGone:
         return []

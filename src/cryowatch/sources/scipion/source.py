@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 from cryowatch.errors import SourceError, SourceMalformed
 from cryowatch.model import GainResidual, Output, OutputKind, Run
 from cryowatch.reading import Reading, Span, Trouble
-from cryowatch.sources.scipion.database import Stamp, inside, reading, stamp
+from cryowatch.sources.scipion.database import Stamp, inside, own_stamp, reading, stamp
 from cryowatch.sources.scipion.gain import FILE, GainProgress, Seen, has_gains, read_gains
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
 from cryowatch.sources.scipion.sets import ItemSet, Tables, tables_of
@@ -216,7 +216,7 @@ class ScipionSource:
         before, look = known, memory.looks.get(key, _Look())
         try:
             path = inside(self._path, output.path)
-            seen = stamp(path, now)
+            seen = own_stamp(path, self._path, now)
             closed_and_still = seen.settled and not output.stream_open
             waited = now - look.swept_at > SWEEP_NS
             due = known.ended and known.swept != seen.changed and (waited or closed_and_still)
