@@ -20,6 +20,7 @@ from cryowatch.errors import SourceError, SourceGone, StoreError
 from cryowatch.follower import Follower, Problem, finished
 from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
+from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.database import denied_or_gone
 from cryowatch.store import Change, Store
@@ -95,6 +96,7 @@ class Agent:
         self.looked = False
         """Whether the paths have been looked through once."""
         self._listed: set[Path] = set()
+        self._doubles: dict[Path, Path] = {}
         self._missing_noted = False
         self._store = store
         self._interval = interval
@@ -122,6 +124,7 @@ class Agent:
         """Look for projects below the paths; returns those that are new, and keeps what was in the way."""
         problems: dict[str, str] = {}
         listed = set()
+        doubles: dict[Path, Path] = {}
         new = []
         for path in self.paths:
             try:
@@ -130,6 +133,7 @@ class Agent:
                 problems[str(path)] = str(error)
                 continue
             problems.update((t.where, f"{t.where}: {t.text}") for t in found.troubles)
+            doubles.update(found.doubles)
             if found.folder is not None and not found.troubles:
                 listed.add(found.folder)
             for project in found.projects:
@@ -140,7 +144,10 @@ class Agent:
         for where, text in problems.items():
             if self.problems.get(where) != text:
                 log.warning("%s", text)
-        self.problems, self._listed = problems, listed
+        for link, project in doubles.items():
+            if self._doubles.get(link) != project:
+                log.info("%s: leads to %s, which is watched by its own path", readable(link), readable(project))
+        self.problems, self._listed, self._doubles = problems, listed, doubles
         self.looked = True
         return new
 

@@ -45,6 +45,7 @@ _OWNERS_REMEDY = "Let the owner read it, or everybody"
 _UNKNOWN_REMEDY = (
     "The owner's account is not known on this machine, so no group of it counts. Make it known, or let everybody read"
 )
+_LINK_REMEDY = "To watch it, name it by its own path"
 _ANOTHER = "leads into another project"
 _ANOTHER_REMEDY = "Copy what is needed into this one"
 _STRANGER = "is in a folder that somebody else has linked to"
@@ -99,6 +100,21 @@ def hold(project: Path, path: Path) -> Held:
         place.close()
         raise
     return place
+
+
+def judge_project(folder: str, owners: Iterable[int]) -> None:
+    """Raise `OutOfReach` for a project's folder, without links in it, that these owners of links may not show."""
+    users = set(owners)
+    mark = f"{folder}/{MARK}"
+    try:
+        status = os.stat(mark)  # noqa: PTH116
+        readable = all(may(user, mark, status, READ) for user in users)
+    except OSError:
+        readable = False
+    if not (readable and may_pass(users, folders_above(mark))):
+        raise OutOfReach("is a link to a project that whoever made it may not read", remedy=_LINK_REMEDY)
+    if any(_mark(above) is not None for above in folders_above(folder)):
+        raise OutOfReach("is a link into another project", remedy=_LINK_REMEDY)
 
 
 def may(user: int, place: str, status: os.stat_result, bit: int) -> bool:

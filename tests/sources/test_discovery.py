@@ -69,7 +69,9 @@ def test_links_lead_to_projects_and_count_once(tmp_path: Path) -> None:
     (tmp_path / "d").symlink_to(tmp_path / "d")
     elsewhere = project(tmp_path / "elsewhere" / "far")
     (tmp_path / "e").symlink_to(elsewhere)
-    assert find_projects(tmp_path).projects == (tmp_path / "a", tmp_path / "e")
+    found = find_projects(tmp_path)
+    assert found.projects == (inner, tmp_path / "e")
+    assert found.doubles == {tmp_path / "a": inner}
 
 
 def test_a_copy_of_hard_links_is_a_project_of_its_own(tmp_path: Path) -> None:

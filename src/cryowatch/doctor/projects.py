@@ -13,6 +13,7 @@ from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
 from cryowatch.reading import ZONE, Trouble
 from cryowatch.sources.discovery import find_projects
+from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.locks import LOCKS, gives_locks
 from cryowatch.sources.scipion.project import MARK
@@ -32,6 +33,8 @@ def projects(chosen: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
             yield bad(what, error)
             continue
         yield from (bad(what, f"{trouble.where}: {trouble.text}") for trouble in found.troubles)
+        for link, project in found.doubles.items():
+            yield look(what, f"{readable(link)}: leads to {readable(project)}, which counts by its own path")
         looks = [_looked_into(project, chosen) for project in found.projects]
         unreadable = [look for look in looks if isinstance(look, CryowatchError)]
         yield from (bad(what, problem) for problem in unreadable)

@@ -7,14 +7,17 @@ of movies may hold a hundred thousand entries, and is listed every few seconds.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import threading
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalformed
+from cryowatch.reach import OutOfReach, judge_project, way
 from cryowatch.reading import Trouble
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion.database import denied_or_gone
@@ -25,6 +28,8 @@ MOST_SILENT = 8
 LIVES_NS = 86_400 * 10**9
 """For how long after a change of its folder a project that cannot be looked into is somebody's matter."""
 
+_ALONE_REMEDY = "Watch them by their own paths, or take project.sqlite away from there"
+
 SILENT = "does not answer"
 SILENT_REMEDY = "Is its disk or its server reachable?"
 
@@ -33,13 +38,16 @@ SILENT_REMEDY = "Is its disk or its server reachable?"
 class Discovery:
     """The projects found below a path, and the folders that could not be looked into.
 
-    `folder` is the folder that was looked into, by its own path, and `links` are other paths of a project.
+    `folder` is the folder that was looked into, by its own path, `links` are other paths of a project, and `doubles`
+    are links that lead to what lies in the folder itself, with where they lead.  `own` are the projects' own paths.
     `touched` says of those in `troubles` when they were changed last (UTC ns), as far as that can be told.
     """
 
     projects: tuple[Path, ...] = ()
     folder: Path | None = None
     links: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
+    doubles: Mapping[Path, Path] = field(default_factory=dict)
+    own: Mapping[Path, Path] = field(default_factory=dict)
     troubles: tuple[Trouble, ...] = ()
     touched: Mapping[str, int] = field(default_factory=dict)
 
@@ -124,19 +132,17 @@ def _resolved(path: Path, found: Discovery, at: Callable[[Path], object]) -> Dis
     """Return the projects by their own folders, whatever links lead there, each once."""
     links: dict[Path, tuple[Path, ...]] = {}
     at(path)
-    folder = _own(path)
+    folder = _storable(path, Path(os.path.realpath(path)))
     for project in found.projects:
-        at(project)
-        own = _own(project)
+        own = found.own[project]
         links[own] = links.get(own, ()) + (() if own == project else (project,))
     others = {own: paths for own, paths in links.items() if paths}
     return replace(found, folder=folder, projects=tuple(links), links=others)
 
 
-def _own(folder: Path) -> Path:
-    """Return the path of a folder without links; with them, where that is no text that can be stored."""
-    own = os.path.realpath(folder)
-    return folder if readable(own) != own else Path(own)
+def _storable(folder: Path, own: Path) -> Path:
+    """Return the own path of a folder; the one that leads there, where it is no text that can be stored."""
+    return folder if readable(own) != str(own) else own
 
 
 def _silence(folder: Path) -> Trouble:
@@ -149,42 +155,68 @@ def find_projects(
     """Return the projects at or below a path; raises `SourceGone`, `SourceMalformed` or `SourceDenied`.
 
     Each folder counts once, however many links lead to it; a copy is another one, even if it is made of hard links.
-    A path with `..` is resolved first: a session is known by its folder's name.  The folders to `skip` are not looked
-    into; `at` is told of each before it is.
+    What lies in the folder counts by itself, and links to it do not.  A path with `..` is resolved first: a session is
+    known by its folder's name.  The folders to `skip` are not looked into; `at` is told of each before it is.
     """
     try:
         str(path).encode()
         if ".." in path.parts:
             path = Path(os.path.realpath(path))
-        if (path / MARK).is_file():
-            return Discovery(projects=(path,))
         if not path.is_dir():
             path.stat()
             raise SourceMalformed("is a file", where=path, remedy="Give the project's folder, or the one above it")
-        folders = _folders(path, skip, at)
-        inner = path / "projects"
-        at(inner)
-        if inner in folders and not (inner / MARK).exists():
-            folders += _folders(inner, skip, at)
+        top = _Entry(path, Path(os.path.realpath(path)))
+        if (path / MARK).is_file():
+            return _alone(top, skip, at)
+        entries, homes = _entries(top, skip, at), [top.own]
+        troubles: tuple[Trouble, ...] = ()
+        inner = next((entry for entry in entries if entry.folder == path / "projects"), None)
+        if inner is not None:
+            at(inner.folder)
+            if (inner.folder / MARK).exists():
+                troubles = _alone(inner, skip, at).troubles
+            else:
+                entries += _entries(inner, skip, at)
+                homes.append(inner.own)
     except OSError as error:
         raise denied_or_gone(path, error) from error
     except UnicodeEncodeError as error:
         raise SourceMalformed("its name is not UTF-8", where=path, remedy="Rename the folder") from error
     except ValueError as error:
         raise SourceMalformed("is not the name of a folder", where=path) from error
-    return _projects(folders, at)
+    found = _projects(entries, homes, at)
+    return replace(found, troubles=(*troubles, *found.troubles))
 
 
-def _folders(path: Path, skip: Container[Path], at: Callable[[Path], object]) -> list[Path]:
-    at(path)
-    with os.scandir(path) as entries:
-        named = [(Path(e.path), e) for e in entries if not e.name.startswith(".")]
-    folders = []
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A folder by the path that leads there, by its own one, and the owners of the links on the way.
+
+    `linked` says whether it is a link itself.
+    """
+
+    folder: Path
+    own: Path
+    owners: frozenset[int] = frozenset()
+    linked: bool = False
+
+
+def _entries(above: _Entry, skip: Container[Path], at: Callable[[Path], object]) -> list[_Entry]:
+    """Return the folders in a folder, in order, and those behind links after the others."""
+    at(above.folder)
+    with os.scandir(above.folder) as listed:
+        named = [(Path(e.path), e) for e in listed if not e.name.startswith(".")]
+    found = []
     for folder, entry in named:
         at(folder)
-        if folder not in skip and _may_be_folder(entry):
-            folders.append(folder)
-    return sorted(folders)
+        if folder in skip or not _may_be_folder(entry):
+            continue
+        own, owners = above.own / entry.name, above.owners
+        if entry.is_symlink():
+            end, makers, _ = way(str(own))
+            own, owners = Path(end), owners | makers
+        found.append(_Entry(folder, own, owners, entry.is_symlink()))
+    return sorted(found, key=lambda entry: (entry.linked, entry.folder))
 
 
 def _may_be_folder(entry: os.DirEntry[str]) -> bool:
@@ -195,17 +227,40 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
-    projects: list[Path] = []
+def _alone(project: _Entry, skip: Container[Path], at: Callable[[Path], object]) -> Discovery:
+    """Return a project alone, and a trouble where there are others in its folder: those are not looked at."""
+    others = 0
+    with contextlib.suppress(OSError):
+        for entry in _entries(project, skip, at):
+            at(entry.folder)
+            others += not entry.linked and (entry.folder / MARK).exists()
+    troubles: tuple[Trouble, ...] = ()
+    if others:
+        text = f"is a project itself, so {others:,} in it are not watched. {_ALONE_REMEDY}"
+        troubles = (Trouble(where=readable(project.folder), state=SourceMalformed.state, text=text),)
+    own = {project.folder: _storable(project.folder, project.own)}
+    return Discovery(projects=(project.folder,), own=own, troubles=troubles)
+
+
+def _projects(entries: list[_Entry], homes: Collection[Path], at: Callable[[Path], object]) -> Discovery:
+    """Return the projects among folders; a link to what lies in one of `homes` is a double of that."""
+    projects: dict[Path, Path] = {}
     troubles: list[Trouble] = []
     touched: dict[str, int] = {}
+    doubles: dict[Path, Path] = {}
     seen: set[tuple[int, int]] = set()
-    for folder in folders:
+    for entry in entries:
+        folder = entry.folder
         at(folder)
         try:
             os.stat(folder / MARK)  # noqa: PTH116
-            found = os.stat(folder)  # noqa: PTH116
+            place = os.lstat(entry.own)
+            if entry.linked and entry.own.parent in homes and not entry.own.name.startswith("."):
+                doubles[folder] = entry.own
+                continue
             str(folder).encode()
+            if entry.owners:
+                judge_project(str(entry.own), entry.owners)
         except PermissionError as error:
             denied = denied_or_gone(folder, error)
             text = f"{denied.what}. {denied.remedy}"
@@ -219,11 +274,14 @@ def _projects(folders: list[Path], at: Callable[[Path], object]) -> Discovery:
             troubles.append(Trouble(where=readable(folder), state=SourceMalformed.state, text=text))
             touched.update(_touched(folder))
             continue
-        place = (found.st_dev, found.st_ino)
-        if place not in seen:
-            seen.add(place)
-            projects.append(folder)
-    return Discovery(projects=tuple(projects), troubles=tuple(troubles), touched=touched)
+        except OutOfReach as error:
+            text = f"{error.what}. {error.remedy}"
+            troubles.append(Trouble(where=readable(folder), state=SourceDenied.state, text=text))
+            continue
+        if (place.st_dev, place.st_ino) not in seen and stat.S_ISDIR(place.st_mode):
+            seen.add((place.st_dev, place.st_ino))
+            projects[folder] = _storable(folder, entry.own)
+    return Discovery(projects=tuple(projects), own=projects, doubles=doubles, troubles=tuple(troubles), touched=touched)
 
 
 def _touched(folder: Path) -> dict[str, int]:
