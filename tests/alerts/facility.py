@@ -41,7 +41,8 @@ class Facility:
         """Begin anew, as after a restart."""
         self.alarms = Alarms(
             self.store, rules, host=HOST, read_at=lambda _: self.read_at, tell=self.told.append, repeat=repeat,
-            sampled=sampled, incoming=self.incoming.get, unread=lambda _: self.unread, clock=lambda: self.now,
+            sampled=sampled, incoming=lambda files, _: self.incoming.get(files), unread=lambda _: self.unread,
+            clock=lambda: self.now,
         )  # fmt: skip
 
     def commit(self, **values: Any) -> None:

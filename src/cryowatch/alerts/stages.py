@@ -55,9 +55,12 @@ class Stage:
 
 
 class Stages:
-    """Looks at the stages of sessions; `incoming` tells when something last came where an import looks (UTC ns)."""
+    """Looks at the stages of sessions.
 
-    def __init__(self, reader: Reader, incoming: Callable[[str], int | None] = lambda _: None) -> None:
+    `incoming` tells when something last came where an import of a project, by its folder, looks (UTC ns).
+    """
+
+    def __init__(self, reader: Reader, incoming: Callable[[str, str], int | None] = lambda *_: None) -> None:
         self._reader = reader
         self._incoming = incoming
         self._grown: dict[tuple[int, ...], deque[tuple[int, int]]] = {}
@@ -77,7 +80,7 @@ class Stages:
             else:
                 for place, stage in enumerate(stages):
                     if stage.about is rule.about:
-                        yield self._stall(key, rule, stages, place, as_of)
+                        yield self._stall(key, rule, stages, place, as_of, session["path"])
 
     def _stages(self, session: Row, runs: list[Row], as_of: int) -> list[Stage]:
         """Return the stages that the session has, in order; the first is the import, whatever it brings."""
@@ -112,7 +115,7 @@ class Stages:
             )
         return found
 
-    def _stall(self, key: Key, rule: Rule, stages: list[Stage], place: int, as_of: int) -> Finding:
+    def _stall(self, key: Key, rule: Rule, stages: list[Stage], place: int, as_of: int, project: str) -> Finding:
         stage = stages[place]
         since = max(stage.newest, stage.started)
         waiting = 0
@@ -127,7 +130,7 @@ class Stages:
             kept = idle < rule.minutes * MINUTE
         broken = stage.working and rule.minutes * MINUTE <= idle < _RECENT
         kept = kept or idle < rule.minutes * MINUTE or not stage.working
-        source = self._incoming(stage.files) if broken and not place and stage.files else None
+        source = self._incoming(stage.files, project) if broken and not place and stage.files else None
         text = f"{stage.name} goes on" if kept else _stalled(stages, place, waiting, source)
         return Finding(
             key=key, rule=rule, state=State(severity=rule.severity, text=text), since=since, broken=broken, kept=kept

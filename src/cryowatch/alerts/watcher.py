@@ -62,9 +62,9 @@ class Alarms:
     """Raises and ends the alerts of one host and its sessions; `step` is called from one thread.
 
     `read_at` says as of when a session (by its row id) is known whole, in UTC ns, None where it is still being read.
-    `tell` is told of sessions whose alerts changed; `incoming` is asked when something last came where an import looks,
-    `unread` since when a session that lives could not be read even once (None where that is not so), and `shut` which
-    folders cannot be looked into.
+    `tell` is told of sessions whose alerts changed; `incoming` is asked when something last came where an import
+    looks, by its pattern and the project's folder, `unread` since when a session that lives could not be read even once
+    (None where that is not so), and `shut` which folders cannot be looked into.
     `repeat` is after how many minutes a lasting alert is told of again, 0 for never; `sampled` is how many seconds lie
     between two samples of the host.
     """
@@ -77,7 +77,7 @@ class Alarms:
         host: str,
         read_at: Callable[[int], int | None],
         tell: Callable[[Change], object] = lambda _: None,
-        incoming: Callable[[str], int | None] = lambda _: None,
+        incoming: Callable[[str, str], int | None] = lambda *_: None,
         unread: Callable[[int], int | None] = lambda _: None,
         shut: Callable[[], Iterable[ShutOut]] = tuple,
         repeat: float = 0,
