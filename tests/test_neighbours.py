@@ -81,7 +81,6 @@ class Facility:
         self.projects.mkdir()
         self.projects.chmod(0o777)
         self.victim = owned(project(self.projects / "victim", SECRET), VICTIM)
-        self.keys = {}
         for way in WAYS:
             attacker = project(self.projects / way.replace(" ", "-"), "mine", status="running")
             owned(attacker, ATTACKER)

@@ -263,7 +263,7 @@ def _refuse_to_explain(project: Path, path: Path) -> None:
         users = owners_of(home) | links
     except OSError:
         return
-    if not may_pass(users, [end, *folders_above(end)]):
+    if not may_pass(users, [end] * os.path.isdir(end) + [*folders_above(end)]):  # noqa: PTH112
         raise _unread(users)
 
 
