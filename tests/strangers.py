@@ -62,6 +62,29 @@ def python(user: int, script: str, *words: str | Path, groups: Sequence[int] = (
     return done.stdout
 
 
+SWAP = """
+import ctypes, os, sys
+call = ctypes.CDLL(None).renameat2
+first, second = map(os.fsencode, sys.argv[1:])
+print("begun", flush=True)
+while True:
+    call(-100, first, -100, second, 2)
+"""
+
+
+@contextmanager
+def swapping(user: int, first: Path, second: Path) -> Iterator[None]:
+    """Let a user exchange two places meanwhile, as often as the system can (renameat2, RENAME_EXCHANGE)."""
+    run = command(user, (user,), "-c", SWAP, first, second)
+    with subprocess.Popen(run, cwd="/", stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield
+        finally:
+            process.kill()
+
+
 @contextmanager
 def open_folder() -> Iterator[Path]:
     """Give a folder that every user can reach; pytest's own are closed to others."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cryowatch.reach import OutOfReach, hold, is_open, may, way
-from tests.strangers import AGENT, ATTACKER, VICTIM, as_root, command, link, open_folder, owned, python
+from tests.strangers import AGENT, ATTACKER, VICTIM, as_root, link, open_folder, owned, python, swapping
 
 GROUP = 41_009
 """Of those who share a disk; no account is in it."""
@@ -235,29 +235,14 @@ def test_folders_that_change_places_all_the_time_show_nothing_of_a_neighbour(pla
     """The attacker's folder is one, and then a link to the victim's, thousands of times a second."""
     mine = place / "mine"
     link(mine / "link", place / "theirs/Runs", ATTACKER)
-    script = """
-import ctypes, sys, os
-libc = ctypes.CDLL(None, use_errno=True)
-a, b = (f"{sys.argv[1]}/{name}".encode() for name in ("Runs", "link"))
-parent = os.getppid()
-while os.getppid() == parent:
-    libc.renameat2(-100, a, -100, b, 2)
-"""
-
-    swapping = subprocess.Popen(command(ATTACKER, (ATTACKER,), "-c", script, mine), cwd="/")
     outcomes: dict[str, int] = {}
-    try:
+    with swapping(ATTACKER, mine / "Runs", mine / "link"):
         for _ in range(3_000):
             try:
                 outcome = reached(mine, "Runs/1.mrc")
             except OutOfReach:
                 outcome = "refused"
-            except FileNotFoundError:
-                outcome = "gone"
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    finally:
-        swapping.kill()
-        swapping.wait()
     assert "theirs" not in outcomes
     assert outcomes["mine"]
     assert outcomes["refused"]
@@ -310,6 +295,7 @@ def test_a_way_ends_where_it_goes_no_farther(tmp_path: Path) -> None:
 def test_an_open_file_is_told_from_one_that_is_not(tmp_path: Path) -> None:
     (tmp_path / "1").touch()
     status = (tmp_path / "1").stat()
-    assert not is_open(status)
+    with hold(tmp_path, tmp_path / "1"):
+        assert not is_open(status)
     with (tmp_path / "1").open():
         assert is_open(status)

@@ -17,6 +17,7 @@ make one to a file that he may not write (`fs.protected_hardlinks`).
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pwd
 import stat
@@ -194,14 +195,13 @@ def way(path: str) -> tuple[str, set[int], OSError | None]:
 
 
 def is_open(status: os.stat_result) -> bool:
-    """Return whether this process has a file open, by device and inode."""
+    """Return whether this process has a file open, and does not only hold it; it is told by device and inode."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         try:
-            found = os.fstat(int(name))
+            if os.path.samestat(os.fstat(int(name)), status) and not fcntl.fcntl(int(name), fcntl.F_GETFL) & os.O_PATH:
+                return True
         except OSError:  # closed meanwhile
             continue
-        if os.path.samestat(found, status):
-            return True
     return False
 
 
