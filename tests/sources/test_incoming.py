@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from cryowatch.sources import incoming
 from cryowatch.sources.incoming import Incoming, newest_change
 from cryowatch.sources.scipion import ScipionSource
 from tests.projects import genuine
+from tests.strangers import ATTACKER, as_root, link, open_folder, owned
 
 SECOND = 10**9
 
@@ -58,3 +60,75 @@ def test_a_genuine_import_says_where_it_looks(tmp_path: Path) -> None:
     assert {run.label: run.files for run in reading.runs} == {
         "import movies": "/data/small_frames/*.mrcs", "movie alignment - motioncor": "", "ctffind 4": "",
     }  # fmt: skip
+
+
+@as_root
+@pytest.mark.parametrize(
+    "pattern", ["private/*.tiff", "private/known", "*/inner/*.tiff", "private/inner/*.tiff", "link/inner/*.tiff"]
+)
+def test_nobody_learns_when_something_changed_where_they_may_not_look(pattern: str) -> None:
+    with open_folder() as place:
+        project = place / "project"
+        project.mkdir()
+        (project / "project.sqlite").touch()
+        owned(project, ATTACKER)
+        aged(place / "private/inner", 1000)
+        aged(place / "private/known", 1000)
+        aged(place / "private", 1000)
+        link(project / "link", place / "private", ATTACKER)
+        where = f"{project if pattern.startswith('link') else place}/{pattern}"
+        parents = pattern.count("/") > 1 or pattern.endswith("known")
+        assert newest_change(where, str(project)) == 1000 * SECOND
+        (place / "private").chmod(0o700)
+        if parents:
+            assert newest_change(where, str(project)) is None
+        else:  # the time of a folder is that of its own entry, in a folder that everybody may pass
+            assert newest_change(where, str(project)) == 1000 * SECOND
+        os.chown(place / "private", ATTACKER, ATTACKER)
+        assert newest_change(where, str(project)) == 1000 * SECOND
+
+
+@as_root
+def test_a_folder_that_may_be_passed_and_not_listed_says_nothing_of_its_names() -> None:
+    with open_folder() as place:
+        (place / "project").mkdir()
+        owned(place / "project", ATTACKER)
+        aged(place / "closed/secret-1/Data", 1000)
+        (place / "closed").chmod(0o711)
+        assert newest_change(f"{place}/closed/secret-*/Data/*.tiff", str(place / "project")) is None
+        assert newest_change(f"{place}/closed/secret-1/Data/*.tiff", str(place / "project")) == 1000 * SECOND
+
+
+def test_a_pattern_for_more_than_can_be_looked_at_says_nothing_soon(tmp_path: Path) -> None:
+    for number in range(30):
+        aged(tmp_path / f"{number}", 1000)
+    pattern, project = f"{tmp_path}/*/*.tiff", str(tmp_path)
+    assert newest_change(pattern, project, entries=30) == 1000 * SECOND
+    assert newest_change(pattern, project, entries=29) is None
+    assert newest_change(pattern, project, seconds=0) is None
+    ticks = itertools.count()
+    assert newest_change(pattern, project, seconds=10, clock=lambda: float(next(ticks))) is None
+
+
+def test_links_in_a_circle_say_nothing(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "up").symlink_to("up/up")
+    for name in ("loop", "up"):
+        assert newest_change(f"{tmp_path}/{name}/*.tiff", str(tmp_path)) is None
+
+
+def test_links_are_followed_as_the_system_does(tmp_path: Path) -> None:
+    aged(tmp_path / "disk/session/Data", 1000)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/relative").symlink_to("../disk/session")
+    (tmp_path / "whole").symlink_to(tmp_path / "a/relative")
+    assert newest_change(f"{tmp_path}/who*/../session/Data/*.tiff", str(tmp_path)) == 1000 * SECOND
+    assert newest_change(f"{tmp_path}/whole/Data/*.tiff", str(tmp_path)) == 1000 * SECOND
+
+
+def test_imports_of_many_runs_are_not_kept_for_ever(tmp_path: Path) -> None:
+    looks = Incoming(most=3)
+    for number in range(10):
+        folder = aged(tmp_path / str(number), 1000 + number)
+        assert looks.newest(f"{folder}/*.tiff", str(tmp_path)) == (1000 + number) * SECOND
+    assert len(looks._looks) == 3
