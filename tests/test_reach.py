@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import struct
 import subprocess
 import sys
@@ -101,6 +102,24 @@ def test_a_member_of_a_group_is_shown_what_the_group_may_read(place: Path, monke
     assert reached(mine, "link.mrc") == "movie"
     movie.chmod(0o604)
     assert refused(mine, "link.mrc"), "the system asks members of its group no further"
+
+
+@as_root
+def test_an_account_of_this_machine_is_shown_what_its_group_may_read(place: Path) -> None:
+    """Debian's account for games, which has a group of its own, stands for a user in the group of a share."""
+    try:
+        account = pwd.getpwnam("games")
+    except KeyError:
+        pytest.skip("this machine has no account for games")
+    mine, movie = owned(place / "mine", account.pw_uid), place / "disk/1.mrc"
+    link(mine / "link.mrc", movie, account.pw_uid)
+    os.chown(movie, VICTIM, account.pw_gid)
+    movie.chmod(0o640)
+    assert reached(mine, "link.mrc") == "movie"
+    os.chown(movie, VICTIM, 0)
+    assert refused(mine, "link.mrc") == (
+        "leads to what the project's owner may not read. Let the owner read it, or everybody"
+    )
 
 
 @as_root

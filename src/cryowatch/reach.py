@@ -232,7 +232,7 @@ def _judge(project: Path, path: Path, place: Held) -> None:
         if error is not None:
             raise error
         if links and not links <= {0, os.geteuid(), os.stat(home).st_uid}:  # noqa: PTH116
-            raise OutOfReach(_STRANGER, remedy=_ANOTHER_REMEDY)
+            raise OutOfReach(_STRANGER, remedy=_LINK_REMEDY)
     if own == home:
         return
     if own.startswith(f"{home}/"):

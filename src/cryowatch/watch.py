@@ -11,9 +11,10 @@ from pathlib import Path
 from cryowatch.errors import SourceBusy, SourceError, SourceGone
 from cryowatch.follower import Problem
 from cryowatch.model import Run, Session
+from cryowatch.reach import MARK
 from cryowatch.reading import READABLE, ZONE, Origin, Reading, Source, Trouble
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY
-from cryowatch.sources.scipion.project import MARK, origin_of
+from cryowatch.sources.scipion.project import origin_of
 from cryowatch.store import Change, Store
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
+from cryowatch.reach import MARK
 from cryowatch.reading import ZONE, Trouble
 from cryowatch.sources.discovery import find_projects
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.locks import LOCKS, gives_locks
-from cryowatch.sources.scipion.project import MARK
 from cryowatch.store.writer import FILE_NAME
 
 

@@ -17,11 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalformed
-from cryowatch.reach import OutOfReach, judge_project, way
+from cryowatch.reach import MARK, OutOfReach, judge_project, way
 from cryowatch.reading import Trouble
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion.database import denied_or_gone
-from cryowatch.sources.scipion.project import MARK
 
 LOOK_SECONDS = 3.0
 MOST_SILENT = 8

@@ -20,8 +20,9 @@ from zoneinfo import ZoneInfo
 
 from cryowatch.errors import SourceBusy, SourceError, SourceGone
 from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
+from cryowatch.reach import MARK
 from cryowatch.reading import Origin, Trouble
-from cryowatch.sources.scipion.database import Stamp, inside, own_file, reading, stamp
+from cryowatch.sources.scipion.database import Stamp, inside, own_file, own_stamp, reading, stamp
 from cryowatch.sources.scipion.objects import Node, Tree, tree_of
 from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
 from cryowatch.sources.scipion.zone import LocalTimes, local_times
@@ -33,9 +34,6 @@ _ACQUISITION = {
     "magnification": "_magnification",
     "dose_per_frame": "_dosePerFrame",
 }
-MARK = "project.sqlite"
-"""The file that makes a folder a project."""
-
 CREATION = "CreationTime"
 """The name of the row that says when a project was made."""
 
@@ -92,7 +90,7 @@ def read_project(
     `known` keeps what the runs' own files said, from one call to the next; `now` is the time in ns.
     """
     path = folder / MARK
-    stamps: dict[Path, Stamp | None] = {path: (found := stamp(path, now))}
+    stamps: dict[Path, Stamp | None] = {path: (found := own_stamp(path, folder, now))}
     with reading(path, project=folder) as database:
         tree = tree_of(database, path, found)
     made = next((root for root in tree.roots if root.name == CREATION), None)
