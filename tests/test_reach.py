@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.reach import OutOfReach, hold, is_open, may, way
+from cryowatch.reach import OutOfReach, hold, is_open, may, mounted_by, way
 from tests.strangers import AGENT, ATTACKER, VICTIM, as_root, link, open_folder, owned, python, swapping
 
 GROUP = 41_009
@@ -318,3 +318,17 @@ def test_an_open_file_is_told_from_one_that_is_not(tmp_path: Path) -> None:
         assert not is_open(status)
     with (tmp_path / "1").open():
         assert is_open(status)
+
+
+MOUNTS = """\
+25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw,size=24683656k
+70 24 0:48 / /home/ada/user_id=3\\040it rw,nosuid,nodev shared:9 - fuse.x user_id=0 rw,user_id=1001,allow_other
+71 24 0:49 / /mnt/bound rw - fuse /usr/bin/x rw,user_id=0,group_id=0
+72 24 254:0 / / rw,relatime - ext4 /dev/vda rw
+"""
+
+
+@pytest.mark.parametrize(("device", "user"), [((0, 48), 1001), ((0, 49), 0), ((0, 23), None), ((254, 0), None)])
+def test_a_file_system_that_a_user_mounts_is_that_users(device: tuple[int, int], user: int | None) -> None:
+    """It may say of its links that they are root's."""
+    assert mounted_by(os.makedev(*device), MOUNTS) == user

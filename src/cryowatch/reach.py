@@ -20,6 +20,7 @@ import errno
 import fcntl
 import os
 import pwd
+import re
 import stat
 import struct
 import time
@@ -40,6 +41,8 @@ MOST_LINKS = 40
 READ, SEARCH = 4, 1
 _USER, _GROUP_OBJECT, _GROUP, _MASK, _OTHER = 2, 4, 8, 16, 32
 _ACCOUNT_SECONDS = 60.0
+_MOUNT_SECONDS = 1.0
+_FUSE_USER = re.compile(r"\buser_id=(\d+)")
 
 _OWNERS = "leads to what the project's owner may not read"
 _OWNERS_REMEDY = "Let the owner read it, or everybody"
@@ -159,9 +162,23 @@ def may_pass(users: Iterable[int], folders: Iterable[str]) -> bool:
 
 def owners_of(project: str) -> set[int]:
     """Return whom a project belongs to: the owners of its folder and of `project.sqlite`; raises an `OSError`."""
-    owners = {os.stat(project).st_uid}  # noqa: PTH116
+    owners = {_owner(os.stat(project))}  # noqa: PTH116
     mark = _mark(project)
-    return owners if mark is None else owners | {mark.st_uid}
+    return owners if mark is None else owners | {_owner(mark)}
+
+
+def mounted_by(device: int, table: str) -> int | None:
+    """Return which user has mounted a FUSE file system, by the text of `mountinfo`; None of any other.
+
+    Such a file system may say of a file that it belongs to whomever (proc_pid_mountinfo(5), fuse(4)).
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in table.splitlines():
+        fields, _, system = line.partition(" - ")
+        if fields.split(" ")[2] == number and system.startswith("fuse"):
+            user = _FUSE_USER.search(system.rpartition(" ")[2])  # the names before may say anything
+            return int(user[1]) if user else None
+    return None
 
 
 def way(path: str) -> tuple[str, set[int], OSError | None]:
@@ -184,7 +201,7 @@ def way(path: str) -> tuple[str, set[int], OSError | None]:
         if target is None:
             reached = place
             continue
-        owners.add(status.st_uid)
+        owners.add(_owner(status))
         links += 1
         if links > MOST_LINKS:
             return reached or "/", owners, OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -231,13 +248,13 @@ def _judge(project: Path, path: Path, place: Held) -> None:
         home, links, error = way(home)
         if error is not None:
             raise error
-        if links and not links <= {0, os.geteuid(), os.stat(home).st_uid}:  # noqa: PTH116
+        if links and not links <= {0, os.geteuid(), _owner(os.stat(home))}:  # noqa: PTH116
             raise OutOfReach(_STRANGER, remedy=_LINK_REMEDY)
     if own == home:
         return
     if own.startswith(f"{home}/"):
         folder, mark = os.stat(home), _mark(home)  # noqa: PTH116
-        users = set() if mark is None or mark.st_uid == folder.st_uid else {mark.st_uid}
+        users = set() if mark is None or mark.st_uid == folder.st_uid else {_owner(mark)}
         above = home
     else:
         end, links, error = way(str(path))
@@ -270,6 +287,21 @@ def _refuse_to_explain(project: Path, path: Path) -> None:
 def _unread(users: Iterable[int]) -> OutOfReach:
     known = all(user == 0 or _account(user) is not None for user in users)
     return OutOfReach(_OWNERS, remedy=_OWNERS_REMEDY if known else _UNKNOWN_REMEDY)
+
+
+def _owner(status: os.stat_result) -> int:
+    """Return who answers for a file: its owner, or the user by whose file system it is said to belong to somebody."""
+    if os.major(status.st_dev):  # a disk's; only root mounts these
+        return status.st_uid
+    return _mounted_by(status.st_dev, int(time.monotonic() / _MOUNT_SECONDS)) or status.st_uid
+
+
+@lru_cache(maxsize=100)
+def _mounted_by(device: int, _period: int) -> int | None:
+    try:
+        return mounted_by(device, Path("/proc/self/mountinfo").read_text(errors="replace"))
+    except OSError:
+        return None
 
 
 def _mark(folder: str) -> os.stat_result | None:
