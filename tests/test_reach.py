@@ -169,11 +169,13 @@ def test_who_makes_a_project_of_a_shared_folder_does_not_get_what_lies_in_it(pla
 
 
 @as_root
-def test_a_project_that_has_become_a_link_to_another_shows_nothing(place: Path) -> None:
+@pytest.mark.parametrize("target", ["theirs", "theirs/Runs", "theirs/nothing"])
+def test_a_project_that_has_become_a_link_to_another_shows_nothing(place: Path, target: str) -> None:
     owned(place / "theirs", VICTIM, 0o755)
     (place / "mine").rename(place / "away")
-    link(place / "mine", "theirs", ATTACKER)
-    assert "somebody else has linked to" in refused(place / "mine", "Runs/1.mrc")
+    link(place / "mine", target, ATTACKER)
+    for named in ("Runs/1.mrc", "1.mrc", "nothing.mrc"):
+        assert "somebody else has linked to" in refused(place / "mine", named)
 
 
 @as_root

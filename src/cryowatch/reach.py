@@ -245,11 +245,7 @@ def _judge(project: Path, path: Path, place: Held) -> None:
     """Raise `OutOfReach` where a file is not the project's to show."""
     own, home = str(place.path), os.path.normpath(project)
     if not own.startswith(f"{home}/"):
-        home, links, error = way(home)
-        if error is not None:
-            raise error
-        if links and not links <= {0, os.geteuid(), _owner(os.stat(home))}:  # noqa: PTH116
-            raise OutOfReach(_STRANGER, remedy=_LINK_REMEDY)
+        home = _home(home)
     if own == home:
         return
     if own.startswith(f"{home}/"):
@@ -270,15 +266,29 @@ def _judge(project: Path, path: Path, place: Held) -> None:
         raise OutOfReach(_ANOTHER, remedy=_ANOTHER_REMEDY)
 
 
+def _home(project: str) -> str:
+    """Return a project's folder without links; raises `OutOfReach` where somebody else has made one of them.
+
+    A session's folder may be replaced by a link to another one at any time.
+    """
+    home, links, error = way(project)
+    makers = {0, os.geteuid()} if error is not None else {0, os.geteuid(), _owner(os.stat(home))}  # noqa: PTH116
+    if not links <= makers:
+        raise OutOfReach(_STRANGER, remedy=_LINK_REMEDY)
+    if error is not None:
+        raise error
+    return home
+
+
 def _refuse_to_explain(project: Path, path: Path) -> None:
     """Raise `OutOfReach` where a project's people could not find out themselves that, and why, a file is not there."""
     end, links, _ = way(str(path))
-    home = os.path.realpath(project)
-    if end == home or end.startswith(f"{home}/") or home.startswith(f"{end.rstrip('/')}/"):
-        return
     try:
+        home = _home(os.path.normpath(project))
         users = owners_of(home) | links
     except OSError:
+        return
+    if end == home or end.startswith(f"{home}/") or home.startswith(f"{end.rstrip('/')}/"):
         return
     if not may_pass(users, [end] * os.path.isdir(end) + [*folders_above(end)]):  # noqa: PTH112
         raise _unread(users)
@@ -315,9 +325,9 @@ def _access_list(place: str) -> list[tuple[int, int, int]] | None:
     """Return the access list of a place (acl(5)) as tags, rights and ids; None where its mode says all."""
     try:
         data = os.getxattr(place, "system.posix_acl_access")
-    except OSError:
+        return list(struct.iter_unpack("<HHI", data[4:]))  # behind four bytes of version
+    except (OSError, struct.error):
         return None
-    return list(struct.iter_unpack("<HHI", data[4:]))  # behind four bytes of version
 
 
 def _granted(entries: list[tuple[int, int, int]], user: int, status: os.stat_result, bit: int) -> bool:
