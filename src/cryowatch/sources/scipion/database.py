@@ -193,7 +193,7 @@ def own_place(path: Path, project: Path) -> Held:
     except OutOfReach as error:
         if path.is_symlink():
             raise SourceMalformed(OUTSIDE, where=path) from error
-        raise SourceMalformed(f"{error.what} and is not read", where=path, remedy=error.remedy) from error
+        raise SourceDenied(f"{error.what} and is not read", where=path, remedy=error.remedy) from error
     except OSError as error:
         raise denied_or_gone(path, error) from error
 
