@@ -22,7 +22,7 @@ from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
-from cryowatch.sources.scipion.database import denied_or_gone
+from cryowatch.sources.scipion.files import denied_or_gone
 from cryowatch.store import Change, Store
 from cryowatch.watch import Clock, Listener, Progress, Watch
 

@@ -31,6 +31,11 @@ BUSY_TRIES = 50
 BUSY_SECONDS = 10
 """For how long a file may be busy before anybody is told: its writer commits many times a minute."""
 
+COSTLY = 20
+"""A look that found something wrong is followed by a pause of so many times as long, any other by one as long."""
+
+MOST_PAUSE = 600.0
+
 _SECOND = 10**9
 _LIVES = 86_400
 
@@ -283,8 +288,10 @@ class Watch:
                 wait(0.1)
 
     def look(self, interval: float, tell: Listener) -> float:
-        """Read once and tell of a change; returns the seconds to the next look."""
+        """Read once and tell of a change; returns the seconds to the next look, more where looking takes long."""
+        began = time.monotonic()
         reading, change = self.step()
+        took = time.monotonic() - began
         if change is not None:
             tell(change)
         if reading is not None and not reading.finished:
@@ -292,4 +299,5 @@ class Watch:
                 self._progress_said = self._clock()
                 log.info("%s: %s of %s items read", self.path, f"{reading.done:,}", f"{reading.total:,}")
             return 0.0
-        return pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
+        wait = pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
+        return max(wait, min(took * (COSTLY if self.problem is not None else 1), MOST_PAUSE))

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.errors import SourceMalformed
-from cryowatch.sources.scipion import database
 from cryowatch.sources.scipion.scalars import count_of, is_number_list, local_time, number_of, numbers_of
 from tests.projects import CTFS, Watched, change, columns, execute, genuine
 
@@ -74,20 +72,6 @@ def test_a_view_without_end_is_no_table_whatever_it_calls_itself(project: Path, 
         writer.execute("PRAGMA writable_schema = ON")
         writer.execute("UPDATE sqlite_master SET type = ? WHERE name = 'Objects'", (kind,))
     assert the_trouble(watched).startswith(("lacks a table", "is damaged"))  # the second is SQLite's own word
-
-
-def test_reading_is_bounded_in_time_in_rows_and_in_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "QUERY_SECONDS", 0.2)
-    monkeypatch.setattr(database, "MOST_ROWS", 1_000)
-    with database.reading(project / CTFS) as found:
-        for query, said in (
-            (f"SELECT count(*) FROM ({ENDLESS})", "cannot be read within 0.2 s"),
-            (ENDLESS, "holds more than 1,000 rows"),
-            ("SELECT hex(zeroblob(100000000))", "too big"),
-        ):
-            with pytest.raises(SourceMalformed, match=said):
-                found.rows(query)
-        assert len(found.rows("SELECT id FROM Objects")) == 8
 
 
 def test_a_label_that_is_there_twice_tells_nothing(project: Path, watched: Watched) -> None:

@@ -34,15 +34,15 @@ except SourceError as error:
     print(f"{error.state}: {error}")
 """
 CHANGING = """
-import itertools, os, shutil
-copyfile, times = shutil.copyfile, itertools.count(1)
-def copied(source, target):
-    copyfile(source, target)
-    time = next(times)
-    os.utime(source, ns=(time, time))
-shutil.copyfile = copied
+import itertools, os, sys
+times = itertools.count(1)
+def look(event, arguments):
+    if event == "os.truncate":
+        time = next(times)
+        os.utime(sys.argv[1], ns=(time, time))
+sys.addaudithook(look)
 """
-"""A writer changes each file while it is copied."""
+"""A writer changes the file while it is copied, of which a truncation is the last step."""
 
 Environment = Callable[[Path, str], dict[str, str]]
 

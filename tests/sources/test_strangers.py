@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,20 @@ def test_a_missing_run_says_nothing_of_what_is_elsewhere(projects: tuple[Path, P
     shutil.rmtree(mine / "Runs")
     link(mine / "Runs", theirs / ("Runs" if there else "Nothing"), ATTACKER)
     assert enabled(mine) == "leads to what the project's owner may not read and is not read"
+
+
+@as_root
+def test_a_copy_is_not_that_of_a_neighbours_database_however_fast_links_change(projects: tuple[Path, Path]) -> None:
+    """A database in WAL mode that nobody has open is read from a copy."""
+    mine, theirs = projects
+    for project in projects:
+        with closing(sqlite3.connect(project / CTFS)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+    owned(mine, ATTACKER)
+    owned(theirs, VICTIM)
+    assert enabled(mine) == "1"
+    link(mine / "link", theirs / "Runs", ATTACKER)
+    with swapping(ATTACKER, mine / "Runs", mine / "link"):
+        found = Counter(enabled(mine) for _ in range(1_000))
+    assert "0" not in found
+    assert found["1"]

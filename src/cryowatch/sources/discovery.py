@@ -20,7 +20,7 @@ from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalfor
 from cryowatch.reach import MARK, OutOfReach, judge_project, way
 from cryowatch.reading import Trouble
 from cryowatch.sources.names import readable
-from cryowatch.sources.scipion.database import denied_or_gone
+from cryowatch.sources.scipion.files import denied_or_gone
 
 LOOK_SECONDS = 3.0
 MOST_SILENT = 8

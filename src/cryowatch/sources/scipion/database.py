@@ -8,8 +8,9 @@ What was measured with SQLite 3.40 and rollback journals, Scipion's default:
   are copied aside and the copy is recovered;
 - opening a WAL database that nobody has open would create files beside it, owned by this user: it is copied aside too;
 - on a file system without locks SQLite reads nothing: a copy is read that stood still while it was made;
-- a damaged file, or one that somebody made so, may hold rows without end, or a value as large as the memory: time,
-  rows and the size of a value are bounded.
+- a damaged file, or one that somebody made so, may hold rows without end, or a value as large as the memory: time and
+  values are bounded, and so is the sum of all that a query hands out, by the size of the file;
+- what a file computes when it is read is not read (`guard`).
 
 Nothing is ever written into the folder of the file.  A database file is never `open()`ed while there is an SQLite
 connection to it: closing any descriptor of a file drops all POSIX locks that the process holds on it.  Hence one file
@@ -18,139 +19,167 @@ is read from one thread at a time, also where two projects have hard links to it
 
 from __future__ import annotations
 
+import marshal
 import os
 import sqlite3
 import stat
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from cryowatch.errors import (
-    SourceBusy,
-    SourceDenied,
-    SourceError,
-    SourceGone,
-    SourceInterrupted,
-    SourceMalformed,
-)
+from cryowatch.errors import SourceBusy, SourceDenied, SourceError, SourceInterrupted, SourceMalformed
 from cryowatch.reach import Held, OutOfReach, hold, is_open
-from cryowatch.sources.scipion.copies import copy_still
-from cryowatch.sources.scipion.locks import LOCKS, gives_locks, turn
+from cryowatch.sources.scipion.copies import private_copy
+from cryowatch.sources.scipion.files import COMPANIONS, Stamp, companion, denied_or_gone, stamp
+from cryowatch.sources.scipion.guard import QUERY_SECONDS, Guard
+from cryowatch.sources.scipion.locks import gives_locks, turn
 from cryowatch.within import within
 
 PAGE = 2_000
 BUSY_SECONDS = 0.05
-SETTLED_NS = 2 * 10**9
-QUERY_SECONDS = 60.0
-"""Reading 100,000 rows takes less than a second, from a slow network file system some seconds."""
-
 MOST_ROWS = 2_000_000
-MOST_BYTES = 2**24
-"""Of one value, and of one row."""
+MOST_TABLES = 1_000
+MOST_BYTES = 2**20
+"""Of one value.  A path takes some hundred, the shifts of a movie of 1,000 frames 20,000."""
 
-_NO_LOCKS = "changes all the time, and its file system has no locks by which it could be read in between"
-_TRIES = 3
-_STEPS = 100_000
+USUAL_BYTES = 300
+"""Of one value.  Rows of such values are fetched many at a time, others one by one, and each is weighed."""
+
+ENOUGH_BYTES = 2**22
+"""A page with longer values ends where it holds so many."""
+
+TIMES_ITS_SIZE = 10
+SLACK_BYTES = 2**16
+"""What a query hands out is at most so many times as large as the file and its companions, and a little more.
+
+A row of empty values weighs most: 1 byte each in the file, and up to 9 as `marshal` weighs them.
+"""
+
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2
-_LOOK = "SELECT count(*) FROM sqlite_master"
-_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE %'"
+_TABLES = "SELECT name, rootpage, sql FROM sqlite_master WHERE type = 'table'"
+_HIDDEN = 6
 OUTSIDE = "lies outside the project and is not read"
 _CHECK = "What was read before is kept; check the disk and the copy"
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """By what a file's change is noticed without opening it; times in ns."""
+class Found(NamedTuple):
+    """Rows of a query: whether they are all, and whether every value is as short as usual."""
 
-    inode: int
-    size: int
-    modified: int
-    companions: tuple[int, ...]
-    """Size and time of its journal, and of its WAL, where they are there."""
-    settled: bool
-    """Whether the last change is long enough ago that a later one cannot have the same time stamp."""
-
-    @property
-    def changed(self) -> int:
-        """When the file or one of its companions changed last."""
-        return max(self.modified, *self.companions[1::2], 0)
-
-
-def stamp(path: Path, now: int) -> Stamp:
-    """Return the stamp of a database with its journal or WAL; raises a `SourceError`.
-
-    A file that is none (a pipe, a folder) is `SourceMalformed`: opening it might wait for ever.
-    """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise denied_or_gone(path, error) from error
-    except ValueError as error:
-        raise SourceMalformed("is not the name of a file", where=path) from error
-    if not stat.S_ISREG(found.st_mode):
-        raise SourceMalformed("is not a file", where=path)
-    companions: list[int] = []
-    for suffix in ("-journal", "-wal"):
-        try:
-            companion = os.stat(f"{path}{suffix}")  # noqa: PTH116  half the cost of a Path, many times a second
-        except OSError:
-            continue
-        companions += (companion.st_size, companion.st_mtime_ns)
-    latest = max(found.st_mtime_ns, *companions[1::2], 0)
-    return Stamp(found.st_ino, found.st_size, found.st_mtime_ns, tuple(companions), now - latest > SETTLED_NS)
-
-
-def denied_or_gone(path: Path, error: OSError) -> SourceError:
-    """Return what an error of the file system means."""
-    if isinstance(error, PermissionError):
-        return SourceDenied(
-            "this user may not read it", where=path, remedy="Run cryowatch as a user in the project's group"
-        )
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return SourceGone("is not there", where=path, remedy="Was it moved, deleted or not mounted?")
-    return SourceGone(f"the file system reports: {error.strerror}", where=path, remedy="Is it mounted and reachable?")
+    rows: list[tuple[Any, ...]]
+    whole: bool
+    usual: bool
 
 
 class Database:
-    """An open connection to a database, or to a private copy of it."""
+    """An open connection to a database of so many bytes, or to a private copy of it.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    What a query may hand out is bounded in bytes by the size of the file, in rows, and in time; a query that is beyond
+    raises `SourceMalformed`.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        size: int,
+        seconds: float = QUERY_SECONDS,
+    ) -> None:
         self._connection = connection
         self._path = path
-        self._until = 0.0
         self.copied = False
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
-        connection.set_progress_handler(lambda: int(time.monotonic() > self._until), _STEPS)
+        self._most = TIMES_ITS_SIZE * size + SLACK_BYTES
+        self._seconds = seconds
+        self._guard = Guard(connection)
+        self._roots: dict[str, int] = {}
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return all rows of a query; raises a `SourceError`, also where there is no end of them."""
-        self._until = time.monotonic() + QUERY_SECONDS
+    def load(self) -> None:
+        """Load the schema; raises a `SourceError`, also where it is not one of Scipion's."""
+        roots: dict[str, int] = {}
+        for name, root, sql in self._fetched(_TABLES, (), MOST_BYTES, None, MOST_TABLES).rows:
+            if str(sql).startswith("CREATE TABLE "):
+                roots[name] = root
+        if len(set(roots.values())) < len(roots):
+            raise self.malformed("two of its tables are one")
+        self._guard.loaded()
+        self._roots = roots
+
+    def tables(self) -> set[str]:
+        """Return the names of the tables; what is computed when it is read, a view or a virtual table, is none."""
+        return set(self._roots)
+
+    def columns(self, table: str) -> list[str]:
+        """Return the names of a table's columns; raises `SourceMalformed` where one is computed when it is read."""
+        rows = self.rows(f"PRAGMA table_xinfo({quoted(table)})")
+        if any(row[_HIDDEN] for row in rows):
+            raise self.malformed(f"its table {table[:40]!r} computes a column")
+        return [row[1] for row in rows]
+
+    def rows(self, sql: str, parameters: Sequence[Any] = (), *, most: int = MOST_ROWS) -> list[tuple[Any, ...]]:
+        """Return all rows of a query, up to so many; raises a `SourceError`."""
+        return self.page(sql, parameters, enough=None, most=most).rows
+
+    def page(
+        self, sql: str, parameters: Sequence[Any] = (), *, enough: int | None = ENOUGH_BYTES, most: int = MOST_ROWS
+    ) -> Found:
+        """Return the first rows of a query; raises a `SourceError`.
+
+        Where values are longer than usual, rows of `enough` bytes are; None: all.
+        """
         try:
-            found = self._connection.execute(sql, parameters).fetchmany(MOST_ROWS + 1)
+            return self._fetched(sql, parameters, USUAL_BYTES, None, most)
+        except _TooLong:
+            return self._fetched(sql, parameters, MOST_BYTES, enough, most)
+
+    def _fetched(self, sql: str, parameters: Sequence[Any], longest: int, enough: int | None, most: int) -> Found:
+        """Return rows as `page` does; raises `_TooLong` for a value that is not as short as usual."""
+        usual = longest == USUAL_BYTES
+        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
+        self._guard.begin(self._seconds)
+        found: list[tuple[Any, ...]] = []
+        weight = 0
+        try:
+            cursor = self._connection.execute(sql, parameters)
+            widest = len(cursor.description or ()) * longest
+            while block := cursor.fetchmany(PAGE if usual else 1):
+                found += block
+                heaviest = len(block) * widest
+                weight += heaviest if weight + heaviest <= self._most else len(marshal.dumps(block))
+                if weight > self._most and (weight := len(marshal.dumps(found))) > self._most:
+                    raise self.malformed("it hands out more than it can hold")
+                if len(found) > most:
+                    raise SourceMalformed(f"holds more than {most:,} rows", where=self._path, remedy=_CHECK)
+                if enough is not None and weight > enough:
+                    cursor.close()
+                    return Found(found, whole=False, usual=usual)
         except sqlite3.Error as error:
             if self._connection.text_factory is str and "decode to UTF-8" in str(error):
                 self._connection.text_factory = _lenient
-                return self.rows(sql, parameters)
+                return self._fetched(sql, parameters, longest, enough, most)
+            if usual and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_TOOBIG:
+                raise _TooLong from error
             raise explain(error, self._path) from error
         except UnicodeDecodeError as error:  # the name of a column
             raise self.malformed("a name in it is no text") from error
-        if len(found) > MOST_ROWS:
-            raise SourceMalformed(f"holds more than {MOST_ROWS:,} rows", where=self._path, remedy=_CHECK)
-        return found
+        except MemoryError as error:
+            raise self.malformed("it takes more memory than there is") from error
+        return Found(found, whole=True, usual=usual)
 
     def malformed(self, what: str) -> SourceMalformed:
         """Return the error that the file is not as Scipion writes it."""
         return SourceMalformed(f"is not as Scipion writes it: {what}", where=self._path)
 
-    def tables(self) -> set[str]:
-        """Return the names of the tables; what is computed when it is read, a view or a virtual table, is none."""
-        return {row[0] for row in self.rows(_TABLES)}
+
+class _TooLong(Exception):
+    """A value is longer than usual."""
+
+
+def quoted(name: str) -> str:
+    """Return the name of a table or column; between double quotes, one that is not there would be a text."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def inside(project: Path, named: str) -> Path:
@@ -205,7 +234,7 @@ def reading(path: Path, *, project: Path | None = None) -> Iterator[Database]:
     No other database may be opened inside: two projects may have hard links to one file.
     """
     if project is None:
-        with _in_turn(path) as database:
+        with _in_turn(Path(os.path.realpath(path))) as database:
             yield database
         return
     with own_file(path, project) as place, _in_turn(place.path) as database:
@@ -226,15 +255,15 @@ def _in_turn(path: Path) -> Iterator[Database]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Database]:
-    if _is_abandoned_wal(path):
-        with _copied(path) as database:
+    size = _size(path)
+    if _is_others_wal(path):
+        with _copied(path, size) as database:
             yield database
         return
     connection = _connect(path, f"file:{quote(os.fsencode(path))}?mode=ro")
     try:
-        database = Database(connection, path)
         try:
-            database.rows(_LOOK)
+            database = _loaded(connection, path, size)
         except SourceMalformed:
             raise
         except SourceError as error:
@@ -242,12 +271,30 @@ def _opened(path: Path) -> Iterator[Database]:
             locked = gives_locks(path)
             if locked and not isinstance(error, SourceInterrupted):
                 raise
-            with _copied(path, locked=locked) as copy:
+            with _copied(path, size, locked=locked) as copy:
                 yield copy
             return
         yield database
     finally:
         connection.close()
+
+
+def _loaded(connection: sqlite3.Connection, path: Path, size: int) -> Database:
+    database = Database(connection, path, size=size)
+    database.load()
+    return database
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a database and its companions; raises a `SourceError` where one of them is no file."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise SourceMalformed("is not a file", where=path)
+    beside = [companion(f"{path}{suffix}") for suffix in (*COMPANIONS, "-shm")]
+    return found.st_size + sum(one.st_size for one in beside[: len(COMPANIONS)] if one)
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:
@@ -261,65 +308,44 @@ def _lenient(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _is_abandoned_wal(path: Path) -> bool:
-    """Return whether a database is in WAL mode and nobody has it open (SQLite's file format, bytes 18 and 19)."""
+def _is_others_wal(path: Path) -> bool:
+    """Return whether a database is in WAL mode and its index in shared memory is not there, or another user's.
+
+    SQLite maps that index into memory, and whoever cuts it short ends every process that looks at it.  The mode is in
+    bytes 18 and 19 of SQLite's file format.
+    """
     try:
-        with path.open("rb") as file:
-            header = file.read(20)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise denied_or_gone(path, error) from error
+    try:
+        header = os.pread(descriptor, 20, 0)
+    except OSError as error:
+        raise denied_or_gone(path, error) from error
+    finally:
+        os.close(descriptor)
     if header and not header.startswith(_MAGIC[: len(header)]):
         raise SourceMalformed("is not a database", where=path, remedy="Was the file overwritten or cut short?")
-    return len(header) == 20 and _WAL in header[18:20] and not Path(f"{path}-shm").exists()
+    if len(header) < 20 or _WAL not in header[18:20]:
+        return False
+    index = companion(f"{path}-shm")
+    return index is None or index.st_uid != os.geteuid()
 
 
 @contextmanager
-def _copied(path: Path, *, locked: bool = True) -> Iterator[Database]:
-    """Read a copy of a database and its journal; raises `SourceBusy` where it does not stand still to be copied.
-
-    `locked` is False where its file system has no locks.
-    """
-    with _private_folder(path) as folder:
-        copy = folder / "copy.sqlite"
-        try:
-            still = any(copy_still(path, copy) for _ in range(1 if locked else _TRIES))
-        except (FileNotFoundError, PermissionError) as error:
-            raise denied_or_gone(path, error) from error
-        except OSError as error:
-            raise _not_copied(path, error) from error
-        if not still and locked:
-            raise SourceBusy("it changed while it was being copied", where=path)
-        if not still:
-            raise SourceBusy(_NO_LOCKS, where=path, remedy=LOCKS)
+def _copied(path: Path, size: int, *, locked: bool = True) -> Iterator[Database]:
+    """Read a copy of a database and its journal; `locked` is False where its file system has no locks."""
+    with private_copy(path, size, locked=locked) as copy:
         connection = _connect(path, f"file:{quote(os.fsencode(copy))}?mode=rw")
         try:
-            database = Database(connection, path)
             try:
-                database.rows(_LOOK)
+                database = _loaded(connection, path, size)
             except SourceBusy as error:
                 raise SourceInterrupted(error.what, where=path) from error
             database.copied = True
             yield database
         finally:
             connection.close()
-
-
-@contextmanager
-def _private_folder(path: Path) -> Iterator[Path]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="cryowatch-")
-    except OSError as error:
-        raise _not_copied(path, error) from error
-    with folder as name:
-        yield Path(name)
-
-
-def _not_copied(path: Path, error: OSError) -> SourceInterrupted:
-    return SourceInterrupted(
-        f"can only be read from a copy, which cannot be made: {error.strerror}",
-        where=path,
-        remedy=f"Is there space in {tempfile.gettempdir()}?",
-    )
 
 
 def explain(error: sqlite3.Error, path: Path) -> SourceError:
@@ -334,18 +360,21 @@ def explain(error: sqlite3.Error, path: Path) -> SourceError:
                 where=path,
                 remedy="Let Scipion open the project once",
             )
-        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            return SourceMalformed(
-                "is damaged or cut short",
-                where=path,
-                remedy=_CHECK,
-            )
-        case sqlite3.SQLITE_INTERRUPT:
-            return SourceMalformed(f"cannot be read within {QUERY_SECONDS:g} s", where=path, remedy=_CHECK)
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM:
             return _unopened(path)
+        case kind if kind in _MALFORMED:
+            return SourceMalformed(_MALFORMED[kind], where=path, remedy=_CHECK)
         case _:
             return SourceMalformed(f"is not as Scipion writes it: {error}", where=path)
+
+
+_MALFORMED = {
+    sqlite3.SQLITE_NOTADB: "is damaged or cut short",
+    sqlite3.SQLITE_CORRUPT: "is damaged or cut short",
+    sqlite3.SQLITE_INTERRUPT: "takes too long to read, or holds too many tables",
+    sqlite3.SQLITE_TOOBIG: f"holds a value of more than {MOST_BYTES:,} bytes",
+    sqlite3.SQLITE_AUTH: "computes what it holds, which Scipion's do not",
+}
 
 
 def _unopened(path: Path) -> SourceError:

@@ -25,12 +25,16 @@ from pathlib import Path
 from cryowatch.errors import SourceGone, SourceMalformed
 from cryowatch.model import GainResidual, Run
 from cryowatch.reach import Held
-from cryowatch.sources.scipion.database import SETTLED_NS, denied_or_gone, inside, own_file
+from cryowatch.sources.scipion.database import inside, own_file
+from cryowatch.sources.scipion.files import SETTLED_NS, denied_or_gone
 
 PROTOCOL = "XmippProtMovieGain"
 FILE = "summaryForMonitor.txt"
 MOST_BYTES = 1 << 18
 """How much of one file is read at a time."""
+
+MOST_OF_A_FILE = 1 << 26
+"""A line has some 70 bytes, so that is a million movies; a file may be a hole without end."""
 
 _TAIL = 80
 _NUMBER = rb"([+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|nan|inf))"  # no digit can be part of it in two ways
@@ -73,7 +77,9 @@ def has_gains(run: Run) -> bool:
     return run.class_name == PROTOCOL and bool(run.working_dir)
 
 
-def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, now: int) -> GainNews:
+def read_gains(
+    project: Path, run: Run, known: GainProgress, seen: Seen | None, now: int, *, most: int = MOST_OF_A_FILE
+) -> GainNews:
     """Return what is new in a run's file; raises a `SourceError`.  A file that was never there is no error."""
     path = inside(project, run.working_dir) / FILE
     if seen is not None and seen == _seen(path):
@@ -92,7 +98,12 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
         with _opened(place, path) as descriptor:
             if not anew and (known.inode != found.st_ino or known.tail != _checksum(descriptor, known.at)):
                 known, anew = GainProgress(), True
-            progress, lines, finished = _lines(descriptor, replace(known, inode=found.st_ino))
+            known = replace(known, inode=found.st_ino)
+            present = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if known.at >= most:
+                strange = known.strange or f"is longer than {most / 1e6:,.0f} MB, and the rest is left out"
+                return GainNews(progress=replace(known, strange=strange), anew=anew, seen=present)
+            progress, lines, finished = _lines(descriptor, known)
     residuals, strange = _residuals(run, lines, place.path.parent, found.st_mtime_ns)
     settled = finished and now - found.st_mtime_ns > SETTLED_NS
     return GainNews(
@@ -100,7 +111,7 @@ def read_gains(project: Path, run: Run, known: GainProgress, seen: Seen | None, 
         residuals=residuals,
         anew=anew,
         finished=finished,
-        seen=(found.st_ino, found.st_size, found.st_mtime_ns) if settled else None,
+        seen=present if settled else None,
     )
 
 

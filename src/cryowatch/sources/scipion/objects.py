@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryowatch.errors import SourceBusy, SourceMalformed
-from cryowatch.sources.scipion.database import Database, Stamp
+from cryowatch.sources.scipion.database import Database
+from cryowatch.sources.scipion.files import Stamp
 from cryowatch.sources.scipion.scalars import text_of
 
-_COLUMNS = "SELECT name FROM pragma_table_info('Objects')"
-_CREATION = ("creation",)
+MOST_OBJECTS = 500_000
+"""A project of a thousand runs has half as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,28 @@ class Tree:
     outputs: Mapping[str, str]
     """RUN.OUTPUT by the id of each object right below a run."""
 
+    def of(self, root: int) -> Tree:
+        """Return what belongs to one of the roots alone: its attributes, theirs, and what is right below these."""
+        known = [root, *(node.id for node in self.children.get(root, ()))]
+        known += [below.id for node in known[1:] for below in self.children.get(node, ())]
+        children = {number: self.children[number] for number in known if number in self.children}
+        return Tree(tuple(node for node in self.roots if node.id == root), children, self.outputs)
+
     def values(self, parent: int) -> dict[str, str | None]:
         """Return the attributes of an object by their last name."""
         return {n.name.rpartition(".")[2]: n.value for n in self.children.get(parent, ())}
 
 
-def tree_of(database: Database, path: Path, found: Stamp) -> Tree:
+def tree_of(database: Database, path: Path, found: Stamp, *, most: int = MOST_OBJECTS) -> Tree:
     """Return all objects, in one read: pages could fall on both sides of a commit."""
     tables = database.tables()
     if not tables and not found.settled:
         raise SourceBusy("is just being made", where=path)
     if "Objects" not in tables:
         raise SourceMalformed("holds no table Objects", where=path, remedy="Is this a Scipion project, whole?")
-    creation = "creation" if _CREATION in database.rows(_COLUMNS) else "NULL"
-    rows = database.rows(f"SELECT id, parent_id, name, classname, value, label, {creation} FROM Objects ORDER BY id")
+    creation = "creation" if "creation" in database.columns("Objects") else "NULL"
+    select = f"SELECT id, parent_id, name, classname, value, label, {creation} FROM Objects NOT INDEXED"
+    rows = database.rows(select, most=most)
     children: dict[int, list[Node]] = defaultdict(list)
     roots = []
     before = 0

@@ -12,28 +12,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cryowatch.errors import SourceBusy, SourceError, SourceGone
-from cryowatch.model import Output, OutputKind, Run, RunStatus, Session
+from cryowatch.errors import SourceBusy, SourceError, SourceGone, SourceMalformed
+from cryowatch.model import Output, Run, RunStatus, Session
 from cryowatch.reach import MARK
 from cryowatch.reading import Origin, Trouble
-from cryowatch.sources.scipion.database import Stamp, inside, own_file, own_stamp, reading, stamp
+from cryowatch.sources.scipion.acquisition import acquisition_of, first_said, kind_of, status_of
+from cryowatch.sources.scipion.copies import NoRoom, Room
+from cryowatch.sources.scipion.database import inside, own_file, own_stamp, reading
+from cryowatch.sources.scipion.files import Stamp, stamp
 from cryowatch.sources.scipion.objects import Node, Tree, tree_of
-from cryowatch.sources.scipion.scalars import count_of, local_time, positive, text_of
+from cryowatch.sources.scipion.scalars import MOST_TEXT, count_of, local_time, text_of
 from cryowatch.sources.scipion.zone import LocalTimes, local_times
 
-_ACQUISITION = {
-    "voltage": "_voltage",
-    "spherical_aberration": "_sphericalAberration",
-    "amplitude_contrast": "_amplitudeContrast",
-    "magnification": "_magnification",
-    "dose_per_frame": "_dosePerFrame",
-}
+RUN_FILE = "logs/run.db"
+"""What a run's own process writes, below its folder."""
+
 CREATION = "CreationTime"
 """The name of the row that says when a project was made."""
 
@@ -41,16 +41,7 @@ MOST_ORIGIN = 100
 """Characters of that time which count."""
 
 _LIVE = (RunStatus.LAUNCHED, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.SCHEDULED, RunStatus.INTERACTIVE)
-_IMPORTS = ("ProtImportMovies", "ProtImportMicrographs")
 _MONITOR = re.compile(r"(Prot|Cryowatch)Monitor(Summary|CTF|MovieGain|System)")
-_PARAMETERS = {
-    "voltage": "voltage",
-    "spherical_aberration": "sphericalAberration",
-    "amplitude_contrast": "amplitudeContrast",
-    "magnification": "magnification",
-    "pixel_size": "samplingRate",
-    "dose_per_frame": "dosePerFrame",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +62,28 @@ class Project:
     """
 
 
-RunTrees = dict[Path, tuple[Stamp, Tree]]
-"""What run.db files said last."""
+MOST_RUNS = 1_000
+MOST_OUTPUTS = 2_000
+"""Of one project, which are those that count; their names have `MOST_NAME` characters at most."""
+
+MOST_NAME = 300
+
+READ_AT_ONCE = Room(2**24)
+"""Bytes of projects' databases that are read at a time: what they hold takes a few times as much memory."""
+
+WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """What a run.db said when it had a stamp, or the last time before that it could be read, and why it cannot be."""
+
+    seen: Stamp
+    tree: Tree | None = None
+    error: SourceMalformed | None = None
+
+
+RunTrees = dict[Path, RunFile]
 
 
 def read_project(
@@ -83,16 +94,18 @@ def read_project(
     known: RunTrees,
     now: int,
     only: Container[str] | None = None,
+    most_runs: int = MOST_RUNS,
+    most_outputs: int = MOST_OUTPUTS,
 ) -> Project:
     """Return the project in a folder; raises a `SourceError` where it cannot be told what the runs' outputs are.
 
-    `only` are the ids of the runs that count; None: all.
+    `only` are the ids of the runs that count; None: all.  Runs and outputs beyond the first so many are left out, and
+    that is said.
     `known` keeps what the runs' own files said, from one call to the next; `now` is the time in ns.
     """
     path = folder / MARK
     stamps: dict[Path, Stamp | None] = {path: (found := own_stamp(path, folder, now))}
-    with reading(path, project=folder) as database:
-        tree = tree_of(database, path, found)
+    tree = _tree(folder, path, found)
     made = next((root for root in tree.roots if root.name == CREATION), None)
     times = local_times(
         zone, made.value if made else None, made.creation if made else None, latest=min(found.changed, now)
@@ -102,52 +115,49 @@ def read_project(
     prefixes: dict[tuple[str, str], str] = {}
     troubles: list[Trouble] = []
     acquisitions: list[tuple[int, str, float]] = []
-    for root in tree.roots:
-        values = tree.values(root.id)
-        if "status" not in values or (only is not None and str(root.id) not in only):
-            continue
-        working_dir = values.get("workingDir") or ""
-        versions = [(tree, root)]
-        latest = found.changed
-        if status_of(values["status"]) in _LIVE and working_dir:
-            try:
-                file = inside(folder, working_dir) / "logs" / "run.db"
-                versions = [*_newer(folder, file, root, values, times, known, stamps, now), *versions]
-                own = stamps[file]
-                latest = max(found.changed, own.changed) if own else found.changed
-            except SourceBusy:
-                raise
-            except SourceError as error:
-                troubles.append(Trouble(where=f"{working_dir}/logs/run.db", state=error.state, text=error.what))
-        said, inputs = versions[0][0].values(root.id), _inputs(tree, root)
-        run = _run(root, said, working_dir, times, min(latest, now), inputs)
+    chosen = [
+        root for root in tree.roots if "status" in tree.values(root.id) and (only is None or str(root.id) in only)
+    ]
+    for root in chosen[:most_runs]:
+        working_dir = tree.values(root.id).get("workingDir") or ""
+        try:
+            newer, changed = _newer(folder, tree, root, times, known, stamps, now)
+        except SourceBusy:
+            raise
+        except SourceError as error:
+            newer, changed = [], 0
+            troubles.append(Trouble(where=f"{working_dir}/logs/run.db", state=error.state, text=error.what))
+        versions = [*newer, (tree, root)]
+        latest = max(found.changed, changed)
+        run = _run(root, versions[0][0].values(root.id), working_dir, times, min(latest, now), _inputs(tree, root))
         runs.append(run)
-        for output, prefix in _outputs(run, versions):
+        for output, prefix in islice(_outputs(run, versions), most_outputs + 1 - len(outputs)):
             outputs.append(output)
             if prefix:
                 prefixes[output.run, output.name] = prefix
-        acquisitions += _acquisition(*versions[0])
+        acquisitions += acquisition_of(*versions[0])
+    for what, count, most in (("runs", len(chosen), most_runs), ("outputs", len(outputs), most_outputs)):
+        if count > most:
+            text = f"holds more than {most:,} {what}; the first {most:,} are shown"
+            troubles.append(Trouble(where=MARK, state=SourceMalformed.state, text=text))
     doubt = times.trouble(MARK)
     if doubt is not None:
         troubles.append(doubt)
     for file in known.keys() - stamps.keys():
         del known[file]
-    acquisition: dict[str, float] = {}
-    for _, field, value in sorted(acquisitions, key=itemgetter(0)):
-        acquisition.setdefault(field, value)
     session = Session(
         name=folder.name,
         path=str(folder),
         host=host,
         created=times.created,
         status=_status(runs),
-        **acquisition,  # type: ignore[arg-type]
+        **first_said(acquisitions),  # type: ignore[arg-type]
     )
     return Project(
         origin=Origin(made.value[:MOST_ORIGIN], found.inode) if made and made.value else None,
         session=session,
         runs=tuple(runs),
-        outputs=tuple(outputs),
+        outputs=tuple(outputs[:most_outputs]),
         prefixes=prefixes,
         troubles=tuple(troubles),
         stamps=stamps,
@@ -157,40 +167,63 @@ def read_project(
 def origin_of(folder: Path) -> str:
     """Return when the project in a folder was made, as it says itself, "" where it does not; raises a `SourceError`."""
     with reading(folder / MARK, project=folder) as database:
-        rows = database.rows("SELECT value FROM Objects WHERE name = ? AND parent_id IS NULL ORDER BY id", (CREATION,))
+        rows = database.rows("SELECT value FROM Objects NOT INDEXED WHERE name = ? AND parent_id IS NULL", (CREATION,))
     return text_of(rows[0][0])[:MOST_ORIGIN] if rows else ""
 
 
 def _newer(
     folder: Path,
-    file: Path,
+    project: Tree,
     root: Node,
-    values: Mapping[str, str | None],
     times: LocalTimes,
     known: RunTrees,
     stamps: dict[Path, Stamp | None],
     now: int,
-) -> list[tuple[Tree, Node]]:
-    """Return the run as its own process wrote it, where that is newer; nothing where project.sqlite is up to date."""
+) -> tuple[list[tuple[Tree, Node]], int]:
+    """Return a run at work as its own process wrote it, where that is newer than what the project says, and when.
+
+    That is the time of the run's file, 0 without one.
+    """
+    values = project.values(root.id)
+    if status_of(values["status"]) not in _LIVE or not values.get("workingDir"):
+        return [], 0
+    file = inside(folder, values["workingDir"] or "") / RUN_FILE
     stamps[file] = None
     try:
         own_file(file, folder).close()
         stamps[file] = found = stamp(file, now)
     except SourceGone:
-        return []
+        return [], 0
     if times.is_that_of(values.get("lastUpdateTimeStamp"), found.changed):
-        return []
+        return [], found.changed
     kept = known.get(file)
-    if kept is None or kept[0] != found or not found.settled:
+    if kept is None or kept.seen != found or not found.settled:
+        earlier = kept.tree if kept is not None and kept.seen.inode == found.inode else None
         try:
-            with reading(file, project=folder) as database:
-                kept = known[file] = (found, tree_of(database, file, found))
+            kept = RunFile(found, _tree(folder, file, found).of(root.id))
+        except SourceMalformed as error:
+            kept = RunFile(found, earlier, error)
         except SourceError:
             stamps[file] = replace(found, settled=False)
-            if kept is None or kept[0].inode != found.inode:
+            if kept is None or earlier is None:
                 raise
-    tree = kept[1]
-    return [(tree, node) for node in tree.roots if node.id == root.id]
+        known[file] = kept
+    if kept.tree is not None:
+        return [(kept.tree, node) for node in kept.tree.roots], found.changed
+    if kept.error is not None:
+        raise SourceMalformed(kept.error.what, where=file, remedy=kept.error.remedy)
+    return [], found.changed
+
+
+def _tree(folder: Path, path: Path, found: Stamp) -> Tree:
+    """Return the objects of a database of a project, when it is its turn; raises a `SourceError`."""
+    with ExitStack() as opened:
+        try:
+            opened.enter_context(READ_AT_ONCE.of(found.size, patience=WAIT_SECONDS))
+        except NoRoom as error:
+            raise SourceBusy("others are being read", where=path) from error
+        with reading(path, project=folder) as database:
+            return tree_of(database, path, found)
 
 
 def _run(
@@ -200,9 +233,9 @@ def _run(
     started = times.utc(values.get("initTime"), latest=latest, earliest=local_time(root.creation, UTC))
     return Run(
         run=str(root.id),
-        label=root.label or root.class_name,
-        class_name=root.class_name,
-        status=values.get("status") or RunStatus.SAVED,
+        label=(root.label or root.class_name)[:MOST_NAME],
+        class_name=root.class_name[:MOST_NAME],
+        status=(values.get("status") or RunStatus.SAVED)[:MOST_NAME],
         started=started,
         ended=times.utc(values.get("endTime"), latest=latest, earliest=started),
         error=values.get("_error") or "",
@@ -230,7 +263,7 @@ def _inputs(tree: Tree, root: Node) -> str:
                 found[f"{number}.{name}"] = None
             elif number in tree.outputs:
                 found[tree.outputs[number]] = None
-    return ",".join(found)
+    return ",".join(found)[:MOST_TEXT]
 
 
 def _files(values: Mapping[str, str | None]) -> str:
@@ -249,7 +282,7 @@ def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[tuple[
     for tree, root in versions:
         listed = {name.strip() for name in (tree.values(root.id).get("_outputs") or "").split(",")}
         for node in tree.children.get(root.id, ()):
-            name = node.name.rpartition(".")[2]
+            name = node.name.rpartition(".")[2][:MOST_NAME]
             values = tree.values(node.id)
             if name in done or not values or not (name in listed or node.class_name.startswith("SetOf")):
                 continue
@@ -259,26 +292,13 @@ def _outputs(run: Run, versions: Sequence[tuple[Tree, Node]]) -> Iterable[tuple[
             output = Output(
                 run=run.run,
                 name=name,
-                class_name=node.class_name,
+                class_name=node.class_name[:MOST_NAME],
                 kind=kind_of(node.class_name),
                 size=count_of(values.get("_size")) if "_size" in values else 1,
                 stream_open=None if stream is None else stream == "1" and active,
                 path=path,
             )
             yield output, prefix
-
-
-def kind_of(class_name: str) -> OutputKind:
-    """Return what the items of a set are; by its class, as names vary with the plugin."""
-    match class_name:
-        case "SetOfCTF":
-            return OutputKind.CTF
-        case "SetOfMicrographs":
-            return OutputKind.MICROGRAPHS
-        case "SetOfMovies":
-            return OutputKind.MOVIES
-        case _:
-            return OutputKind.OTHER
 
 
 def set_place(mapper_path: str | None) -> tuple[str, str]:
@@ -294,39 +314,6 @@ def set_place(mapper_path: str | None) -> tuple[str, str]:
     return path.strip(), prefix if not prefix or prefix.endswith("_") else f"{prefix}_"
 
 
-def _acquisition(tree: Tree, root: Node) -> Iterable[tuple[int, str, float]]:
-    """Yield what a run says of the acquisition, with a rank: first movies, then what an import was told, then others.
-
-    Micrographs may be binned, so their pixel size comes last.  A form that was only saved holds defaults, and one that
-    was told the scanned pixel size computes the other.
-    """
-    for node in tree.children.get(root.id, ()):
-        kind = kind_of(node.class_name)
-        if kind not in (OutputKind.MOVIES, OutputKind.MICROGRAPHS):
-            continue
-        rank = 0 if kind is OutputKind.MOVIES else 2
-        for child in tree.children.get(node.id, ()):
-            name = child.name.rpartition(".")[2]
-            if name == "_samplingRate":
-                yield from _ranked(rank, {"pixel_size": child.value})
-            elif name == "_acquisition":
-                values = tree.values(child.id)
-                yield from _ranked(rank, {field: values.get(name) for field, name in _ACQUISITION.items()})
-    parameters = tree.values(root.id)
-    if root.class_name.startswith(_IMPORTS) and status_of(parameters.get("status")) is not RunStatus.SAVED:
-        told = {field: parameters.get(name) for field, name in _PARAMETERS.items()}
-        if parameters.get("samplingRateMode") not in (None, "0"):
-            del told["pixel_size"]
-        yield from _ranked(1, told)
-
-
-def _ranked(rank: int, texts: Mapping[str, str | None]) -> Iterable[tuple[int, str, float]]:
-    for field, text in texts.items():
-        value = positive(text)
-        if value is not None:
-            yield rank, field, value
-
-
 def _status(runs: Iterable[Run]) -> str:
     """Return `running` while a run is at work, else `failed` if one failed, else `finished`; `empty` without runs.
 
@@ -340,14 +327,6 @@ def _status(runs: Iterable[Run]) -> str:
     if any(status.active for status in found):
         return "running"
     return "failed" if RunStatus.FAILED in found else "finished"
-
-
-def status_of(text: str | None) -> RunStatus:
-    """Return a run's status; one that Scipion does not have counts as saved."""
-    try:
-        return RunStatus(text or "")
-    except ValueError:
-        return RunStatus.SAVED
 
 
 def with_sizes(outputs: Iterable[Output], counts: Mapping[tuple[str, str], int]) -> tuple[Output, ...]:

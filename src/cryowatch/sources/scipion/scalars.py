@@ -10,6 +10,9 @@ import math
 import re
 from datetime import UTC, datetime, tzinfo
 
+MOST_TEXT = 4_000
+"""Characters of a text that count; a path has fewer, and nobody reads more of an error."""
+
 FIRST_YEAR, LAST_YEAR = 1970, 2261
 """Times outside cannot be held as nanoseconds in 64 bits, or are none."""
 
@@ -20,7 +23,11 @@ _MOST_ITEMS = 2**53
 
 
 def text_of(value: object) -> str:
-    """Return a value as text, empty for none; bytes are taken as UTF-8."""
+    """Return the beginning of a value as text, empty for none; bytes are taken as UTF-8."""
+    return _whole_text(value)[:MOST_TEXT]
+
+
+def _whole_text(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return "" if value is None else str(value)
@@ -41,7 +48,7 @@ def number_of(value: object) -> float | None:
 
 def numbers_of(value: object) -> tuple[float, ...]:
     """Return the numbers of a comma list, as Scipion's CsvList has them; nan for what is none, nothing for no list."""
-    text = text_of(value)
+    text = _whole_text(value)
     if not text or text.isspace():
         return ()
     parts = text.split(",")
@@ -55,7 +62,7 @@ def numbers_of(value: object) -> tuple[float, ...]:
 
 def is_number_list(value: object) -> bool:
     """Return whether a comma list holds numbers alone; an empty place in it is one that is not known."""
-    text = text_of(value)
+    text = _whole_text(value)
     return not any(part.strip() and number_of(part) is None for part in text.split(","))
 
 

@@ -21,7 +21,7 @@ from cryowatch.digits import whole
 from cryowatch.model import OutputKind
 from cryowatch.reading import Items, Shifts
 from cryowatch.sources.scipion.alignment import drop_impossible_motion, shifts_of
-from cryowatch.sources.scipion.database import PAGE, Database
+from cryowatch.sources.scipion.database import PAGE, Database, quoted
 from cryowatch.sources.scipion.scalars import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -135,25 +135,28 @@ class ItemSet:
         self.output = output
         self.strange = ""
         """Where a number was expected and something else found: the first such value, in words."""
-        self._objects = _quoted(f"{tables.prefix}{_OBJECTS}")
-        self._count = f"SELECT count(*) FROM {self._objects}" if tables.prefix or tables.shared else _SIZE
-        classes = _quoted(f"{tables.prefix}{_CLASSES}")
-        rows = database.rows(f"SELECT label_property, column_name FROM {classes}")
+        self._objects = f"{quoted(f'{tables.prefix}{_OBJECTS}')} NOT INDEXED"
+        self.counts_itself = not (tables.prefix or tables.shared)
+        """Whether its file says of this set alone how many items it holds."""
+        self._count = _SIZE if self.counts_itself else f"SELECT count(*) FROM {self._objects} WHERE id > 0"
+        classes = f"{tables.prefix}{_CLASSES}"
+        database.columns(classes)
+        rows = database.rows(f"SELECT label_property, column_name FROM {quoted(classes)}")
         columns = {text_of(label): text_of(column) for label, column in rows}
         if len(columns) < len(rows):
             raise database.malformed("its table Classes has a label twice")
-        present = {row[1] for row in database.rows(f"PRAGMA table_info({self._objects})")}
+        present = set(database.columns(f"{tables.prefix}{_OBJECTS}"))
         self._places: dict[str, list[int]] = {}
         self._labels = ["id", "enabled", "creation"]
-        chosen = [_quoted(name) if name in present else "NULL" for name in self._labels]
+        chosen = [quoted(name) if name in present else "NULL" for name in self._labels]
         for name, labels in _COLUMNS[kind].items():
             for label in labels:
                 column = columns.get(label, "")
                 if column in present:
                     self._places.setdefault(name, []).append(len(chosen))
                     self._labels.append(label)
-                    chosen.append(_quoted(column))
-        self._select = f"SELECT {', '.join(chosen)} FROM {self._objects} WHERE id > ? ORDER BY id LIMIT {PAGE}"
+                    chosen.append(quoted(column))
+        self._select = f"SELECT {', '.join(chosen)} FROM {self._objects} WHERE id > ? LIMIT {PAGE}"
         self._times = _Times(changed)
 
     def size(self) -> int | None:
@@ -163,7 +166,7 @@ class ItemSet:
 
     def ids(self) -> list[int]:
         """Return all ids in order; reads the whole table."""
-        rows = self._database.rows(f"SELECT id FROM {self._objects} ORDER BY id")
+        rows = self._database.rows(f"SELECT id FROM {self._objects}")
         return self._checked([row[0] for row in rows])
 
     def last(self) -> int:
@@ -190,7 +193,7 @@ class ItemSet:
 
     def page(self, after: int) -> Page:
         """Return the next items above an id."""
-        rows = self._database.rows(self._select, (after,))
+        rows, whole, usual = self._database.page(self._select, (after,))
         columns = list(zip(*rows, strict=True)) or [()] * len(self._labels)
         values: dict[str, Sequence[Any]] = {
             "item": self._checked(columns[0]),
@@ -198,7 +201,7 @@ class ItemSet:
             "time": [self._times[value] for value in columns[2]],
         }
         for name, places in self._places.items():
-            found = [self._converted(name, columns, place) for place in places]
+            found = [self._converted(name, columns, place, usual=usual) for place in places]
             values[name] = found[0]
             if len(found) > 1 and not all(found[0]):
                 values[name] = [next(filter(None, v), "") for v in zip(*found, strict=True)]
@@ -213,18 +216,21 @@ class ItemSet:
         return Page(
             items=Items(values, run=self.run, output=self.output),
             last=columns[0][-1] if rows else None,
-            complete=len(rows) < PAGE,
+            complete=whole and len(rows) < PAGE,
             shifts=shifts,
         )
 
-    def _converted(self, name: str, columns: Sequence[Sequence[Any]], place: int) -> Sequence[Any]:
-        """Return a column's values as the model has them; nearly all are what they should be, and stay as they are."""
+    def _converted(self, name: str, columns: Sequence[Sequence[Any]], place: int, *, usual: bool) -> Sequence[Any]:
+        """Return a column's values as the model has them; nearly all are what they should be, and stay as they are.
+
+        `usual` says that none is long.
+        """
         convert = _CONVERSIONS[name]
         column = columns[place]
         types = set(map(type, column))
         if convert is numbers_of:
             return self._paths(columns[0], column, place)
-        if types <= {str} and (convert is text_of or (convert is bare_path and _is_bare("".join(column)))):
+        if usual and types <= {str} and (convert is text_of or (convert is bare_path and _is_bare("".join(column)))):
             return column
         if types == {float} and isinstance(convert, _Between):
             return convert.of_floats(column)
@@ -263,11 +269,6 @@ class _Times(dict[object, int]):
             known = False
         self[text] = found = calendar.timegm(when) * 10**9 if known else self._changed
         return found
-
-
-def _quoted(column: str) -> str:
-    """Return a column's name; between double quotes, one that is not there would be a text that says its name."""
-    return "`" + column.replace("`", "``") + "`"
 
 
 def _names(values: Mapping[str, Sequence[Any]]) -> list[str]:

@@ -15,62 +15,34 @@ stored) means to look at every file.
 
 from __future__ import annotations
 
-import json
 import time
-from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from cryowatch.errors import SourceError, SourceMalformed
 from cryowatch.model import GainResidual, Output, OutputKind, Run
+from cryowatch.reach import MARK
 from cryowatch.reading import Reading, Span, Trouble
-from cryowatch.sources.scipion.database import Stamp, inside, own_stamp, reading, stamp
+from cryowatch.sources.scipion.cursor import Key, Progress, parsed, written
+from cryowatch.sources.scipion.database import inside, own_stamp, reading
+from cryowatch.sources.scipion.files import Stamp, stamp
 from cryowatch.sources.scipion.gain import FILE, GainProgress, Seen, has_gains, read_gains
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
-from cryowatch.sources.scipion.sets import ItemSet, Tables, tables_of
+from cryowatch.sources.scipion.sets import ItemSet, tables_of
+from cryowatch.sources.scipion.spans import Look, new_spans, without_tables
 
 MOST_ITEMS = 2_000
-SWEEP_NS = 60 * 10**9
-_VERSION = 2
-_BEFORE = 1
-"""What cursors of this version say of sets does not count: some values were read otherwise, and all are read anew."""
+MOST_TROUBLES = 20
+MOST_SAID = 500
+"""Characters of where and what a trouble is."""
 
+SWEEP_NS = 60 * 10**9
 _ORDER = (OutputKind.CTF, OutputKind.MICROGRAPHS, OutputKind.MOVIES)
 
-Key = tuple[str, str]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far one set has been read: up to id `at`, with `count` items, and to its end where `ended`.
-
-    `swept` is the time of the file when the last sweep began; 0 where that was too fresh to tell a later change.
-    `prefix` is what the names of its tables begin with.
-    """
-
-    inode: int = 0
-    swept: int = 0
-    at: int = 0
-    count: int = 0
-    ended: bool = False
-    strange: str = ""
-    prefix: str = ""
-
-
-@dataclass(slots=True)
-class _Look:
-    """What the last look at a set showed besides its progress.
-
-    `seen` is the file's stamp where nothing more is to come without a change of it, `swept_at` the time of the last
-    sweep, and `ids` those of the items that were read.
-    """
-
-    seen: Stamp | None = None
-    swept_at: int = 0
-    ids: array[int] = field(default_factory=lambda: array("q"))
+_Place = tuple[int, int, str]
+"""Where a set lies: device and inode of its file, and what the names of its tables begin with."""
 
 
 @dataclass(slots=True)
@@ -78,8 +50,10 @@ class _Memory:
     """What is known of the files besides the cursor."""
 
     project: Project | None = None
-    looks: dict[Key, _Look] = field(default_factory=dict)
+    looks: dict[Key, Look] = field(default_factory=dict)
     troubles: dict[Key, Trouble] = field(default_factory=dict)
+    refused: dict[Key, tuple[Stamp, Output]] = field(default_factory=dict)
+    """What was malformed; it is not read again before its file or its output changes."""
     gains_seen: dict[str, Seen | None] = field(default_factory=dict)
     run_trees: RunTrees = field(default_factory=dict)
 
@@ -118,23 +92,32 @@ class ScipionSource:
         self._clock = clock
         self._cursor: str | None = None
         self._memory = _Memory()
+        self._refused: tuple[Stamp, SourceMalformed] | None = None
 
     def read(self, cursor: str) -> Reading:
         """Return what is new since a cursor; raises a `SourceError` where the project itself cannot be read.
 
         A set that cannot be read is a trouble of the reading; what was read of it before stays as it is.
         """
+        try:
+            return self._read(cursor)
+        except MemoryError as error:
+            raise SourceMalformed("takes more memory than there is", where=self._path) from error
+
+    def _read(self, cursor: str) -> Reading:
         memory = self._memory if cursor == self._cursor else _Memory()
-        number, progress, gain_progress = _parsed(cursor)
+        number, progress, gain_progress = parsed(cursor)
         now = self._clock()
         project, news = self._project(memory, now)
         self._cursor, self._memory = None, memory
         sets = [o for kind in _ORDER for o in project.outputs if o.kind is kind and o.path]
         keys = [(o.run, o.name) for o in sets]
-        progress = {key: progress.get(key, _Progress()) for key in keys}
+        progress = {key: progress.get(key, Progress()) for key in keys}
         memory.troubles = {key: trouble for key, trouble in memory.troubles.items() if key in progress}
         memory.looks = {key: look for key, look in memory.looks.items() if key in progress}
+        memory.refused = {key: refused for key, refused in memory.refused.items() if key in progress}
         spans: list[Span] = []
+        places: dict[_Place, Key] = {}
         finished = True
         left = MOST_ITEMS
         for key, output in zip(keys, sets, strict=True):
@@ -142,7 +125,7 @@ class ScipionSource:
                 finished = False
                 break
             prefix = project.prefixes.get(key, "")
-            progress[key], found = self._read_set(memory, output, prefix, progress[key], left, now)
+            progress[key], found = self._read_set(memory, places, output, prefix, progress[key], left, now)
             spans += found
             left -= sum(len(s.items) for s in found)
             finished = finished and (progress[key].ended or key in memory.troubles)
@@ -152,14 +135,14 @@ class ScipionSource:
         counts = {key: known.count for key, known in progress.items() if known.ended}
         done = sum(known.count for known in progress.values())
         result = Reading(
-            cursor=_written(number + 1, progress, gains.progress) if said else cursor,
+            cursor=written(number + 1, progress, gains.progress) if said else cursor,
             session=project.session if said else None,
             runs=project.runs if said else None,
             outputs=with_sizes(project.outputs, counts) if said else None,
             spans=tuple(spans),
             gains=tuple(gains.residuals),
             gains_anew=frozenset(gains.anew),
-            troubles=(*project.troubles, *memory.troubles.values(), *_strange(sets, progress), *gains.troubles),
+            troubles=_shown((*project.troubles, *memory.troubles.values(), *_strange(sets, progress), *gains.troubles)),
             finished=finished,
             done=done,
             origin=project.origin,
@@ -173,9 +156,15 @@ class ScipionSource:
         before = memory.project
         if before is not None and all(_unchanged(path, found, now) for path, found in before.stamps.items()):
             return before, False
-        project = read_project(
-            self._path, host=self._host, zone=self._zone, known=memory.run_trees, now=now, only=self._runs
-        )
+        seen = stamp(self._path / MARK, now)
+        self._refuse_again(seen)
+        try:
+            project = read_project(
+                self._path, host=self._host, zone=self._zone, known=memory.run_trees, now=now, only=self._runs
+            )
+        except SourceMalformed as error:
+            self._refused = (seen, error)
+            raise
         memory.project = project
         if before is None:
             return project, True
@@ -185,11 +174,22 @@ class ScipionSource:
             project.outputs,
         )
 
+    def _refuse_again(self, seen: Stamp) -> None:
+        """Raise what was wrong with the project's database where that has not changed since."""
+        if self._refused is not None and self._refused[0] == seen and seen.settled:
+            error = self._refused[1]
+            raise SourceMalformed(error.what, where=error.where, remedy=error.remedy)
+        self._refused = None
+
     def _read_gains(self, memory: _Memory, runs: Iterable[Run], known: Mapping[str, GainProgress], now: int) -> _Gains:
         """Return what is new in every file of gain residuals."""
         found = _Gains()
         for run in filter(has_gains, runs):
             before = known.get(run.run, GainProgress())
+            if len(found.residuals) >= MOST_ITEMS:
+                found.progress[run.run] = before
+                found.finished = False
+                continue
             where = f"{run.working_dir}/{FILE}"
             try:
                 news = read_gains(self._path, run, before, memory.gains_seen.get(run.run), now)
@@ -209,21 +209,37 @@ class ScipionSource:
         return found
 
     def _read_set(
-        self, memory: _Memory, output: Output, prefix: str, known: _Progress, most: int, now: int
-    ) -> tuple[_Progress, list[Span]]:
-        """Return how far a set has been read, and the spans that are new in it."""
+        self,
+        memory: _Memory,
+        places: dict[_Place, Key],
+        output: Output,
+        prefix: str,
+        known: Progress,
+        most: int,
+        now: int,
+    ) -> tuple[Progress, list[Span]]:
+        """Return how far a set has been read, and the spans that are new in it; `places` are those of the sets before.
+
+        A set that two outputs name is read for the first of them.
+        """
         key = (output.run, output.name)
-        before, look = known, memory.looks.get(key, _Look())
+        before, look = known, memory.looks.get(key, Look())
+        seen = None
         try:
             path = inside(self._path, output.path)
             seen = own_stamp(path, self._path, now)
+            if seen.settled and memory.refused.get(key) == (seen, output):
+                return known, []
+            first = places.setdefault((seen.device, seen.inode, prefix), key)
+            if first != key:
+                raise SourceMalformed(f"is the set of {first[1]} of run {first[0]} as well, and shown as that")
             closed_and_still = seen.settled and not output.stream_open
             waited = now - look.swept_at > SWEEP_NS
             due = known.ended and known.swept != seen.changed and (waited or closed_and_still)
             same = known.inode == seen.inode and known.prefix == prefix
             if same and known.ended and not due and look.seen == seen:
                 return known, []
-            known, look = replace(known), replace(look, ids=look.ids[:])
+            known, look, doubt = replace(known), replace(look, ids=look.ids[:]), ""
             with reading(path, project=self._path) as database:
                 tables = tables_of(database, prefix)
                 if tables.whole:
@@ -231,17 +247,40 @@ class ScipionSource:
                         database, tables, output.kind, run=output.run, output=output.name, changed=seen.changed
                     )
                     sweep = due or not same or items.last() < known.at
-                    spans = _new_spans(items, known, look, seen, now, most=most, sweep=sweep)
+                    spans = new_spans(items, known, look, seen, now, most=most, sweep=sweep)
+                    if closed_and_still and known.ended and items.counts_itself:
+                        doubt = _doubt(items.size(), known.count)
                 else:
-                    spans = _without_tables(output, path, tables, known, look, seen, now, same=same)
+                    spans = without_tables(output, path, tables, known, look, seen, now, same=same)
                 known.prefix = prefix
         except SourceError as error:
             memory.troubles[key] = Trouble(where=_where(output.path, prefix), state=error.state, text=_said(error))
+            if seen is not None and isinstance(error, SourceMalformed):
+                memory.refused[key] = (seen, output)
             return before, []
         memory.troubles.pop(key, None)
+        memory.refused.pop(key, None)
+        if doubt:
+            memory.troubles[key] = Trouble(where=_where(output.path, prefix), state=SourceMalformed.state, text=doubt)
         look.seen = seen if seen.settled and known.ended else None
         memory.looks[key] = look
         return known, spans
+
+
+def _doubt(said: int | None, held: int) -> str:
+    """Return what is wrong with a set that nobody writes any more, by the number of items that it says it has."""
+    if said is None or said == held:
+        return ""
+    return f"says that it holds {said:,} items, and {held:,} are there. Was it damaged? Check the disk and the copy"
+
+
+def _shown(troubles: Sequence[Trouble], *, most: int = MOST_TROUBLES) -> tuple[Trouble, ...]:
+    """Return the first troubles, in words that fit on a page, and how many more there are."""
+    short = [replace(t, where=t.where[:MOST_SAID], text=t.text[:MOST_SAID]) for t in troubles[:most]]
+    if len(troubles) > most:
+        text = f"holds {len(troubles) - most:,} more files with troubles"
+        short.append(Trouble(where=MARK, state=troubles[most].state, text=text))
+    return tuple(short)
 
 
 def _said(error: SourceError) -> str:
@@ -257,104 +296,12 @@ def _unchanged(path: Path, found: Stamp | None, now: int) -> bool:
         return found is None
 
 
-def _new_spans(
-    items: ItemSet, known: _Progress, look: _Look, seen: Stamp, now: int, *, most: int, sweep: bool
-) -> list[Span]:
-    """Return what is new in a set, and take `known` and `look` on."""
-    if sweep:
-        _begin(known, look, seen, now)
-    spans = _pages(items, known, look, most)
-    if not known.ended or items.size() == known.count:
-        return spans
-    present = items.ids()
-    if len(present) == known.count:
-        return spans
-    if len(look.ids) == known.count:
-        common = _common(look.ids, present)
-        known.at = look.ids[common - 1] if common else 0
-        known.count = common
-        known.ended = False
-        del look.ids[common:]
-    else:
-        _begin(known, look, seen, now)
-    return spans + _pages(items, known, look, most - sum(len(s.items) for s in spans))
-
-
-def _begin(known: _Progress, look: _Look, seen: Stamp, now: int) -> None:
-    """Set out on a sweep."""
-    known.inode = seen.inode
-    known.swept = seen.changed if seen.settled else 0
-    known.at = known.count = 0
-    known.ended = False
-    known.strange = ""
-    look.swept_at = now
-    look.ids = array("q")
-
-
-def _pages(items: ItemSet, known: _Progress, look: _Look, most: int) -> list[Span]:
-    """Return what follows, a span a page; none where the end was known already and nothing came after it."""
-    spans: list[Span] = []
-    left = most
-    was_ended, known.ended = known.ended, False
-    while left > 0 and not known.ended:
-        page = items.page(known.at)
-        if page.items or not was_ended:
-            upto = None if page.complete else page.last
-            spans.append(
-                Span(
-                    run=items.run,
-                    output=items.output,
-                    after=known.at,
-                    upto=upto,
-                    items=page.items,
-                    shifts=page.shifts,
-                )
-            )
-        if page.last is not None:
-            known.at = page.last
-        known.count += len(page.items)
-        known.ended = page.complete
-        look.ids.extend(page.items.column("item"))
-        left -= len(page.items)
-    known.strange = known.strange or items.strange
-    return spans
-
-
-def _without_tables(
-    output: Output, path: Path, tables: Tables, known: _Progress, look: _Look, seen: Stamp, now: int, *, same: bool
-) -> list[Span]:
-    """Scipion makes a set's file before its tables: where a run is at work, or nothing was counted, it is empty.
-
-    Raises `SourceMalformed` where it ought to hold something, or where it lies still with a part of its tables.
-    `same` says that the set is the one whose progress is known.
-    """
-    lost = (same and known.count > 0) or (tables.begun and seen.settled)
-    if lost or (not output.stream_open and output.size):
-        what = "lacks a table" if tables.begun else "holds no tables"
-        if tables.prefix:
-            what += f" of those whose names begin with {tables.prefix!r}"
-        raise SourceMalformed(what, where=path, remedy="Was it cut short? Check the disk and the copy")
-    if same and known.ended:
-        return []
-    _begin(known, look, seen, now)
-    known.ended = True
-    return [Span(run=output.run, output=output.name, after=0, upto=None, items=())]
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the beginning that two sequences share."""
-    for index, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return index
-    return min(len(first), len(second))
-
-
 def _where(path: str, prefix: str) -> str:
     """Return how a set is named to people: its file, and the prefix of its tables where it has one."""
     return f"{path}, {prefix.removesuffix('_')}" if prefix else path
 
 
-def _strange(sets: Sequence[Output], progress: dict[Key, _Progress]) -> list[Trouble]:
+def _strange(sets: Sequence[Output], progress: dict[Key, Progress]) -> list[Trouble]:
     found = [(o.path, progress[o.run, o.name]) for o in sets]
     return [
         Trouble(
@@ -365,34 +312,3 @@ def _strange(sets: Sequence[Output], progress: dict[Key, _Progress]) -> list[Tro
         for path, known in found
         if known.strange
     ]
-
-
-def _parsed(cursor: str) -> tuple[int, dict[Key, _Progress], dict[str, GainProgress]]:
-    """Return the number and the progress in a cursor; of one that cannot be understood, the beginning.
-
-    Of a cursor of an earlier version the gain residuals count, where it says anything of them.
-    """
-    try:
-        data = json.loads(cursor) if cursor else {}
-        if data.get("version") not in (_VERSION, _BEFORE):
-            return 0, {}, {}
-        sets = {}
-        known = data["sets"] if data["version"] == _VERSION else ()
-        for run, name, inode, swept, at, count, ended, strange, prefix in known:
-            sets[str(run), str(name)] = _Progress(
-                int(inode), int(swept), int(at), int(count), bool(ended), str(strange), str(prefix)
-            )
-        gains = {}
-        for run, inode, at, line, tail, strange in data.get("gains", ()):
-            gains[str(run)] = GainProgress(int(inode), int(at), int(line), int(tail), str(strange))
-        return int(data["number"]), sets, gains
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
-        return 0, {}, {}
-
-
-def _written(number: int, progress: Mapping[Key, _Progress], gains: Mapping[str, GainProgress]) -> str:
-    data: dict[str, Any] = {"version": _VERSION, "number": number}
-    data["sets"] = [[*key, *astuple(known)] for key, known in progress.items()]
-    if gains:
-        data["gains"] = [[run, *astuple(known)] for run, known in gains.items()]
-    return json.dumps(data, separators=(",", ":"))
