@@ -57,9 +57,10 @@ _PAGES = (
 
 @dataclass(slots=True)
 class _Samples:
-    """What was measured: MB of memory and of temporary files, and seconds of answers and of arrivals."""
+    """What was measured: MB of memory, of what renders and of temporary files, and seconds of answers and arrivals."""
 
     memory: list[float] = field(default_factory=list)
+    rendering: list[float] = field(default_factory=list)
     copied: list[float] = field(default_factory=list)
     answers: dict[str, list[float]] = field(default_factory=dict)
     arrivals: list[float] = field(default_factory=list)
@@ -68,13 +69,14 @@ class _Samples:
     def take(self, pid: int, temporary: Path) -> None:
         """Measure the agent, the processes that it started, and what lies in its folder of temporary files."""
         agent = psutil.Process(pid)
-        taken = agent.memory_info().rss
+        self.memory.append(agent.memory_info().rss / 1e6)
+        children = 0
         for child in agent.children(recursive=True):
             try:
-                taken += child.memory_info().rss
+                children += child.memory_info().rss
             except psutil.NoSuchProcess:
                 continue
-        self.memory.append(taken / 1e6)
+        self.rendering.append(children / 1e6)
         self.copied.append(_bytes_in(temporary) / 1e6)
 
     def ask(self, site: Site, path: str) -> None:
@@ -173,13 +175,14 @@ def _judge(found: Verdicts, site: Site, made: Sequence[str], before: _Samples, a
         f" {', '.join(made)}"
     )
     found.figure(
-        f"memory {max(before.memory):.0f} MB before and at most {max(after.memory):.0f} MB then; temporary files at"
+        f"the agent's memory {max(before.memory):.0f} MB before and at most {max(after.memory):.0f} MB then, that of"
+        f" the processes that render at most {max(after.rendering):.0f} MB; temporary files at"
         f" most {max(after.copied):.1f} MB; {sum(map(len, after.answers.values())):,} answers for the healthy ones"
         f" took {usual * 1000:.0f} ms, the slowest {max(slowest.values()):.2f} s; a new micrograph was in the store"
         f" after {statistics.median(after.arrivals):.1f} s, at most {max(after.arrivals):.1f} s"
         f" ({max(before.arrivals):.1f} s before)"
     )
-    found.promise(f"memory, with that of all processes, stays within {MOST_MEMORY:.0f} MB above what it was",
+    found.promise(f"the agent's memory stays within {MOST_MEMORY:.0f} MB above what it was",
                   kept=above <= MOST_MEMORY, otherwise=f"{above:.0f} MB")  # fmt: skip
     found.promise(f"temporary files take at most {MOST_COPIED:.0f} MB",
                   kept=max(after.copied) <= MOST_COPIED, otherwise=f"{max(after.copied):.0f} MB")  # fmt: skip

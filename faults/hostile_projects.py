@@ -74,23 +74,22 @@ def many_outputs(folder: Path, _: Victim) -> None:
     """Give a run 100,000 outputs."""
     _small(folder)
     for file in (folder / "project.sqlite", folder / _RUN):
-        with closing(sqlite3.connect(file)) as database, database:
-            database.execute(
-                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
-                " INSERT INTO Objects (id, parent_id, name, classname, label)"
-                " SELECT 1000 + i, 135, '135.output' || i, 'SetOfCTF', '' FROM n"
-            )
+        _add_objects(
+            file,
+            "SELECT 1000 + 2 * i, 135, '135.output' || i, 'SetOfCTF', NULL, '' FROM n"
+            " UNION ALL SELECT 1001 + 2 * i, 1000 + 2 * i, '135.' || (1000 + 2 * i) || '._size', 'Integer', '7', ''"
+            " FROM n",
+        )
 
 
 def many_runs(folder: Path, _: Victim) -> None:
     """Name 100,000 runs."""
     _small(folder)
-    with closing(sqlite3.connect(folder / "project.sqlite")) as database, database:
-        database.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
-            " INSERT INTO Objects (id, name, classname, label)"
-            " SELECT 1000 + i, '', 'ProtUserSubSet', 'run ' || i FROM n"
-        )
+    _add_objects(
+        folder / "project.sqlite",
+        "SELECT 1000 + 2 * i, NULL, '', 'ProtUserSubSet', NULL, 'run ' || i FROM n"
+        " UNION ALL SELECT 1001 + 2 * i, 1000 + 2 * i, (1000 + 2 * i) || '.status', 'String', 'failed', '' FROM n",
+    )
 
 
 def many_tables(folder: Path, _: Victim) -> None:
@@ -160,6 +159,11 @@ def cut_short(folder: Path, _: Victim) -> None:
     with closing(sqlite3.connect(folder / _CTFS)) as database, database:
         database.execute("UPDATE Properties SET value = '2' WHERE key = '_streamState'")
         database.execute("UPDATE Properties SET value = '500' WHERE key = '_size'")
+    for file in (folder / "project.sqlite", folder / _RUN):
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE Objects SET value = '2' WHERE name LIKE '135.%._streamState'")
+            database.execute("UPDATE Objects SET value = '500' WHERE name LIKE '135.%._size'")
+            database.execute("UPDATE Objects SET value = 'finished' WHERE name = '135.status'")
 
 
 HOSTILE: Mapping[str, Callable[[Path, Victim], None]] = {
@@ -176,6 +180,15 @@ OF_OTHERS = ("others-runs", "others-project", "others-images")
 
 SILENT = ("others-project", "pipes-for-images", "huge-images", "every-folder", "others-images")
 """Those of which the session need say nothing: what is wrong is an image, or a folder that is not looked into."""
+
+
+def _add_objects(file: Path, rows: str, *, count: int = 100_000) -> None:
+    """Add rows to `Objects` that a query makes of the numbers `n.i` from 1 on."""
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(
+            "INSERT INTO Objects (id, parent_id, name, classname, value, label)"
+            f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) {rows}"
+        )
 
 
 def _small(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -105,3 +106,12 @@ def test_names_of_what_was_discarded_are_known(name: str) -> None:
 @pytest.mark.parametrize("name", ["outputCTF", "Badger", "baden", "CTFs", "lambad", "outputMicrographs"])
 def test_other_names_are_not_taken_for_discarded(name: str) -> None:
     assert not is_discarded(name)
+
+
+def test_thousands_of_outputs_are_told_apart_at_once() -> None:
+    many = [row(number, CTF, 1, f"2.output2,{number - 1}.output{number - 1}") for number in range(1_000, 4_000)]
+    alone = [row(number, CTF, 1, "") for number in range(5_000, 8_000)]
+    began = time.monotonic()
+    led(IMPORT, ALIGNED, *many)
+    led(*reversed(many), *alone)
+    assert time.monotonic() - began < 2

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from cryowatch.model import OutputKind, is_discarded
@@ -101,12 +102,35 @@ class Leading:
 
     def _grids(self, outputs: Sequence[OutputRow]) -> list[list[OutputRow]]:
         """Return outputs in groups that come from the same imports, in their order."""
-        groups: list[list[OutputRow]] = []
+        if not self._lineage.known:
+            return [list(outputs)] if outputs else []
+        joined = _Joined()
         for output in outputs:
-            near = [g for g in groups if any(self.together(output, o) for o in g)]
-            joined = [*(o for g in near for o in g), output]
-            groups = [g for g in groups if g not in near] + [sorted(joined, key=outputs.index)]
-        return sorted(groups, key=lambda group: outputs.index(group[0]))
+            joined.join(self._lineage.roots(output))
+        groups: dict[str, list[OutputRow]] = {}
+        for output in outputs:
+            groups.setdefault(joined.first(next(iter(self._lineage.roots(output)))), []).append(output)
+        return list(groups.values())
+
+
+class _Joined:
+    """Names in groups: those that were joined, directly or by way of others, have one first name."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def first(self, name: str) -> str:
+        """Return what stands for the group of a name."""
+        path = [name]
+        while (above := self._above.setdefault(path[-1], path[-1])) != path[-1]:
+            path.append(above)
+        self._above.update(dict.fromkeys(path, path[-1]))
+        return path[-1]
+
+    def join(self, names: Iterable[str]) -> None:
+        """Put the groups of some names together."""
+        firsts = [self.first(name) for name in names]
+        self._above.update(dict.fromkeys(firsts, firsts[0]))
 
 
 class _Lineage:
@@ -114,34 +138,50 @@ class _Lineage:
 
     def __init__(self, outputs: Sequence[OutputRow]) -> None:
         self.known = all(o["run_inputs"] is not None for o in outputs)
-        self._of_run: dict[str, list[OutputRow]] = {}
+        self._of_run = {output["run"]: output["run_inputs"] or "" for output in outputs}
+        self._kinds: dict[tuple[str, str], set[str]] = {}
         for output in outputs:
-            self._of_run.setdefault(output["run"], []).append(output)
+            self._kinds.setdefault((output["run"], output["name"]), set()).add(output["kind"])
         self._roots: dict[str, frozenset[str]] = {}
+        self._made_of: dict[str, frozenset[str]] = {}
 
     def is_selection(self, output: OutputRow) -> bool:
         """Return whether an output was made from a set of its own kind or of a later one."""
         later = STAGES[STAGES.index(output["kind"]) :]
-        return any(parent["kind"] in later for parent in self._parents(output["run"]))
+        return not self._parents(output["run"]).isdisjoint(later)
 
     def roots(self, output: OutputRow) -> frozenset[str]:
-        """Return the runs at which the lineage of an output begins."""
-        return self._roots_of(output["run"], ())
+        """Return the runs at which the lineage of an output begins; a run that was made from itself begins one."""
+        run = output["run"]
+        if run not in self._roots:
+            self._find_roots(run)
+        return self._roots[run]
 
-    def _roots_of(self, run: str, below: tuple[str, ...]) -> frozenset[str]:
-        known = self._roots.get(run)
+    def _find_roots(self, run: str) -> None:
+        """Find the roots of a run and of all before it; chains may be longer than Python's calls go deep."""
+        under_way = {run: iter(self._before(run))}
+        while under_way:
+            run, before = next(reversed(under_way.items()))
+            step = next((one for one in before if one not in self._roots and one not in under_way), None)
+            if step is not None:
+                under_way[step] = iter(self._before(step))
+                continue
+            del under_way[run]
+            found = [self._roots[one] for one in self._before(run) if one in self._roots]
+            self._roots[run] = frozenset().union(*found) if found else frozenset({run})
+
+    def _before(self, run: str) -> list[str]:
+        return [place.partition(".")[0] for place in self._inputs(run)]
+
+    def _parents(self, run: str) -> frozenset[str]:
+        """Return the kinds of the outputs that a run was made from."""
+        known = self._made_of.get(run)
         if known is None:
-            before = [place.partition(".")[0] for place in self._inputs(run)]
-            found = [self._roots_of(b, (*below, run)) for b in dict.fromkeys(before) if b not in (*below, run)]
-            known = self._roots[run] = frozenset().union(*found) if found else frozenset({run})
+            places = (place.partition(".") for place in self._inputs(run))
+            kinds = (self._kinds.get((before, name), ()) for before, _, name in places)
+            known = self._made_of[run] = frozenset(chain.from_iterable(kinds))
         return known
 
-    def _parents(self, run: str) -> Iterable[OutputRow]:
-        for place in self._inputs(run):
-            before, _, name = place.partition(".")
-            yield from (o for o in self._of_run.get(before, ()) if o["name"] == name)
-
     def _inputs(self, run: str) -> list[str]:
-        outputs = self._of_run.get(run)
-        inputs = outputs[0]["run_inputs"] if outputs else ""
+        inputs = self._of_run.get(run)
         return inputs.split(",") if inputs else []
