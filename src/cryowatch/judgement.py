@@ -14,7 +14,8 @@ The same in SQL is below, for everybody who asks the store; InfluxQL and the rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,16 @@ def inside(value: float, low: float | None, high: float | None) -> bool:
 def whole_percent(part: int, of: int) -> int:
     """Return a share in whole percent, cut: what is below 90 % must not read 90 %, nor 199 of 200 as all of them."""
     return 100 * part // of
+
+
+def quantile(ordered: Sequence[float], q: float) -> float | None:
+    """Return the q-quantile (0..1) of ordered values, linear between the two nearest; None of nothing."""
+    if not ordered:
+        return None
+    place = q * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 def share_status(share: float) -> str:
@@ -94,9 +105,9 @@ def within_sql(bound: Bound) -> tuple[str, dict[str, Any]]:
     return " AND ".join(terms), parameters
 
 
-def judged_sql(field: str, *, estimates: bool) -> str:
-    """Return the aggregate that counts the rows which are judged by a field: the whole of which a share is a part."""
-    return "count(*)" if estimates and field in OF_A_FIT else f"count({field})"
+def is_judged_whole(field: str, *, estimates: bool) -> bool:
+    """Return whether rows without a value of a field are judged by it, too: the whole of which a share is a part."""
+    return estimates and field in OF_A_FIT
 
 
 def good_sql(bounds: Iterable[Bound]) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cryowatch.dashboards import STANDARD, Dashboard, PanelKind, Scope, compile_panel
+from cryowatch.dashboards import STANDARD, Dashboard, PanelKind, Query, Scope, compile_panel
 from cryowatch.dashboards.custom import customised
 from cryowatch.dashboards.grafana import compile_grafana, dump
 from cryowatch.dashboards.layouts import Layout
@@ -61,7 +61,9 @@ def test_columns_are_chosen_and_put_in_order() -> None:
     found = made('[dashboards.summary.fields]\nruns = ["status", "label", "size"]\n')
     panel = found["summary"].panel("runs")
     rows = [("135", "ctffind", "C", "running", 1, None, "", "outputCTF", "SetOfCTF", 5, 5, 1)]
-    data = compile_panel(panel, Scope(session=1, host="", now=0)).shape(rows)
+    query = compile_panel(panel, Scope(session=1, host="", now=0))
+    assert isinstance(query, Query)
+    data = query.shape(rows)
     assert [column["label"] for column in data["columns"]] == ["Status", "Run", "Items"]
     assert data["rows"] == [["running", "ctffind", 5]]
 

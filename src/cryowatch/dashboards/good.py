@@ -52,17 +52,16 @@ def good_sql_of(bounds: Sequence[Bound], scope: Scope) -> tuple[str, dict[str, A
     """Return a SELECT of one row, which `good_of` understands, and its parameters."""
     during, parameters = window(scope)
     kept, limits = good_sql(bounds)
-    pace_, values = pace_sql("judged WHERE enabled", scope.now)
+    own = f"micrograph WHERE {of_outputs(scope.outputs)}{during}"
+    pace_, values = pace_sql(f"{own} AND enabled = 1", scope.now)
     sql = f"""
-        WITH judged AS MATERIALIZED (
-            SELECT min(time, :now) AS time, enabled, defocus IS NULL AS unfit, {kept} AS good
-            FROM micrograph WHERE {of_outputs(scope.outputs)}{during}),
-        pace AS MATERIALIZED ({pace_})
-        SELECT count(*) FILTER (WHERE enabled), count(*) FILTER (WHERE enabled AND good),
-               count(*) FILTER (WHERE enabled AND unfit), count(*) FILTER (WHERE NOT enabled),
-               count(*) FILTER (WHERE enabled AND good AND time > (SELECT newest FROM pace) - {HOUR}),
-               {", ".join(f"(SELECT {name} FROM pace)" for name in _PACE)}
-        FROM judged"""
+        WITH pace AS MATERIALIZED ({pace_}),
+        lately AS (SELECT count(*) AS good FROM {own} AND enabled = 1 AND ({kept})
+                   AND time > (SELECT newest FROM pace) - {HOUR})
+        SELECT count(*) FILTER (WHERE enabled), count(*) FILTER (WHERE enabled AND {kept}),
+               count(*) FILTER (WHERE enabled AND defocus IS NULL), count(*) FILTER (WHERE NOT enabled),
+               (SELECT good FROM lately), {", ".join(f"(SELECT {name} FROM pace)" for name in _PACE)}
+        FROM {own}"""
     return sql, {**parameters, **limits, **values}
 
 

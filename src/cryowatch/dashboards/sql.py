@@ -1,25 +1,39 @@
-"""Compile a panel to SQL over the store, and its rows to what the built-in pages draw.
+"""Compile a panel to a query over the store, and its rows to what the built-in pages draw.
 
 The names that get into SQL text are the model's own; whatever a reader of a page says is a parameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import filterfalse, islice, repeat
+from math import isnan
 from typing import Any
 
 from cryowatch.dashboards import machine, payload, stages, tiles
+from cryowatch.dashboards.columns import (
+    ColumnQuery,
+    Columns,
+    answers,
+    binned,
+    count_inside,
+    ordered,
+    quartiles,
+    rows_of,
+)
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind
 from cryowatch.dashboards.good import good_of, good_sql_of
-from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, quantity, window
+from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, Table, quantity, window
 from cryowatch.dashboards.thinning import thinned
-from cryowatch.judgement import Bound, judged_sql, of_outputs, shown_sql, within_sql
+from cryowatch.judgement import Bound, is_judged_whole, of_outputs, shown_sql
 
 RECENT = 50
 
 
-def compile_panel(panel: Panel, scope: Scope) -> Query:
+def compile_panel(panel: Panel, scope: Scope) -> Query | ColumnQuery:
     """Return the query of a panel; raises ValueError for a definition that cannot be drawn."""
     if panel.kind is PanelKind.TEXT:
         return Query(sql="SELECT 1", parameters={}, shape=lambda _: {"text": panel.text})
@@ -29,99 +43,96 @@ def compile_panel(panel: Panel, scope: Scope) -> Query:
     return compiler(panel, scope)
 
 
+def answer_panels(panels: Sequence[Panel], scope: Scope, table: Table) -> Iterator[tuple[str, payload.Data]]:
+    """Yield the id and the data of each panel, in no order; what several panels need is read once."""
+    queries = {panel.id: compile_panel(panel, scope) for panel in panels}
+    together: dict[str, dict[str, ColumnQuery]] = {}
+    for name, query in queries.items():
+        if isinstance(query, ColumnQuery):
+            together.setdefault(query.record, {})[name] = query
+        else:
+            yield name, query.answer(table)
+    for of_record in together.values():
+        yield from zip(of_record, answers(list(of_record.values()), table), strict=True)
+
+
 def _shown(panel: Panel, field: str) -> str:
     """Return the SQL of a field in its shown unit."""
     return shown_sql(field, panel.record)
 
 
-def _rows_of(panel: Panel, scope: Scope) -> tuple[str, dict[str, Any]]:
-    """Return FROM and WHERE of the rows that a panel of single rows shows; disabled micrographs are not among them."""
-    during, parameters = window(scope)
-    if panel.record == "micrograph":
-        return f"FROM micrograph WHERE {of_outputs(scope.outputs)} AND enabled = 1{during}", parameters
-    return f"FROM gain WHERE session_id = :session{during}", {**parameters, "session": scope.session}
-
-
-def _points(panel: Panel, scope: Scope) -> Query:
+def _points(panel: Panel, scope: Scope) -> ColumnQuery:
     """Rows as points: id, time, then the fields in shown units; what lies in the future is drawn at the present.
 
     Left out are rows without any value, and in a scatter those without both.
     """
-    rows, parameters = _rows_of(panel, scope)
-    fields = panel.fields
-    either = " AND " if panel.kind is PanelKind.SCATTER else " OR "
-    rows += f" AND ({either.join(f'{f} IS NOT NULL' for f in fields)})"
-    shown = ", ".join(_shown(panel, f) for f in fields)
-    columns = f"id, min(time, :now) / {MILLISECOND}, {shown}"
-    parameters["now"] = scope.now
-    shape = payload.scatter if panel.kind is PanelKind.SCATTER else payload.time_series
-    known = [quantity(panel, f) for f in fields]
-    if scope.after is not None:
-        return Query(
-            sql=f"SELECT NULL, {columns} {rows} AND seq > :after ORDER BY time, item",
-            parameters={**parameters, "after": scope.after},
-            shape=lambda found: shape(known, found, partial=True),
+    is_scatter = panel.kind is PanelKind.SCATTER
+    known = [quantity(panel, f) for f in panel.fields]
+
+    def shape(columns: Columns) -> payload.Data:
+        there = columns.there(panel.fields, all_of=is_scatter)
+        chosen = [columns.values[field] for field in panel.fields]
+        if len(there) < len(columns):
+            chosen = [array("d", map(column.__getitem__, there)) for column in chosen]
+        kept = thinned(chosen)
+        places = [there[place] for place in kept]
+        rows = zip(
+            repeat(None if columns.partial else len(there)),
+            [columns.id[place] for place in places],
+            [min(columns.time[place], scope.now) // MILLISECOND for place in places],
+            *([None if isnan(column[place]) else column[place] for place in kept] for column in chosen),
         )
-    return Query(
-        sql=f"SELECT (SELECT count(*) {rows}), {columns} {rows} ORDER BY time, item",
-        parameters=parameters,
-        shape=lambda found: shape(known, found),
-        taken=partial(thinned, first_value=3),
-    )
+        draw = payload.scatter if is_scatter else payload.time_series
+        return draw(known, list(rows), partial=columns.partial)
+
+    return ColumnQuery(record=panel.record, fields=panel.fields, scope=scope, shape=shape)
 
 
-def _placed(bins: Bins) -> tuple[str, str, dict[str, Any]]:
-    """Return a first guess at the bin of x, the bin of x that follows from a guess `i`, and the parameters of both.
-
-    A division may put a value that lies on an edge into the bin below, so the guess is compared with the edges.
-    """
-    a, b, k = bins.fractions
-    guess = "CAST((x - :first) / :step AS INTEGER)"
-    place = "min(i - (x < (:a + i * :b) / :k) + (x >= (:a + (i + 1) * :b) / :k), :last_bin)"
-    values = {"first": bins.edges[0], "last": bins.edges[-1], "step": bins.step, "last_bin": bins.count - 1}
-    return guess, place, {**values, "a": a, "b": b, "k": float(k)}
-
-
-def _histogram(panel: Panel, scope: Scope) -> Query:
+def _histogram(panel: Panel, scope: Scope) -> ColumnQuery:
     field, bins = panel.fields[0], _bins(panel)
-    rows, parameters = _rows_of(panel, scope)
-    guess, place, values = _placed(bins)
-    sql = f"""
-        WITH found AS (SELECT {_shown(panel, field)} AS x, time, item {rows} AND {field} IS NOT NULL),
-        recent AS (SELECT x FROM found ORDER BY time DESC, item DESC LIMIT {RECENT}),
-        guessed AS (SELECT 0 AS kind, x, {guess} AS i FROM found WHERE x >= :first AND x <= :last
-            UNION ALL SELECT 1, x, {guess} FROM recent WHERE x >= :first AND x <= :last)
-        SELECT kind, {place}, count(*), NULL FROM guessed GROUP BY 1, 2
-        UNION ALL
-        SELECT 2, NULL, count(*), quartiles(x) FROM found"""
-    return Query(
-        sql=sql,
-        parameters={**parameters, **values},
-        shape=lambda found: payload.histogram(quantity(panel, field), bins, RECENT, _spread(found, 3)),
-    )
+    scope = replace(scope, after=None)
+
+    def shape(columns: Columns) -> payload.Data:
+        every = columns.ordered(field)
+        newest_first = filterfalse(isnan, reversed(columns.values[field]))
+        recent = ordered(islice(newest_first, RECENT))
+        nothing = (None, None, None)
+        rows: list[tuple[Any, ...]] = [(0, place, count, *nothing) for place, count in binned(every, bins)]
+        rows += [(1, place, count, *nothing) for place, count in binned(recent, bins)]
+        rows.append((2, None, len(every), *quartiles(every)))
+        return payload.histogram(quantity(panel, field), bins, RECENT, rows)
+
+    return ColumnQuery(record=panel.record, fields=(field,), scope=scope, shape=shape)
 
 
-def _heat_map(panel: Panel, scope: Scope) -> Query:
+def _heat_map(panel: Panel, scope: Scope) -> ColumnQuery:
     """Counts by time and value; the step in time grows with the span, so that about 40 columns stay."""
     field, bins = panel.fields[0], _bins(panel)
-    rows, parameters = _rows_of(panel, scope)
-    guess, place, values = _placed(bins)
-    sql = f"""
-        WITH found AS (SELECT {_shown(panel, field)} AS x, min(time, :now) AS time {rows} AND {field} IS NOT NULL),
-        span AS (SELECT max(time) - min(time) AS width FROM found),
-        step AS (SELECT CASE WHEN width < {HOUR // 2} THEN {HOUR // 60} WHEN width < {3 * HOUR} THEN {HOUR // 12}
-                        WHEN width < {8 * HOUR} THEN {HOUR // 4} WHEN width < {48 * HOUR} THEN {HOUR}
-                        ELSE (width / {160 * HOUR} + 1) * {4 * HOUR} END AS ns FROM span),
-        guessed AS (SELECT x, time, {guess} AS i FROM found WHERE x >= :first AND x <= :last)
-        SELECT (SELECT ns FROM step) / {MILLISECOND},
-               time / (SELECT ns FROM step) * (SELECT ns FROM step) / {MILLISECOND},
-               {place}, count(*)
-        FROM guessed GROUP BY 2, 3 ORDER BY 2, 3"""
-    return Query(
-        sql=sql,
-        parameters={**parameters, **values, "now": scope.now},
-        shape=lambda found: payload.heat_map(quantity(panel, field), bins, found),
-    )
+
+    def shape(columns: Columns) -> payload.Data:
+        there = columns.there((field,))
+        if not there:
+            return payload.EMPTY
+        first, last = (min(columns.time[place], scope.now) for place in (there[0], there[-1]))
+        step = _step(last - first)
+        rows, start, end = [], there[0], there[-1] + 1
+        while start < end:
+            time = min(columns.time[start], scope.now) // step * step
+            following = end if time + step > scope.now else bisect_left(columns.time, time + step, start, end)
+            counts = binned(ordered(columns.values[field][start:following]), bins)
+            rows += [(step // MILLISECOND, time // MILLISECOND, place, count) for place, count in counts]
+            start = following
+        return payload.heat_map(quantity(panel, field), bins, rows)
+
+    return ColumnQuery(record=panel.record, fields=(field,), scope=replace(scope, after=None), shape=shape)
+
+
+def _step(width: int) -> int:
+    """Return how long a column of a heat map is where all of them together are this long, in ns."""
+    for below, step in ((HOUR // 2, HOUR // 60), (3 * HOUR, HOUR // 12), (8 * HOUR, HOUR // 4), (48 * HOUR, HOUR)):
+        if width < below:
+            return step
+    return (width // (160 * HOUR) + 1) * 4 * HOUR
 
 
 def _bins(panel: Panel) -> Bins:
@@ -136,52 +147,29 @@ def _bound(panel: Panel, scope: Scope, field: str) -> Bound:
     return next(limits, Bound(field=field))
 
 
-def _statistics(panel: Panel, scope: Scope, rows: str, fields: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return a SELECT of one row, which has for each field: n, quartiles, how many are inside, of how many.
-
-    Rows are read once for all fields.
-    """
-    columns, parameters = [], {}
-    for field in fields:
-        within, values = within_sql(_bound(panel, scope, field))
-        parameters.update(values)
-        quartiles = f"quartiles({_shown(panel, field)})" if panel.aggregate is not Aggregate.SHARE else "NULL"
-        of = judged_sql(field, estimates=scope.estimates)
-        inside = f"count(CASE WHEN {within} THEN 1 END)" if within else "NULL"
-        columns += [f"count({field})", quartiles, inside, of]
-    return f"SELECT {', '.join(columns)} {rows}", parameters
+def _statistics(panel: Panel, scope: Scope, columns: Columns) -> Rows:
+    """Return a row for each field: its place, n, three quartiles, how many are inside, of how many."""
+    rows = []
+    for place, field in enumerate(panel.fields):
+        values = columns.ordered(field)
+        of = len(columns) if is_judged_whole(field, estimates=scope.estimates) else len(values)
+        inside = count_inside(values, _bound(panel, scope, field))
+        rows.append((place, len(values), *quartiles(values), inside, of))
+    return rows
 
 
-def _each(rows: Rows) -> Rows:
-    """Return a row for each field of each row of statistics: place, n, three quartiles, within, of."""
-    found: list[tuple[Any, ...]] = []
-    for row in rows:
-        found += [(place // 4, *row[place : place + 4]) for place in range(0, len(row), 4)]
-    return _spread(found, 2)
-
-
-def _spread(rows: Rows, place: int) -> Rows:
-    """Return rows with the text of `quartiles` at a place as three numbers."""
-    spread = []
-    for row in rows:
-        quartiles = [None] * 3 if row[place] is None else [float(q) for q in row[place].split()]
-        spread.append((*row[:place], *quartiles, *row[place + 1 :]))
-    return spread
-
-
-def _statistic_stat(panel: Panel, scope: Scope) -> Query:
+def _statistic_stat(panel: Panel, scope: Scope) -> Query | ColumnQuery:
     if panel.aggregate is Aggregate.GOOD:
         return _good(panel, scope)
-    rows, parameters = _rows_of(panel, scope)
-    sql, limits = _statistics(panel, scope, f", count(*), count(defocus) {rows}", panel.fields)
     judged = [(quantity(panel, f), _bound(panel, scope, f)) for f in panel.fields]
-    shape = tiles.shares if panel.aggregate is Aggregate.SHARE else tiles.medians
+    draw = tiles.shares if panel.aggregate is Aggregate.SHARE else tiles.medians
 
-    def shaped(found: Rows) -> payload.Data:
-        unfit = found[0][-2] - found[0][-1] if scope.estimates else 0
-        return shape(judged, _each([row[:-2] for row in found]), unfit)
+    def shape(columns: Columns) -> payload.Data:
+        unfit = len(columns) - len(columns.ordered("defocus")) if scope.estimates else 0
+        return draw(judged, _statistics(panel, scope, columns), unfit)
 
-    return Query(sql=sql, parameters={**parameters, **limits}, shape=shaped)
+    fields = (*panel.fields, "defocus")
+    return ColumnQuery(record=panel.record, fields=fields, scope=replace(scope, after=None), shape=shape)
 
 
 def _good(panel: Panel, scope: Scope) -> Query:
@@ -205,7 +193,7 @@ def _latest_stat(panel: Panel, scope: Scope) -> Query:
         during, parameters = window(scope) if scope.confined else ("", {})
         source, parameters = f"FROM host_sample WHERE host = :host{during}", {**parameters, "host": scope.host}
     else:
-        source, parameters = _rows_of(panel, scope)
+        source, parameters = rows_of(panel.record, replace(scope, after=None))
     return Query(
         sql=f"SELECT {shown} {source} ORDER BY time DESC, id DESC LIMIT 1",
         parameters=parameters,
@@ -213,17 +201,14 @@ def _latest_stat(panel: Panel, scope: Scope) -> Query:
     )
 
 
-def _compare(panel: Panel, scope: Scope) -> Query:
-    rows, parameters = _rows_of(panel, scope)
-    recent = f"FROM (SELECT * {rows} ORDER BY time DESC, item DESC LIMIT {RECENT})"
-    first, limits = _statistics(panel, scope, recent, panel.fields)
-    second, _ = _statistics(panel, scope, rows, panel.fields)
+def _compare(panel: Panel, scope: Scope) -> ColumnQuery:
     known = [quantity(panel, f) for f in panel.fields]
-    return Query(
-        sql=f"{first} UNION ALL {second}",
-        parameters={**parameters, **limits},
-        shape=lambda found: payload.comparison(known, RECENT, _each(found)),
-    )
+
+    def shape(columns: Columns) -> payload.Data:
+        last = _statistics(panel, scope, columns.last(RECENT))
+        return payload.comparison(known, RECENT, [*last, *_statistics(panel, scope, columns)])
+
+    return ColumnQuery(record=panel.record, fields=panel.fields, scope=replace(scope, after=None), shape=shape)
 
 
 def _lines(panel: Panel, scope: Scope) -> Query:
@@ -270,7 +255,7 @@ def _properties(panel: Panel, scope: Scope) -> Query:
 
 
 def _gain_table(panel: Panel, scope: Scope) -> Query:
-    rows, parameters = _rows_of(panel, scope)
+    rows, parameters = rows_of(panel.record, replace(scope, after=None))
     known = [quantity(panel, f) for f in panel.fields]
     bounds = [payload.judging(panel, scope, f) for f in panel.fields]
     return Query(
@@ -301,7 +286,7 @@ def _gallery(panel: Panel, scope: Scope) -> Query:
     )
 
 
-_COMPILERS: Mapping[tuple[str, PanelKind], Callable[[Panel, Scope], Query]] = {
+_COMPILERS: Mapping[tuple[str, PanelKind], Callable[[Panel, Scope], Query | ColumnQuery]] = {
     ("micrograph", PanelKind.TIME_SERIES): _points,
     ("micrograph", PanelKind.SCATTER): _points,
     ("micrograph", PanelKind.HISTOGRAM): _histogram,

@@ -1,38 +1,39 @@
 """Fewer points of a long session, none of its outliers left out.
 
-Every n-th row stays, and in each stretch of rows the extremes of each value do too.  The rows come in the order of
-their time and are looked at a stretch at a time: of half a million only what stays is ever in memory.
+Every n-th row stays, and in each stretch of rows the extremes of each value do too.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from cryowatch.dashboards.query import Fetching
+from array import array
+from collections.abc import Sequence
+from itertools import filterfalse
+from math import isnan
 
 MOST_POINTS = 50_000
 STRETCH = 100
 
 
-def thinned(rows: Fetching, *, first_value: int) -> list[tuple[Any, ...]]:
-    """Return rows of (total, …, values…), all where there are no more than `MOST_POINTS`.
+def thinned(columns: Sequence[array[float]]) -> Sequence[int]:
+    """Return the places of the rows that stay, all where there are no more than `MOST_POINTS`.
 
-    The values begin at the place `first_value` of a row.
+    The columns are of one length, in the order of time; NaN stands for no value.  In more rows than `MOST_POINTS`
+    stretches are so long that their extremes are no more points than that.
     """
-    stretch = rows.fetchmany(STRETCH)
-    total = stretch[0][0] if stretch else 0
+    total = len(columns[0])
     if total <= MOST_POINTS:
-        return [*stretch, *rows.fetchall()]
+        return range(total)
     every = 1 + total * 2 // MOST_POINTS
-    kept: list[tuple[Any, ...]] = []
-    done = 0
-    while stretch:
-        staying = set(range(-done % every, len(stretch), every))
-        for place in range(first_value, len(stretch[0])):
-            values = [(row[place], number) for number, row in enumerate(stretch) if row[place] is not None]
-            if values:
-                staying.update((min(values)[1], max(values)[1]))
-        kept += [stretch[number] for number in sorted(staying)]
-        done += len(stretch)
-        stretch = rows.fetchmany(STRETCH)
-    return kept
+    stretch = max(STRETCH, total * 2 * len(columns) // MOST_POINTS)
+    staying = set(range(0, total, every))
+    for column in columns:
+        with_gaps = any(map(isnan, column))
+        for start in range(0, total, stretch):
+            part = column[start : start + stretch].tolist()
+            there = list(filterfalse(isnan, part)) if with_gaps else part
+            if there:
+                low, high = min(there), max(there)
+                staying.add(start + part.index(low))
+                part.reverse()
+                staying.add(start + len(part) - 1 - part.index(high))
+    return sorted(staying)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import sqlite3
 import threading
 from array import array
@@ -19,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cryowatch.errors import NotFoundError, StoreDamaged, StoreFailed
-from cryowatch.judgement import of_outputs
+from cryowatch.judgement import of_outputs, quantile
 from cryowatch.model import OutputKind
 from cryowatch.store.failures import failure
 from cryowatch.store.leading import STAGES, Leading, OutputRow
@@ -315,7 +314,6 @@ class Reader:
             connection.execute("PRAGMA query_only = ON")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             connection.create_aggregate("quantile", 2, _Quantile)  # type: ignore[arg-type]
-            connection.create_aggregate("quartiles", 1, _Quartiles)  # type: ignore[arg-type]
             held = self._threads.held = _Held(connection)
         return held.connection
 
@@ -353,28 +351,3 @@ class _Quantile:
 
     def finalize(self) -> float | None:
         return quantile(sorted(self._values), self._q)
-
-
-class _Quartiles:
-    """SQL aggregate `quartiles(x)`: lower quartile, median and upper quartile as text, between spaces; NULL of nothing.
-
-    A row costs one call of `list.append` and no more: this is what 50,000 rows wait for.
-    """
-
-    def __init__(self) -> None:
-        self._values: list[float | None] = []
-        self.step = self._values.append
-
-    def finalize(self) -> str | None:
-        ordered = sorted(value for value in self._values if value is not None)
-        return " ".join(repr(quantile(ordered, q)) for q in (0.25, 0.5, 0.75)) if ordered else None
-
-
-def quantile(ordered: Sequence[float], q: float) -> float | None:
-    """Return the q-quantile (0..1) of ordered values, linear between the two nearest; None of nothing."""
-    if not ordered:
-        return None
-    place = q * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])

@@ -9,10 +9,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
+from cryowatch.dashboards import Scope
+from cryowatch.dashboards.columns import read
 from cryowatch.dashboards.future import future
 from cryowatch.dashboards.good import good_among
 from cryowatch.dashboards.pace import pace, pace_sql
-from cryowatch.judgement import Bound, of_outputs, share_status, shown_sql
+from cryowatch.judgement import Bound, of_outputs, quantile, share_status
 from cryowatch.model import OutputKind, Session, quantities
 from cryowatch.store.leading import Leading, Stage
 from cryowatch.store.reader import Reader, Row
@@ -155,12 +157,10 @@ class Summaries:
         last: tuple[Any, ...] = (None, None, None, None)
         if chosen.count:
             source = f"FROM micrograph WHERE {of_outputs(chosen.ids)}"
-            quartiles = ", ".join(f"quartiles({shown_sql(field)})" for field in _MEDIANS)
-            values = self._reader.table(f"SELECT {quartiles} {source} AND enabled = 1")[1][0]
-            medians = {
-                field: None if value is None else float(value.split()[1])
-                for field, value in zip(_MEDIANS, values, strict=True)
-            }
+            columns = read(
+                self._reader.table, Scope(session=0, host="", now=now, outputs=chosen.ids), "micrograph", _MEDIANS
+            )
+            medians = {field: quantile(columns.ordered(field), 0.5) for field in _MEDIANS}
             if chosen.kind is not OutputKind.MOVIES:  # a movie has no picture
                 newest = f"SELECT id, name, time, seq {source} ORDER BY time DESC, item DESC LIMIT 1"
                 last = self._reader.table(newest)[1][0]
