@@ -126,8 +126,13 @@ class _Crowd:
             one.close()
 
 
-def hostile(seconds: float, *, idle: float = 20.0, names: Sequence[str] = (), quiet: bool = False) -> Verdicts:
-    """Let every hostile project, or those of some names, lie beside growing ones for so many seconds."""
+def hostile(
+    seconds: float, *, idle: float = 20.0, names: Sequence[str] = (), patience: float = PATIENCE, quiet: bool = False
+) -> Verdicts:
+    """Let every hostile project, or those of some names, lie beside growing ones for so many seconds.
+
+    With more `patience` it is said of a busy machine as well that nothing is held up for long.
+    """
     found = Verdicts("Projects that somebody made to harm", quiet=quiet)
     made = names or tuple(HOSTILE)
     with workplace() as folder, ExitStack() as opened:
@@ -154,19 +159,21 @@ def hostile(seconds: float, *, idle: float = 20.0, names: Sequence[str] = (), qu
         _live(site, projects, after, agent.pid, temporary, seconds)
         crowd.close()
         working = _share_of_core(agent.pid, min(30.0, seconds / 4))
-        _judge(found, site, made, before, after)
+        _judge(found, site, made, before, after, patience)
         grown = _size(site) - stored
         found.figure(f"the store grew by {grown:.1f} MB; afterwards the agent took {working:.1%} of a core")
         found.promise(f"the store grows by at most {MOST_STORED:.0f} MB for each of them",
                       kept=grown <= MOST_STORED * len(made), otherwise=f"{grown:.1f} MB")  # fmt: skip
         found.promise("what is not read is not tried again and again: afterwards the agent takes at most a tenth of a"
-                      " core", kept=working <= 0.1, otherwise=f"{working:.1%}")  # fmt: skip
+                      " core", kept=working <= 0.05 * patience, otherwise=f"{working:.1%}")  # fmt: skip
         took = site.interrupt()
         found.promise("the agent goes on all the while, and ends in order", kept=took is not None, otherwise=took)
     return found
 
 
-def _judge(found: Verdicts, site: Site, made: Sequence[str], before: _Samples, after: _Samples) -> None:
+def _judge(
+    found: Verdicts, site: Site, made: Sequence[str], before: _Samples, after: _Samples, patience: float
+) -> None:
     above = max(after.memory) - max(before.memory)
     slowest = {path: max(times) for path, times in after.answers.items()}
     usual = statistics.median(time for times in after.answers.values() for time in times)
@@ -186,12 +193,12 @@ def _judge(found: Verdicts, site: Site, made: Sequence[str], before: _Samples, a
                   kept=above <= MOST_MEMORY, otherwise=f"{above:.0f} MB")  # fmt: skip
     found.promise(f"temporary files take at most {MOST_COPIED:.0f} MB",
                   kept=max(after.copied) <= MOST_COPIED, otherwise=f"{max(after.copied):.0f} MB")  # fmt: skip
-    slow = {path: f"{took:.2f} s" for path, took in slowest.items() if took > PATIENCE}
-    found.promise(f"pages of the other sessions, and of all, answer within {PATIENCE:.0f} s, and stay small",
+    slow = {path: f"{took:.2f} s" for path, took in slowest.items() if took > patience}
+    found.promise(f"pages of the other sessions, and of all, answer within {patience:.0f} s, and stay small",
                   kept=not slow and not after.odd, otherwise=(slow, after.odd[:3]))  # fmt: skip
     late = max(after.arrivals) - max(before.arrivals)
-    found.promise("a new micrograph of another session comes at most 2 s later than before",
-                  kept=late <= 2, otherwise=f"{late:.1f} s")  # fmt: skip
+    found.promise(f"a new micrograph of another session comes at most {patience:.0f} s later than before",
+                  kept=late <= patience, otherwise=f"{late:.1f} s")  # fmt: skip
     said = {name: (state, text, json.loads(troubles)) for name, state, text, troubles in site.rows(_SAID)}
     found.figure("; ".join(f"{name}: {_line(said.get(name))}" for name in made))
     wordless = [name for name in made if name not in SILENT and _line(said.get(name)) == "nothing"]

@@ -131,6 +131,12 @@ def test_what_cannot_work_is_one_line(tmp_path: Path, arguments: Sequence[str], 
     assert text in done.stderr
 
 
+def test_the_unit_bounds_what_a_project_made_to_harm_could_take(tmp_path: Path) -> None:
+    assert setting(printed(tmp_path, "--run-as", "daemon", tmp_path), "MemoryMax") == ["4G"]
+    assert setting(printed(tmp_path, "--user", tmp_path, CRYOWATCH_IMAGES__WORKERS="3"), "MemoryMax") == ["6G"]
+    assert setting(printed(tmp_path, "--run-as", "daemon", tmp_path), "UMask") == ["0027"]
+
+
 def test_sudo_tells_whose_service_it_is(tmp_path: Path) -> None:
     assert setting(printed(tmp_path, tmp_path, SUDO_USER="scipion"), "User") == ["scipion"]
 

@@ -15,6 +15,7 @@
     │   ├── StoreInUse             another agent works on this data directory
     │   ├── StoreOnNetwork         the data directory lies on a network file system
     │   ├── StoreTooNew            a newer cryowatch wrote it
+    │   ├── QueryEnded             nobody waits for what a query would find, or it took too long
     │   └── StoreFailed            the disk is full, the file cannot be read or written
     │       └── StoreDamaged           what it holds is no whole database any more
     ├── SinkError              what the store holds cannot be delivered now; nothing is dropped
@@ -114,6 +115,10 @@ class StoreOnNetwork(StoreError):
 
 class StoreTooNew(StoreError):
     """A newer cryowatch wrote this store."""
+
+
+class QueryEnded(StoreError):
+    """A query was ended, as nobody waits for what it would find, or it took too long."""
 
 
 class StoreFailed(StoreError):

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 
 from cryowatch.config import Settings
 from cryowatch.errors import ConfigError, remedy_of
+from cryowatch.images.crew import SPARES
 from cryowatch.installed import MARK, SYSTEM_FOLDER
 
 CREDENTIALS = 247
@@ -176,6 +177,7 @@ def unit(service: Service, settings: Settings, *, version: int = CREDENTIALS) ->
         "IOWeight=20",
         "IOSchedulingPriority=7",
         "OOMScoreAdjust=500",
+        f"MemoryMax={_memory(settings)}G",
         "",
         *(_confined(service, settings, folder, version) if system else _limits()),
         "",
@@ -184,6 +186,11 @@ def unit(service: Service, settings: Settings, *, version: int = CREDENTIALS) ->
         "",
     ]
     return "\n".join(lines)
+
+
+def _memory(settings: Settings) -> int:
+    """Return how many GB the agent and its processes may take: 1 for itself, and 1 for each that may render."""
+    return 1 + settings.images.workers + SPARES
 
 
 def _systemctl(service: Service) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cryowatch.errors import NotFoundError, StoreDamaged, StoreFailed
+from cryowatch.errors import NotFoundError, QueryEnded, StoreDamaged, StoreFailed
 from cryowatch.judgement import of_outputs, quantile
 from cryowatch.model import OutputKind
 from cryowatch.store.failures import failure
@@ -26,13 +26,24 @@ from cryowatch.store.selection import Selection
 
 Row = dict[str, Any]
 
-_SESSION = """
+MOST_OUTPUTS = 2_000
+"""Outputs of a session that are looked at; a source reads no more, an earlier cryowatch stored what there was."""
+
+MOST_TROUBLES = 200_000
+"""Characters of a session's troubles; beyond, as an earlier cryowatch stored them, they are told in a line."""
+
+_STEPS = 50_000
+"""Steps of SQLite, some milliseconds, after which a query looks whether it is over."""
+
+_SESSION = f"""
 SELECT id, key, path, name, source, host, created, status, software, voltage, spherical_aberration,
-       amplitude_contrast, magnification, pixel_size, dose_per_frame, state, state_text, troubles, last_read,
-       generation, seq, origin, replaced
+       amplitude_contrast, magnification, pixel_size, dose_per_frame, state, state_text,
+       CASE WHEN length(troubles) <= {MOST_TROUBLES} THEN troubles ELSE
+            '[{{"where": "", "state": "malformed", "text": "more than can be shown here"}}]' END AS troubles,
+       last_read, generation, seq, origin, replaced
 FROM session"""
 
-_OUTPUTS = """
+_OUTPUTS = f"""
 SELECT output.id, output.run, run.inputs AS run_inputs, run.label AS run_label, run.status AS run_status,
        run.class_name AS run_class, run.started, output.name, output.class_name, output.kind, output.size,
        output.stream_open,
@@ -40,7 +51,7 @@ SELECT output.id, output.run, run.inputs AS run_inputs, run.label AS run_label, 
        (SELECT max(time) FROM micrograph WHERE output_id = output.id) AS newest
 FROM output JOIN run ON run.session_id = output.session_id AND run.run = output.run
 WHERE output.session_id = ?
-ORDER BY CAST(output.run AS INTEGER), output.run, output.id"""
+ORDER BY CAST(output.run AS INTEGER), output.run, output.id LIMIT {MOST_OUTPUTS}"""
 
 _MICROGRAPH_COLUMNS = """
 m.id, m.seq, output.run, output.name AS output, output.id AS output_id, m.item, m.name, m.time, m.enabled,
@@ -95,6 +106,25 @@ class Reader:
         finally:
             self.table("ROLLBACK")
 
+    @contextmanager
+    def while_not(self, is_over: Callable[[], bool]) -> Iterator[None]:
+        """Let the queries of this thread within end with `QueryEnded` once it is over, in the middle of one too."""
+        self._threads.is_over = is_over
+        try:
+            self.go_on()
+            yield
+        finally:
+            del self._threads.is_over
+
+    def go_on(self) -> None:
+        """Raise `QueryEnded` where it is over for this thread; does nothing outside of `while_not`."""
+        if self._is_over():
+            raise QueryEnded("the query was ended", where=self.path)
+
+    def _is_over(self) -> bool:
+        is_over: Callable[[], bool] | None = getattr(self._threads, "is_over", None)
+        return is_over is not None and is_over()
+
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Return the rows of a query as dictionaries."""
         columns, values = self.table(sql, parameters)
@@ -117,6 +147,8 @@ class Reader:
             columns = [d[0] for d in cursor.description or ()]
             return columns, taken(cursor)
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise QueryEnded("the query was ended", where=self.path) from None
             failed = failure(error, self.path)
             if isinstance(failed, StoreDamaged):
                 self._damaged(failed.what)
@@ -136,7 +168,8 @@ class Reader:
             if found:
                 several = ", ".join(str(row["key"]) for row in found)
                 raise NotFoundError(f"more than one session is called {name}", remedy=f"Say which: {several}")
-        keys = sorted((str(row["key"]) for row in self.sessions()), key=lambda key: -_likeness(name, key))
+        keys = [str(row["key"]) for row in self.rows("SELECT key FROM session ORDER BY seq DESC LIMIT 200")]
+        keys.sort(key=lambda key: -_likeness(name[:200], key))
         known = ", ".join(keys[:8])
         raise NotFoundError(
             f"there is no session {name}", remedy=f"Known: {known}" if known else "No session is known yet"
@@ -158,8 +191,8 @@ class Reader:
         """Return the outputs that stand for the stages of a session."""
         return Leading(self.outputs(session))
 
-    def runs(self, session: int) -> list[Row]:
-        """Return the runs of a session in the order in which they were made.
+    def runs(self, session: int, *, last: int = -1) -> list[Row]:
+        """Return the runs of a session in the order in which they were made, or so many of the last ones.
 
         `seen_running` is when the store first had it that a run is running (UTC ns).
         """
@@ -167,9 +200,9 @@ class Reader:
             "SELECT run, label, class_name, status, started, ended, error, working_dir, files, inputs,"
             " (SELECT min(time) FROM run_state WHERE session_id = run.session_id AND run_state.run = run.run"
             "  AND run_state.status = 'running') AS seen_running"
-            " FROM run WHERE session_id = ? ORDER BY CAST(run AS INTEGER), run",
-            (session,),
-        )
+            " FROM run WHERE session_id = ? ORDER BY CAST(run AS INTEGER) DESC, run DESC LIMIT ?",
+            (session, last),
+        )[::-1]
 
     def micrograph(self, micrograph: int) -> Row:
         """Return one micrograph with its session's key and path; raises `NotFoundError`."""
@@ -313,6 +346,7 @@ class Reader:
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
             connection.execute("PRAGMA query_only = ON")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            connection.set_progress_handler(self._is_over, _STEPS)
             connection.create_aggregate("quantile", 2, _Quantile)  # type: ignore[arg-type]
             held = self._threads.held = _Held(connection)
         return held.connection

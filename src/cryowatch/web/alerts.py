@@ -6,7 +6,7 @@ then told to every open page of the sessions concerned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from cryowatch.store import Change
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.actions import content_of
+from cryowatch.web.answers import Answers
 from cryowatch.web.events import Hub
 from cryowatch.web.gate import who
 from cryowatch.web.queries import nanoseconds
@@ -74,10 +75,18 @@ class Alerts:
     """The alerts of a store; without a `ledger` they can be looked at only."""
 
     def __init__(
-        self, *, reader: Reader, sights: Sights, ledger: Ledger | None, hub: Hub, clock: Callable[[], int]
+        self,
+        *,
+        reader: Reader,
+        sights: Sights,
+        answers: Answers,
+        ledger: Ledger | None,
+        hub: Hub,
+        clock: Callable[[], int],
     ) -> None:
         self._reader = reader
         self._sights = sights
+        self._answers = answers
         self._ledger = ledger
         self._hub = hub
         self._clock = clock
@@ -85,7 +94,7 @@ class Alerts:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/api/sessions/{session}/alerts", self.listed),
+            Route("/api/sessions/{session}/alerts", self._answers.endpoint(self.listed, self._state)),
             Route("/api/alerts/{alert:int}/acknowledge", self.acknowledge, methods=["POST"]),
             Route("/api/alerts/{alert:int}/mute", self.mute, methods=["POST"]),
         ]
@@ -98,7 +107,11 @@ class Alerts:
         """Return the active alerts of a row of the session table, and the position of the last change of any."""
         return {**self.active().of(session, sight), "head": self._head(session, sight)}
 
-    def listed(self, request: Request) -> Response:
+    def _state(self, request: Request) -> Hashable:
+        del request
+        return self._reader.head()
+
+    def listed(self, request: Request) -> dict[str, Any]:
         sight = self._sights.of(who(request))
         session = sight.session(request.path_params["session"])
         start, stop = nanoseconds(request.query_params, "from"), nanoseconds(request.query_params, "to")
@@ -118,7 +131,7 @@ class Alerts:
         )
         active = self.active().of(session, sight)["active"]
         over = [_seen(shown(row), sight) for row in past]
-        return JSON({"head": head, "alerts": [*active, *over]})
+        return {"head": head, "alerts": [*active, *over]}
 
     async def acknowledge(self, request: Request) -> Response:
         alert, ledger, said = await self._asked(request)

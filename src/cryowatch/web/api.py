@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from starlette.requests import Request
@@ -12,21 +13,24 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cryowatch import __version__
-from cryowatch.dashboards import Dashboard, Panel, Scope, compile_panel, find
+from cryowatch.dashboards import Dashboard, Panel, Scope, answer_panels, find
 from cryowatch.errors import NotFoundError
-from cryowatch.images import ImageServer, Rendered, Shifts, available, subject
+from cryowatch.images import ImageServer, Shifts, available, subject
 from cryowatch.model import RECORDS, ImageKind, quantities
 from cryowatch.store.leading import Leading
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.alerts import Alerts
+from cryowatch.web.answers import Answers
 from cryowatch.web.events import Hub
 from cryowatch.web.gate import who
 from cryowatch.web.logs import Logs
+from cryowatch.web.pool import unless_gone
 from cryowatch.web.queries import nanoseconds, selection, variables, whole
-from cryowatch.web.replies import JSON, BadQuery
+from cryowatch.web.replies import GONE, JSON, BadQuery
 from cryowatch.web.sight import Sight, Sights
 from cryowatch.web.summaries import Summaries, milliseconds
 
+_BEYOND_SESSION = ("host", "device", "alert")
 _HIDDEN = ("output_id", "seq", "session", "session_id", "session_path")
 MOST_MICROGRAPHS = 500
 MOST_CHANGES = 5_000
@@ -34,7 +38,10 @@ MOST_CHANGES = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class API:
-    """What the endpoints work with.  Plain functions run in worker threads, one query after another."""
+    """What the endpoints work with.  Plain functions run in worker threads, one query after another.
+
+    Those that may take long have a place in the pool, and return what is answered.
+    """
 
     reader: Reader
     sights: Sights
@@ -43,6 +50,7 @@ class API:
     dashboards: Sequence[Dashboard]
     images: ImageServer
     hub: Hub
+    answers: Answers
     host: str
     clock: Callable[[], int]
     deliveries: Callable[[], Sequence[Mapping[str, Any]]]
@@ -50,51 +58,48 @@ class API:
 
     def routes(self) -> list[Route]:
         """Return the routes of the interface."""
+        asked = self.answers.endpoint
         return [
-            Route("/api/sessions", self.sessions),
-            Route("/api/sessions/{session}", self.session),
+            Route("/api/sessions", asked(self.sessions, self._state)),
+            Route("/api/sessions/{session}", asked(self.session, self._state)),
             Route("/api/sessions/{session}/runs/{run}/log", self.log),
             Route("/api/sessions/{session}/dashboards/{dashboard}", self.dashboard),
-            Route("/api/sessions/{session}/panels/{panel}", self.panel),
-            Route("/api/sessions/{session}/data/{dashboard}", self.data),
-            Route("/api/sessions/{session}/micrographs", self.micrographs),
-            Route("/api/micrographs/{micrograph:int}", self.micrograph),
+            Route("/api/sessions/{session}/panels/{panel}", asked(self.panel, self._state_of_panel, keep=True)),
+            Route("/api/sessions/{session}/data/{dashboard}", asked(self.data, self._state_of_data, keep=True)),
+            Route("/api/sessions/{session}/micrographs", asked(self.micrographs, self._state)),
+            Route("/api/micrographs/{micrograph:int}", asked(self.micrograph, self._state)),
             Route("/api/fields", self.fields),
             Route("/api/events", self.events),
             Route("/images/{micrograph:int}/{kind}", self.image),
         ]
 
-    def sessions(self, request: Request) -> Response:
+    def sessions(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
         active = self.alerts.active()
-        return JSON(
-            {
-                "sessions": [
-                    {**_summary(self.summaries.summary(row), sight), "alerts": active.of(row, sight)}
-                    for row in sight.sessions()
-                ],
-                "host": "" if sight.confined else self.host,
-                "version": __version__,
-                "deliveries": [] if sight.confined else self.deliveries(),
-            }
-        )
+        return {
+            "sessions": [
+                {**_summary(self.summaries.summary(row), sight), "alerts": active.of(row, sight)}
+                for row in sight.sessions()
+            ],
+            "host": "" if sight.confined else self.host,
+            "version": __version__,
+            "deliveries": [] if sight.confined else self.deliveries(),
+        }
 
-    def session(self, request: Request) -> Response:
+    def session(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
         session = sight.session(request.path_params["session"])
         detail = self.summaries.detail(session, sight.dashboards(self.dashboards))
         outputs = [{**output, "id": sight.id(output["id"])} for output in detail["outputs"]]
         leading = [sight.id(number) for number in detail["leading"]]
-        return JSON(
-            {
-                **_summary(detail, sight),
-                "outputs": outputs,
-                "leading": leading,
-                "logs": self.logs is not None and not sight.confined,
-                "alerts": self.alerts.of(session, sight),
-                "deliveries": [] if sight.confined else self.deliveries(),
-            }
-        )
+        return {
+            **_summary(detail, sight),
+            "outputs": outputs,
+            "leading": leading,
+            "logs": self.logs is not None and not sight.confined,
+            "alerts": self.alerts.of(session, sight),
+            "deliveries": [] if sight.confined else self.deliveries(),
+        }
 
     async def log(self, request: Request) -> Response:
         """Answer the end of a run's log; a log names other people's files, so links to one session do not open it."""
@@ -117,32 +122,25 @@ class API:
         chosen = variables(request.query_params, dashboard)
         return JSON(definition(dashboard, chosen))
 
-    def panel(self, request: Request) -> Response:
+    def panel(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
-        session = sight.session(request.path_params["session"])
-        name = request.path_params["panel"]
-        wanted = request.query_params.get("dashboard")
-        for dashboard in sight.dashboards(self.dashboards):
-            if wanted not in (None, dashboard.name):
-                continue
-            for panel in dashboard.panels:
-                if panel.id == name:
-                    scope = self._scope(request, session, dashboard)
-                    return JSON({**_head(session, sight, scope.outputs), **self._answer(panel, scope, sight)})
-        raise NotFoundError(f"there is no panel {name[:80]}")
+        dashboard, panel = self._panel_of(request)
+        with self.reader.snapshot():
+            session = sight.session(request.path_params["session"])
+            scope = self._scope(request, session, dashboard)
+            data = self._answered([panel], scope, sight)[panel.id]
+        return {**_head(session, sight, scope.outputs), **data}
 
-    def data(self, request: Request) -> Response:
+    def data(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
-        dashboard = find(request.path_params["dashboard"], sight.dashboards(self.dashboards))
-        names = request.query_params.get("panels")
-        panels = dashboard.panels if not names else [dashboard.panel(n) for n in names.split(",")[:50]]
+        dashboard, panels = self._panels_of(request)
         with self.reader.snapshot():  # all panels are of one moment
             session = sight.session(request.path_params["session"])
             scope = self._scope(request, session, dashboard)
-            answers = {panel.id: self._answer(panel, scope, sight) for panel in panels}
-        return JSON({**_head(session, sight, scope.outputs), "panels": answers})
+            data = self._answered(panels, scope, sight)
+        return {**_head(session, sight, scope.outputs), "panels": data}
 
-    def micrographs(self, request: Request) -> Response:
+    def micrographs(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
         session = sight.session(request.path_params["session"])
         outputs, _ = self._outputs(request, session)
@@ -156,19 +154,19 @@ class API:
             if more:
                 head["head"] = sight.head(rows[-1]["seq"])
             listed = self._shown(session["id"], rows, sight)
-            return JSON({**head, "total": len(rows), "more": more, "micrographs": listed})
+            return {**head, "total": len(rows), "more": more, "micrographs": listed}
         limit = whole(request.query_params, "limit", most=MOST_MICROGRAPHS)
         offset = whole(request.query_params, "offset") or 0
         chosen = selection(request.query_params, outputs)
         total, rows = self.reader.micrographs(chosen, offset=offset, limit=60 if limit is None else limit)
-        return JSON({**head, "total": total, "micrographs": self._shown(session["id"], rows, sight)})
+        return {**head, "total": total, "micrographs": self._shown(session["id"], rows, sight)}
 
-    def micrograph(self, request: Request) -> Response:
+    def micrograph(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
         row = sight.micrograph(request.path_params["micrograph"])
         previous, following = (None if n is None else sight.id(n) for n in self.reader.neighbours(row))
         (values,) = self._shown(row["session_id"], [row], sight)
-        return JSON({**values, "session": sight.key(row["session"]), "previous": previous, "next": following})
+        return {**values, "session": sight.key(row["session"]), "previous": previous, "next": following}
 
     def fields(self, request: Request) -> Response:
         del request
@@ -212,9 +210,13 @@ class API:
         made_of = await self.images.look(
             lambda: subject(row, kind, lambda: self._shifts(row)), row["name"], row["session_path"]
         )
-        rendered = await _unless_gone(request, self.images.image(made_of, size))
+        rendering = asyncio.ensure_future(self.images.image(made_of, size))
+        try:
+            rendered = await unless_gone(request, rendering)
+        finally:
+            rendering.cancel()
         if rendered is None:
-            return Response(status_code=499)
+            return Response(status_code=GONE)
         lasting = "private, max-age=31536000, immutable" if "v" in request.query_params else "private, no-cache"
         headers = {"Cache-Control": lasting}
         if rendered.width is not None and rendered.height is not None:
@@ -264,12 +266,56 @@ class API:
             variables=variables(query, dashboard),
         )
 
-    def _answer(self, panel: Panel, scope: Scope, sight: Sight) -> dict[str, Any]:
-        answer = compile_panel(panel, scope).answer(self.reader.table)
-        if "rows" in answer or "items" in answer:
-            answer = sight.told(answer)
-        numbers = answer.get("id")
-        return answer if numbers is None else {**answer, "id": [sight.id(number) for number in numbers]}
+    def _answered(self, panels: Sequence[Panel], scope: Scope, sight: Sight) -> dict[str, dict[str, Any]]:
+        """Return the data of some panels by their ids, with the ids of rows as they are shown."""
+        found = {}
+        shown_as = cache(sight.id) if sight.confined else sight.id  # a panel's rows are mostly those of the others
+        for name, answer in answer_panels(panels, scope, self.reader.table):
+            self.reader.go_on()
+            data = sight.told(answer) if "rows" in answer or "items" in answer else answer
+            numbers = data.get("id")
+            found[name] = data if numbers is None else {**data, "id": [shown_as(number) for number in numbers]}
+        return {panel.id: found[panel.id] for panel in panels}
+
+    def _panel_of(self, request: Request) -> tuple[Dashboard, Panel]:
+        name = request.path_params["panel"]
+        wanted = request.query_params.get("dashboard")
+        for dashboard in self._sight(request).dashboards(self.dashboards):
+            if wanted not in (None, dashboard.name):
+                continue
+            for panel in dashboard.panels:
+                if panel.id == name:
+                    return dashboard, panel
+        raise NotFoundError(f"there is no panel {name[:80]}")
+
+    def _panels_of(self, request: Request) -> tuple[Dashboard, Sequence[Panel]]:
+        """Return the panels of a dashboard that are asked for, each once, whichever way it is said."""
+        dashboard = find(request.path_params["dashboard"], self._sight(request).dashboards(self.dashboards))
+        names = request.query_params.get("panels")
+        if not names:
+            return dashboard, dashboard.panels
+        panels = {panel.id: panel for panel in dashboard.panels}
+        chosen = dict.fromkeys(names.split(","))
+        for name in chosen:
+            if name not in panels:
+                raise NotFoundError(f"the dashboard {dashboard.name} has no panel {name[:80]}")
+        return dashboard, [panels[name] for name in chosen]
+
+    def _state(self, request: Request) -> Hashable:
+        del request
+        return self.reader.head()
+
+    def _state_of_panel(self, request: Request) -> Hashable:
+        return self._state_of(request, [self._panel_of(request)[1]])
+
+    def _state_of_data(self, request: Request) -> Hashable:
+        return self._state_of(request, self._panels_of(request)[1])
+
+    def _state_of(self, request: Request, panels: Sequence[Panel]) -> Hashable:
+        """Return the position of the last change that some panels may show."""
+        session = self._sight(request).session(request.path_params["session"])
+        beyond = any(panel.record in _BEYOND_SESSION for panel in panels)
+        return session["id"], self.reader.head() if beyond else session["seq"], tuple(panel.id for panel in panels)
 
 
 def _only(sight: Sight, name: str | None) -> Row:
@@ -279,22 +325,6 @@ def _only(sight: Sight, name: str | None) -> Row:
     for session in sight.sessions():
         return session
     raise NotFoundError("there is no such session")
-
-
-async def _unless_gone(request: Request, wanted: Coroutine[Any, Any, Rendered]) -> Rendered | None:
-    """Return what is wanted; None, and it is wanted no more, where the reader has gone meanwhile."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    image, end = asyncio.ensure_future(wanted), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait((image, end), return_when=asyncio.FIRST_COMPLETED)
-        return image.result() if image.done() else None
-    finally:
-        image.cancel()
-        end.cancel()
 
 
 def definition(dashboard: Dashboard, chosen: Mapping[str, float]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from cryowatch.images import ImageServer
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Alerts
+from cryowatch.web.answers import Answers
 from cryowatch.web.api import API
 from cryowatch.web.assets import Assets
 from cryowatch.web.border import HEADERS, NOT_KEPT, Border, Names
@@ -34,13 +35,14 @@ from cryowatch.web.logs import Logs, Read
 from cryowatch.web.metrics import Metrics
 from cryowatch.web.openapi import Description
 from cryowatch.web.pages import Pages
+from cryowatch.web.pool import Pool
 from cryowatch.web.replies import GONE, JSON, Gone, Noted, explain, headers_of, status_of, text_of
 from cryowatch.web.sharing import Sharing
 from cryowatch.web.sight import Sights
 from cryowatch.web.summaries import Summaries
 
 WORKER_THREADS = 6
-"""Enough for SQLite's readers; each keeps a connection and its cache."""
+"""For what is quick; queries that may take long have places of their own (`pool`).  Each keeps a connection."""
 
 
 def create_app(
@@ -69,7 +71,9 @@ def create_app(
     """
     sights = Sights(reader, access.key if access is not None else None)
     summaries = Summaries(reader, clock, last_read, bounds_of_good(dashboards))
-    alerts = Alerts(reader=reader, sights=sights, ledger=ledger, hub=hub, clock=clock)
+    pool = Pool(reader)
+    answers = Answers(pool)
+    alerts = Alerts(reader=reader, sights=sights, answers=answers, ledger=ledger, hub=hub, clock=clock)
     api = API(
         reader=reader,
         sights=sights,
@@ -78,6 +82,7 @@ def create_app(
         dashboards=dashboards,
         images=images,
         hub=hub,
+        answers=answers,
         host=host,
         clock=clock,
         deliveries=deliveries,
@@ -96,6 +101,7 @@ def create_app(
         anyio.to_thread.current_default_thread_limiter().total_tokens = WORKER_THREADS
         hub.open()
         yield
+        pool.close()
 
     def _wants_page(request: Request) -> bool:
         return not request.scope["path"].startswith(("/api/", "/images/", "/metrics", "/healthz"))
@@ -134,7 +140,9 @@ def create_app(
         *api.routes(),
         *alerts.routes(),
         *Cores(host).routes(),
-        *Metrics(summaries, alerts, deliveries, reader=reader, host=host, clock=clock, access=access).routes(),
+        *Metrics(
+            summaries, alerts, deliveries, reader=reader, pool=pool, host=host, clock=clock, access=access
+        ).routes(),
         *assets.routes(),
     ]
     return Starlette(

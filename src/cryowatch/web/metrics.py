@@ -17,8 +17,9 @@ from cryowatch.web.alerts import Active, Alerts, counts
 from cryowatch.web.exposition import MEDIA_TYPE, Kind, family
 from cryowatch.web.gate import Access, who
 from cryowatch.web.host_metrics import host_metrics
+from cryowatch.web.pool import Pool
 from cryowatch.web.process_metrics import process_metrics
-from cryowatch.web.replies import JSON
+from cryowatch.web.replies import GONE, JSON
 from cryowatch.web.summaries import Summaries
 
 
@@ -32,12 +33,14 @@ class Metrics:
         deliveries: Callable[[], Sequence[Mapping[str, Any]]],
         *,
         reader: Reader,
+        pool: Pool,
         host: str,
         clock: Callable[[], int],
         access: Access | None = None,
     ) -> None:
         self._access = access
         self._reader = reader
+        self._pool = pool
         self._host = host
         self._summaries = summaries
         self._alerts = alerts
@@ -60,11 +63,14 @@ class Metrics:
         status = "degraded" if bad or refused else "ok"
         return JSON({"status": status, "sessions": bad, "deliveries": refused, "version": __version__})
 
-    def metrics(self, request: Request) -> Response:
-        del request
+    async def metrics(self, request: Request) -> Response:
+        text = await self._pool.answer(request, self._text, same=self.metrics)
+        return Response(status_code=GONE) if text is None else PlainTextResponse(text, media_type=MEDIA_TYPE)
+
+    def _text(self) -> str:
         sessions = self._summaries.all()
         now = self._clock()
-        text = "".join(
+        return "".join(
             (
                 family("cryowatch_info", "gauge", "The version that runs here.", [({"version": __version__}, 1)]),
                 *_sessions(sessions),
@@ -76,7 +82,6 @@ class Metrics:
                 *process_metrics(),
             )
         )
-        return PlainTextResponse(text, media_type=MEDIA_TYPE)
 
 
 def _sessions(sessions: list[dict[str, Any]]) -> Iterator[str]:

@@ -51,6 +51,14 @@ class Gone(CryowatchError):
     """Who asked has hung up, and gets no answer."""
 
 
+class Busy(CryowatchError):
+    """It took too long, or too much waits already; it may be asked for again after so many seconds."""
+
+    def __init__(self, what: str, *, after: int) -> None:
+        super().__init__(what)
+        self.after = after
+
+
 class LoginNeeded(CryowatchError):
     """Nobody may see this without a login."""
 
@@ -66,7 +74,7 @@ def status_of(error: CryowatchError) -> int:
             return 401
         case Refused():
             return 403
-        case ImageIncomplete() | ImageAway() | SourceError() | StoreError() | AccessError():
+        case ImageIncomplete() | ImageAway() | SourceError() | StoreError() | AccessError() | Busy():
             return 503
         case _:
             return 404
@@ -107,6 +115,8 @@ def headers_of(error: CryowatchError) -> dict[str, str]:
     match error:
         case LoginNeeded():
             return {"WWW-Authenticate": 'Bearer realm="cryowatch"'}
+        case Busy():
+            return {"Retry-After": str(error.after)}
         case ImageIncomplete() | ImageAway() | SourceError() | StoreError() | AccessError():
             return {"Retry-After": "5"}
         case _:
