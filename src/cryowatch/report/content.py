@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from cryowatch.dashboards import Dashboard, Panel, PanelKind, Scope, compile_panel
+from cryowatch.dashboards.described import described
 from cryowatch.dashboards.future import future
 from cryowatch.images import available
 from cryowatch.judgement import OF_A_FIT, SHARE_RULE
@@ -17,7 +18,6 @@ from cryowatch.store import Reader
 from cryowatch.store.leading import Leading
 from cryowatch.store.reader import Row
 from cryowatch.store.states import status_of
-from cryowatch.web.api import definition
 
 _MILLISECOND = 10**6
 _OF_HOST = ("host", "device")
@@ -97,11 +97,11 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
 
 def _definition(dashboard: Dashboard) -> dict[str, Any]:
     """Return a dashboard as pages get it; what is now on those was last while the session ran."""
-    described = definition(dashboard, {v.name: v.value for v in dashboard.variables})
-    for panel in described["panels"]:
+    found = described(dashboard, {v.name: v.value for v in dashboard.variables})
+    for panel in found["panels"]:
         if panel["record"] in _OF_HOST and panel["title"] == "Now":
             panel["title"] = "Last sample"
-    return described
+    return found
 
 
 def _milliseconds(nanoseconds: int | None) -> int | None:

@@ -10,6 +10,7 @@ import difflib
 import json
 import sqlite3
 import threading
+import weakref
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -346,10 +347,20 @@ class Reader:
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
             connection.execute("PRAGMA query_only = ON")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            connection.set_progress_handler(self._is_over, _STEPS)
+            connection.set_progress_handler(_asked(weakref.WeakMethod(self._is_over)), _STEPS)
             connection.create_aggregate("quantile", 2, _Quantile)  # type: ignore[arg-type]
             held = self._threads.held = _Held(connection)
         return held.connection
+
+
+def _asked(is_over: weakref.WeakMethod[Callable[[], bool]]) -> Callable[[], bool]:
+    """Return what SQLite asks whether a query is over; it keeps no reader alive, which would keep its connections."""
+
+    def asked() -> bool:
+        ask = is_over()
+        return ask is not None and ask()
+
+    return asked
 
 
 class _Held:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from cryowatch import __version__
 from cryowatch.dashboards import Dashboard, Panel, Scope, answer_panels, find
+from cryowatch.dashboards.described import described
 from cryowatch.errors import NotFoundError
 from cryowatch.images import ImageServer, Shifts, available, subject
 from cryowatch.model import RECORDS, ImageKind, quantities
@@ -120,7 +121,7 @@ class API:
         sight.session(request.path_params["session"])
         dashboard = find(request.path_params["dashboard"], sight.dashboards(self.dashboards))
         chosen = variables(request.query_params, dashboard)
-        return JSON(definition(dashboard, chosen))
+        return JSON(described(dashboard, chosen))
 
     def panel(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
@@ -325,62 +326,6 @@ def _only(sight: Sight, name: str | None) -> Row:
     for session in sight.sessions():
         return session
     raise NotFoundError("there is no such session")
-
-
-def definition(dashboard: Dashboard, chosen: Mapping[str, float]) -> dict[str, Any]:
-    """Return a dashboard as pages get it."""
-    variable_units = quantities(RECORDS["micrograph"])
-    return {
-        "name": dashboard.name,
-        "uid": dashboard.uid,
-        "title": dashboard.title,
-        "refresh_seconds": dashboard.refresh_seconds,
-        "window_seconds": dashboard.window_seconds,
-        "variables": [
-            {
-                "name": v.name,
-                "label": v.label,
-                "unit": variable_units[v.field].shown_unit,
-                "value": chosen.get(v.name, v.value),
-                "default": v.value,
-                "min": v.low,
-                "max": v.high,
-                "step": v.step,
-            }
-            for v in dashboard.variables
-        ],
-        "panels": [_panel(panel, chosen) for panel in dashboard.panels],
-    }
-
-
-def _panel(panel: Panel, chosen: Mapping[str, float]) -> dict[str, Any]:
-    known = quantities(RECORDS[panel.record]) if panel.record else {}
-    limits = []
-    for limit in panel.limits:
-        low, high = limit.bounds(chosen)
-        limits.append({"field": limit.field, "low": low, "high": high, "variable": limit.variable or None})
-    return {
-        "id": panel.id,
-        "title": panel.title,
-        "kind": panel.kind,
-        "text": panel.text,
-        "width": panel.width,
-        "height": panel.height,
-        "record": panel.record,
-        "style": panel.style,
-        "clickable": panel.record == "micrograph",
-        "fields": [
-            {
-                "name": field,
-                "label": known[field].label,
-                "unit": known[field].shown_unit,
-                "decimals": known[field].decimals,
-            }
-            for field in panel.fields
-            if field in known
-        ],
-        "limits": limits,
-    }
 
 
 def _head(session: Row, sight: Sight, outputs: Sequence[int]) -> dict[str, Any]:
