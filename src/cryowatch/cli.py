@@ -16,6 +16,7 @@ from cryowatch.commands import (
     demo,
     doctor,
     export,
+    forget,
     grafana,
     images,
     influx,
@@ -52,6 +53,7 @@ for command, panel, example in (
     (status.status, _SESSIONS, "cryowatch status"),
     (export.export, _SESSIONS, "cryowatch export 20261130_krios1 > session.csv"),
     (report.report, _SESSIONS, "cryowatch report 20261130_krios1 --out session.html"),
+    (forget.forget, _SESSIONS, "cryowatch forget 20261130_krios1 --dry-run"),
     (doctor.doctor, _SETTING_UP, "cryowatch doctor --quiet"),
     (backup.backup, _SETTING_UP, "cryowatch backup /backup/cryowatch.sqlite"),
 ):

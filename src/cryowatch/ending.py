@@ -96,7 +96,7 @@ class Ending:
         return LOOK_SECONDS
 
     def _all_ended(self) -> bool:
-        watches = list(self._agent.watches.values())
+        watches = [watch for watch in list(self._agent.watches.values()) if not watch.forgotten]
         return bool(watches) and all(
             watch.whole and not watch.active and watch.problem is None and self._begun(watch.session)
             for watch in watches

@@ -5,6 +5,7 @@
     CryowatchError
     ├── ConfigError            a setting is unknown, missing or of the wrong kind
     ├── NotFoundError          a session, dashboard, panel or image that the store does not know
+    │   └── SessionForgotten       somebody had the session forgotten
     ├── SourceError            what the processing software wrote cannot be read
     │   ├── SourceBusy             its writer holds the lock: try again at the next tick
     │   ├── SourceInterrupted      its writer died in mid-transaction, and a copy could not be recovered
@@ -63,6 +64,10 @@ class ConfigError(CryowatchError):
 
 class NotFoundError(CryowatchError):
     """The store does not know what was asked for."""
+
+
+class SessionForgotten(NotFoundError):
+    """Somebody had the session forgotten, and its project is passed over."""
 
 
 class SourceError(CryowatchError):

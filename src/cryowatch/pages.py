@@ -11,6 +11,7 @@ from cryowatch.config import Settings
 from cryowatch.exposure import exposure_of, host_of
 from cryowatch.exposure import refuse_unprotected as refuse
 from cryowatch.facility import dashboards_of, logo_of
+from cryowatch.forgetting import Forgetter
 from cryowatch.images import ImageServer
 from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
@@ -29,6 +30,7 @@ def serve(
     store: Store,
     images: ImageServer,
     agent: Agent,
+    forgetter: Forgetter,
     *,
     started: Callable[[str, Sequence[str]], None],
 ) -> None:
@@ -56,6 +58,7 @@ def serve(
         host=agent.host,
         last_read=agent.last_read,
         ledger=store.ledger(),
+        forgetter=forgetter,
         deliveries=lambda: [follower.described() for follower in agent.followers],
         dashboards=dashboards_of(chosen),
         facility=chosen.facility.name,

@@ -26,6 +26,7 @@ from cryowatch.images import ImageServer, Shifts, available, can_be_reached, sub
 from cryowatch.images.subject import COLUMNS
 from cryowatch.model import ImageKind
 from cryowatch.newest_first import NewestFirst, Waiting
+from cryowatch.retraction import Retraction
 from cryowatch.sinks.targets import Target
 from cryowatch.standing import Standing
 from cryowatch.store import Publication, Store
@@ -86,6 +87,7 @@ class Publisher:
         self._clock = clock
         self._reader = store.reader()
         self._changes = Changes(self._reader)
+        self._retraction = Retraction(store, target)
         self._said: tuple[str, bool] | None = None
         self._seen = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,8 +108,8 @@ class Publisher:
 
     @property
     def behind(self) -> int:
-        """How many micrographs have images that are not published yet, as far as it knows."""
-        return len(self._queue)
+        """How many micrographs have images that are not published yet, as far as it knows, or files that are to go."""
+        return len(self._queue) + self._retraction.left
 
     def described(self) -> dict[str, Any]:
         """Return how publishing goes, for pages and metrics."""
@@ -176,7 +178,8 @@ class Publisher:
             before = self.state.accepted + self.state.rejected
             wait = await self._round()
             await self._in_thread(self._look)
-            if self.state.needs_person or (not self.state.problem and not self._queue.ready(self._clock())):
+            done = not self._queue.ready(self._clock()) and not await self._in_thread(lambda: self._retraction.left)
+            if self.state.needs_person or (not self.state.problem and done):
                 break
             if self.state.problem and self.state.accepted + self.state.rejected == before:
                 failures += 1
@@ -188,8 +191,15 @@ class Publisher:
         """Publish the images of the newest few micrographs; returns the seconds after which to come again."""
         await self._in_thread(self._look)
         await self._in_thread(self._record)
+        try:
+            retracted = await self._retraction.step(self._in_thread)
+        except SinkError as error:
+            return self.state.failed(error)
         now = self._clock()
         chosen = self._queue.take(now, AT_ONCE)
+        if not chosen and retracted:
+            self.state.succeeded(now)
+            return 0.0
         if not chosen:
             due = self._queue.due()
             return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.1, (due - now) / _SECOND))

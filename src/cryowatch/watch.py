@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from cryowatch.errors import SourceBusy, SourceError, SourceGone
+from cryowatch.errors import SessionForgotten, SourceBusy, SourceError, SourceGone
 from cryowatch.follower import Problem
 from cryowatch.model import Run, Session
 from cryowatch.reach import MARK
@@ -27,6 +27,12 @@ Settled = Callable[["Watch", Sequence[Change]], None]
 NOTE_SECONDS = 30.0
 PROGRESS_SECONDS = 2.0
 SILENT_SECONDS = 20.0
+PASSED_SECONDS = 5.0
+"""How often a project whose session was forgotten is looked at."""
+
+JUDGED_SECONDS = 60.0
+"""How often it is read, at most, to see whether it is another project by now."""
+
 BUSY_TRIES = 50
 BUSY_SECONDS = 10
 """For how long a file may be busy before anybody is told: its writer commits many times a minute."""
@@ -46,6 +52,15 @@ def _touched(project: Path) -> int | None:
         return (project / MARK).stat().st_mtime_ns
     except OSError:
         return None
+
+
+def _stamp(project: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a project's file; None where it is not there."""
+    try:
+        found = (project / MARK).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def pause(interval: float, *, active: bool, quiet: float) -> float:
@@ -91,6 +106,9 @@ class Watch:
     Which session the project is shows when it is first read, and may change later: `settled` is called then, with the
     changes in the store.  Until then, and until somebody has to be told of it, `session` is 0.  `also` are other paths
     of the project's folder.
+
+    A project whose session was forgotten (`forgotten`) is passed over.  It is only read once its file has changed, to
+    see whether it is still the same one, or somebody wants it remembered.
     """
 
     def __init__(
@@ -116,12 +134,16 @@ class Watch:
         self._inode: int | None = known.inode if known else None
         self.over = False
         """Whether another one watches the session, since its project has moved there."""
+        self.forgotten = False
+        """Whether the project is passed over, since its session was forgotten."""
         self.last_read: int | None = None
         self.last_change = clock()
         self.active = True
         self.whole = False
         """Whether all that there was had been read at `last_read`."""
         self.problem: Problem | None = None
+        self._passed: tuple[object, int] | None = None
+        self._judged = 0
         self._busy_since: int | None = None
         self._busy_with = ""
         """Which file was busy last, and why, in words."""
@@ -133,7 +155,45 @@ class Watch:
         self._noted: tuple[str, str, tuple[Trouble, ...], int] = ("", "", (), 0)
 
     def step(self) -> tuple[Reading | None, Change | None]:
-        """Read once and commit it; (None, …) where nothing could be read."""
+        """Read once and commit it; (None, …) where nothing could be read, or the project is passed over."""
+        if self.session in self._store.forgotten_sessions:
+            self._let_go()
+        if self.forgotten and self._passes():
+            return None, None
+        try:
+            read = self._step()
+        except SessionForgotten:
+            self._pass_over()
+            return None, None
+        self.forgotten = False
+        return read
+
+    def _let_go(self) -> None:
+        """Know nothing any more of the session that was forgotten."""
+        self.session, self.key, self._origin, self._inode, self._cursor = 0, "", "", None, ""
+        self._noted = ("", "", (), 0)
+        self.last_read, self.problem, self._busy_since = None, None, None
+
+    def _passes(self) -> bool:
+        """Return whether nothing is to be read: nothing has changed, or that has been looked into just now."""
+        stamp, remembered = self._passed or (None, -1)
+        if remembered != self._store.remembered:
+            return False
+        just_now = abs(self._clock() - self._judged) < JUDGED_SECONDS * _SECOND
+        return just_now or stamp == _stamp(self.path)
+
+    def _pass_over(self) -> None:
+        """Read nothing until something changes."""
+        self._let_go()
+        self.active, self.whole = False, False
+        self._judged = self._clock()
+        if not self.forgotten:
+            remedy = f"`cryowatch forget --undo {self.path}` has it read again"
+            log.info("%s: its session was forgotten, so it is passed over. %s", self.path, remedy)
+        self.forgotten = True
+
+    def _step(self) -> tuple[Reading | None, Change | None]:
+        self._passed = (_stamp(self.path), self._store.remembered) if self.forgotten or not self.session else None
         self._began = time.monotonic()
         if self._tried is None:
             self._tried, self._touched = self._clock(), _touched(self.path)
@@ -292,6 +352,8 @@ class Watch:
         began = time.monotonic()
         reading, change = self.step()
         took = time.monotonic() - began
+        if self.forgotten:
+            return PASSED_SECONDS
         if change is not None:
             tell(change)
         if reading is not None and not reading.finished:

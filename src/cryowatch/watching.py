@@ -31,6 +31,7 @@ from cryowatch.delivery import Delivery
 from cryowatch.ending import Ending, Until
 from cryowatch.errors import SourceError, one_line
 from cryowatch.exposure import is_loopback
+from cryowatch.forgetting import Forgetter
 from cryowatch.memory import share_heaps, spare_the_old
 from cryowatch.progress import Bars
 from cryowatch.section import at_home
@@ -202,6 +203,7 @@ def once(chosen: Settings, paths: Sequence[Path]) -> int:
     _begin(chosen, shown=logging.ERROR)
     with _store(chosen.data_dir) as store, _images(chosen) as images:
         agent = _agent(chosen, store, images, [at_home(path) for path in paths])
+        Forgetter(store).finish()
         spare_the_old()
         started = time.monotonic()
         deliveries = [follower for follower in agent.followers if isinstance(follower, Delivery)]
@@ -216,16 +218,19 @@ def once(chosen: Settings, paths: Sequence[Path]) -> int:
         for problem in problems:
             named = problem.text.startswith(one_line(problem.where))
             _complain(problem.text if named else f"{problem.where}: {problem.text}")
-        sessions = [watch.session for watch in agent.watches.values()]
+        sessions = [watch.session for watch in agent.watches.values() if not watch.forgotten]
+        if forgotten := len(agent.watches) - len(sessions):
+            were = "was forgotten and is" if forgotten == 1 else "were forgotten and are"
+            console.print(f"{_counted(forgotten, 'project')} {were} passed over")
         if sessions:
             reader = store.reader()
             items = sum(output["count"] for session in sessions for output in reader.outputs(session))
             said = f"{_counted(len(sessions), 'project')}, {_counted(items, 'item')}"
             console.print(f"{said}, {time.monotonic() - started:.1f} s")
-        elif not problems:
+        elif not problems and not agent.watches:
             folders = ", ".join(str(path) for path in agent.paths)
             _complain(f"{folders}: no Scipion project is there. Give a folder that holds project.sqlite, or one above")
-    return 1 if problems or not sessions else 0
+    return 1 if problems or not agent.watches else 0
 
 
 def _complain(text: str) -> None:
@@ -262,6 +267,8 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
     """Watch until interrupted or it is time; returns what is left then, None where the store was found damaged."""
     with _store(chosen.data_dir) as store, _images(chosen) as images:
         agent = _agent(chosen, store, images, paths, pages=web)
+        forgetter = Forgetter(store, tell=agent.tell)
+        agent.accompany("forgetting", forgetter.step)
         spare_the_old()
         ending = Ending(until, agent, store)
         state = None if until.state_file is None else StateFile(at_home(until.state_file), agent, store)
@@ -274,7 +281,8 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
         systemd = Systemd(os.environ)
 
         def beat() -> float:
-            systemd.alive(f"{_counted(len(agent.watches), 'project')} watched")
+            watched = sum(not watch.forgotten for watch in list(agent.watches.values()))
+            systemd.alive(f"{_counted(watched, 'project')} watched")
             return systemd.beat_seconds
 
         agent.accompany("systemd", beat)
@@ -295,7 +303,7 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
                     if browser:
                         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-                pages.serve(chosen, store, images(), agent, started=started)
+                pages.serve(chosen, store, images(), agent, forgetter, started=started)
             else:
                 agent.start()
                 systemd.ready("without pages")

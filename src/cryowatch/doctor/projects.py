@@ -10,19 +10,24 @@ from urllib.parse import quote
 
 from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
-from cryowatch.errors import CryowatchError
+from cryowatch.errors import CryowatchError, StoreError
 from cryowatch.reach import MARK
 from cryowatch.reading import ZONE, Trouble
 from cryowatch.sources.discovery import find_projects
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.locks import LOCKS, gives_locks
+from cryowatch.store.forgotten import passed_over
+from cryowatch.store.reader import Reader
 from cryowatch.store.writer import FILE_NAME
+
+MOST_NAMED = 20
 
 
 def projects(chosen: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
-    """Read the beginning of each project, as the agent would."""
+    """Read the beginning of each project, as the agent would, and name those that it passes over."""
     what = "projects"
+    yield from _forgotten(chosen)
     if not paths:
         yield from _watched(chosen)
         return
@@ -45,6 +50,18 @@ def projects(chosen: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         elif found.projects:
             number = len(found.projects) - len(unreadable)
             yield well(what, f"{path}: {number:,} of {len(found.projects):,} can be read")
+
+
+def _forgotten(chosen: Settings) -> Iterator[Finding]:
+    """Name the projects whose sessions were forgotten."""
+    file = chosen.data_dir / FILE_NAME
+    try:
+        paths = [note.path for note in passed_over(Reader(file))] if file.exists() else []
+    except StoreError:
+        return  # what is wrong with the store has been said
+    if paths:
+        remedy = "`cryowatch forget --undo FOLDER` has one read again"
+        yield well("forgotten projects", f"{len(paths):,} passed over. {remedy}: {', '.join(paths[:MOST_NAMED])}")
 
 
 def _watched(chosen: Settings) -> Iterator[Finding]:

@@ -2,8 +2,8 @@
 
 A file's name is the hash of what it was rendered from: path, time, size of the source, kind and size of the image, and
 the renderer's version.  So nothing in it is ever wrong, only unused, and the whole folder may be deleted at any time.
-A file holds a line of JSON, `[media type, width, height, length]` with the size of the source in pixels and that of the
-image in bytes, and the image.
+A file holds a line of JSON, `[media type, width, height, length, project]` with the size of the source in pixels, that
+of the image in bytes and a mark of the project's folder, and the image.  Earlier versions wrote no mark.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import json
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryowatch.images.process import Rendered
 
 VERSION = 2
 _KEEP = 0.9
+_LONGEST_HEAD = 200
 
 
 class Cache:
@@ -42,7 +44,7 @@ class Cache:
         path = self._path(key)
         try:
             head, _, data = path.read_bytes().partition(b"\n")
-            media_type, width, height, length = json.loads(head)
+            media_type, width, height, length, *_ = json.loads(head)
             os.utime(path)
         except (OSError, ValueError):
             return None
@@ -50,10 +52,11 @@ class Cache:
             return None
         return Rendered(data=data, media_type=media_type, width=width, height=height)
 
-    def put(self, key: str, image: Rendered) -> None:
-        """Keep an image; on a full or read-only disk it is simply not kept."""
+    def put(self, key: str, image: Rendered, *, project: Path | None = None) -> None:
+        """Keep an image of a project; on a full or read-only disk it is simply not kept."""
         path = self._path(key)
-        head = json.dumps([image.media_type, image.width, image.height, len(image.data)]).encode() + b"\n"
+        about = [image.media_type, image.width, image.height, len(image.data), _mark(project)]
+        head = json.dumps(about).encode() + b"\n"
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -88,3 +91,19 @@ class Cache:
             self._total -= size
             if self._total <= self._limit * _KEEP:
                 break
+
+
+def kept_of(folder: Path, project: Path) -> Iterator[tuple[Path, int]]:
+    """Yield file and size of the images of a project's folder that a cache's folder holds.
+
+    The beginning of each file is read: some 0.4 s for 20,000 where the system has them in memory.
+    """
+    mark = f'"{_mark(project)}"]'.encode()
+    for path in folder.glob("??/*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if file.readline(_LONGEST_HEAD).rstrip(b"\n").endswith(mark):
+                yield path, os.fstat(file.fileno()).st_size
+
+
+def _mark(project: Path | None) -> str:
+    return "" if project is None else hashlib.sha256(os.fsencode(project)).hexdigest()[:16]

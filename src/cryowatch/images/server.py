@@ -187,7 +187,7 @@ class ImageServer:
         except ImageError as error:
             job.fail(_too_heavy(job) if worker in self._ended_for_others else error)
         else:
-            await asyncio.to_thread(self._cache.put, job.key, rendered)
+            await asyncio.to_thread(self._cache.put, job.key, rendered, project=job.subject.project)
             job.done.set_result(rendered)
         finally:
             self._jobs.pop(job.key, None)

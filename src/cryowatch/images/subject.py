@@ -91,5 +91,5 @@ def subject(row: Mapping[str, Any], kind: ImageKind, shifts: Callable[[], Shifts
         path, index = located(project, row["micrograph_path"])
         return Subject(kind=kind, path=path, index=index, computed=True, project=project)
     if kind is ImageKind.SHIFT_PLOT and (found := shifts()):
-        return Subject(kind=kind, shifts=found)
+        return Subject(kind=kind, shifts=found, project=project)
     raise ImageMissing(f"the project names no {kind.replace('-', ' ')} for {row['name']}")

@@ -176,12 +176,13 @@ class Backlog:
     ) -> Slice:
         outputs = {each.output for each in chain(items, published)}
         series = {output: called for output in outputs if (called := self._names.output(output)) is not None}
+        places = self._changes.places(outputs)  # not of those that went meanwhile, or whose session was forgotten
         known = [row for row in gains if row["session_id"] in self._names.projects]
         return Slice(
-            items=items,
-            published=published,
+            items=[each for each in items if each.output in places],
+            published=[each for each in published if each.output in places],
             images={one.micrograph_id: one for one in images},
-            places=self._changes.places(outputs),
+            places=places,
             series=series,
             gains=known,
             gain_series=self._names.gains({(row["session_id"], row["run"]) for row in known}, after) if known else {},

@@ -61,7 +61,7 @@ class Folder:
         return await self._apart(lambda: _is_folder(path))
 
     async def remove(self, name: str) -> None:
-        """Remove a file that was put, and its folder where that is empty then."""
+        """Remove a file that was put, where it is there still, and its folder where that is empty then."""
         project, _, file = checked(name).partition("/")
         await self._apart(lambda: self._remove(project, file))
 
@@ -98,7 +98,9 @@ class Folder:
         return Put.SENT
 
     def _remove(self, project: str, name: str) -> None:
-        with self._opened(project) as folder:
+        if not (_is_folder(self._path / project) or (self._path / project).is_symlink()):
+            return
+        with self._opened(project) as folder, contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
         with contextlib.suppress(OSError):
             (self._path / project).rmdir()

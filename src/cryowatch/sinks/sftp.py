@@ -103,10 +103,11 @@ class Sftp:
             return _is_folder(await _look(line, path))
 
     async def remove(self, name: str) -> None:
-        """Remove a file that was put, and its folder where that is empty then."""
+        """Remove a file that was put, where it is there still, and its folder where that is empty then."""
         path = f"{self._place.path}/{checked(name)}"
         async with self._at_work() as line:
-            await line.heard(line.client.remove(path))
+            with contextlib.suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+                await line.heard(line.client.remove(path))
             line.folders.clear()
             with contextlib.suppress(asyncssh.SFTPError):
                 await line.heard(line.client.rmdir(posixpath.dirname(path)))

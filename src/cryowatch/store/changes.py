@@ -37,7 +37,8 @@ SELECT micrograph_id, seq, micrograph, power_spectrum, shift_plot FROM published
 WHERE micrograph_id IN (SELECT value FROM json_each(?))"""
 
 _PLACES = """
-SELECT id, kind, session_id FROM output WHERE id IN (SELECT value FROM json_each(?))"""
+SELECT id, kind, session_id FROM output
+WHERE id IN (SELECT value FROM json_each(?)) AND session_id IN (SELECT id FROM session)"""
 
 _TO_PUBLISH = f"""
 SELECT m.id, m.seq, m.name, m.time, m.micrograph_path, m.power_spectrum_path, m.shift_plot_path, {_PLACE},
@@ -269,6 +270,15 @@ class Changes:
             steps.setdefault(output, []).append((time, size))
         runs = list(map(RunNow._make, self._reader.table(_RUNS, (session,))[1]))
         return SessionNow(row=rows[0], runs=runs, outputs=self.outputs(session), steps=steps)
+
+    def retracted(self, target: str, *, limit: int) -> list[str]:
+        """Return names of published files that are to be taken away from a target, at most `limit`."""
+        sql = "SELECT name FROM retracted WHERE target = ? ORDER BY name LIMIT ?"
+        return [row[0] for row in self._reader.table(sql, (target, limit))[1]]
+
+    def retractions(self, target: str) -> int:
+        """Return how many published files are to be taken away from a target."""
+        return int(self._reader.value("SELECT count(*) FROM retracted WHERE target = ?", (target,)))
 
     def head(self) -> int:
         """Return the position of the last change."""

@@ -71,7 +71,10 @@ DELETE FROM gain WHERE session_id = ? AND run = ? AND item NOT IN (SELECT value 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a commit did to one session: its last `seq` and generation, and how many items it touched."""
+    """What a commit did to one session: its last `seq` and generation, and how many items it touched.
+
+    `forgotten` says that somebody had the session forgotten: it is not there any more.
+    """
 
     session: int
     key: str
@@ -80,6 +83,7 @@ class Change:
     added: int = 0
     changed: int = 0
     dropped: int = 0
+    forgotten: bool = False
 
 
 class Commit:

@@ -92,7 +92,15 @@ _UNMUTE = """
 DELETE FROM mute WHERE (rule, session_id, host, subject) = (
     SELECT rule, coalesce(session_id, 0), host, subject FROM alert WHERE id = ?)"""
 
-_NOTICE = "INSERT INTO notice (alert_id, event, time, severity, text) VALUES (?, ?, ?, ?, ?)"
+_NOTICE = """
+INSERT INTO notice (alert_id, event, time, severity, text)
+SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM alert WHERE id = ?1)"""
+
+_SENT = """
+INSERT OR IGNORE INTO notice_sent (notice_id, channel, time)
+SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM notice WHERE id = ?1)"""
+
+_THERE = "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?)"
 
 
 class Ledger:
@@ -102,8 +110,10 @@ class Ledger:
         self._transaction = transaction
 
     def raise_(self, key: Key, state: State, *, since: int, now: int) -> int:
-        """Store a new alert, with a notice unless it is muted; returns its id."""
+        """Store a new alert, with a notice unless it is muted; returns its id, 0 where its session is gone."""
         with self._transaction() as tx:
+            if key.session is not None and not tx.execute(_THERE, (key.session,)).fetchone()[0]:
+                return 0
             values = (
                 state.severity, since, state.text, state.detail, state.value, state.limit, state.field, state.unit, now,
             )  # fmt: skip
@@ -189,10 +199,7 @@ class Ledger:
     def sent(self, notices: Sequence[int], channel: str, *, now: int) -> None:
         """Record that notices have gone to a channel, or need not go there."""
         with self._transaction() as tx:
-            tx.executemany(
-                "INSERT OR IGNORE INTO notice_sent (notice_id, channel, time) VALUES (?, ?, ?)",
-                [(notice, channel, now) for notice in notices],
-            )
+            tx.executemany(_SENT, [(notice, channel, now) for notice in notices])
 
     @staticmethod
     def _notice(tx: sqlite3.Connection, alert: int, event: Event, severity: Severity, text: str, now: int) -> None:

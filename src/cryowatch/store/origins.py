@@ -9,6 +9,7 @@
 - A project that is in no known folder is a session that has left its own, where the origin is the same and the run that
   was started last is in both: it has been moved, and the session keeps its id and key.  Copies of a prepared project
   share their origin too, and no run that was started since.
+- A project whose session was forgotten is none until somebody wants it remembered (`forgotten`).
 - Else it is a new session.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 from cryowatch.model import Run, Session
 from cryowatch.reading import Origin
 from cryowatch.store.commit import SESSION_COLUMNS, session_values
+from cryowatch.store.forgotten import next_session, note_of
 from cryowatch.store.keys import marked, plain
 from cryowatch.store.statements import insert, next_seq
 
@@ -69,12 +71,15 @@ def settle(
 ) -> tuple[int, list[int]]:
     """Return the session that a project is, made now if it is new, and which others are not what they were.
 
+    A project that was forgotten is none: 0.
+
     `also` are other paths of its folder, `left` the sessions whose project is in their folder no more, as `places_of`
     has them.
     """
     row = next((row for path in (session.path, *also) if (row := tx.execute(_AT, (path,)).fetchone())), None)
+    forgotten = note_of(tx, (session.path, *also), origin, runs)
     if origin is None:
-        return (_new(tx, session, None) if row is None else row[0]), []
+        return (0 if forgotten else _new(tx, session, None)) if row is None else row[0], []
     others: list[int] = []
     if row is not None and not _is_empty(tx, row):
         if _is_of(row, session, origin) and not _is_another_copy(tx, row, origin, runs):
@@ -99,7 +104,7 @@ def settle(
         _move(tx, moved, session, origin)
         return moved, others
     if row is None:
-        return _new(tx, session, origin), others
+        return 0 if forgotten else _new(tx, session, origin), others
     _move(tx, row[0], session, origin)
     return row[0], others
 
@@ -167,8 +172,9 @@ def _replace(tx: sqlite3.Connection, number: int, path: str, now: int) -> None:
 
 def _new(tx: sqlite3.Connection, session: Session, origin: Origin | None) -> int:
     created, inode = ("", None) if origin is None else (origin.created, origin.inode)
-    columns = ("key", "path", *SESSION_COLUMNS, "origin", "inode", "seq")
-    values = (_free_key(tx, session, created), session.path, *session_values(session), created, inode, next_seq(tx, 1))
+    columns = ("id", "key", "path", *SESSION_COLUMNS, "origin", "inode", "seq")
+    key, seq = _free_key(tx, session, created), next_seq(tx, 1)
+    values = (next_session(tx), key, session.path, *session_values(session), created, inode, seq)
     return int(tx.execute(insert("session", columns), values).lastrowid or 0)
 
 

@@ -22,6 +22,7 @@ from cryowatch.errors import NotFoundError, QueryEnded, StoreDamaged, StoreFaile
 from cryowatch.judgement import of_outputs, quantile
 from cryowatch.model import OutputKind
 from cryowatch.store.failures import failure
+from cryowatch.store.forgotten import refuse_forgotten
 from cryowatch.store.leading import STAGES, Leading, OutputRow
 from cryowatch.store.selection import Selection
 
@@ -161,7 +162,7 @@ class Reader:
         return self.rows(f"{_SESSION} ORDER BY seq DESC")
 
     def session(self, name: str) -> Row:
-        """Return the session with this key, name or path; raises `NotFoundError`."""
+        """Return the session with this key, name or path; raises `NotFoundError`, of one of them `SessionForgotten`."""
         for column in ("key", "path", "name"):
             found = self.rows(f"{_SESSION} WHERE {column} = ? ORDER BY seq DESC", (name,))
             if len(found) == 1:
@@ -169,6 +170,7 @@ class Reader:
             if found:
                 several = ", ".join(str(row["key"]) for row in found)
                 raise NotFoundError(f"more than one session is called {name}", remedy=f"Say which: {several}")
+        refuse_forgotten(self, name)
         keys = [str(row["key"]) for row in self.rows("SELECT key FROM session ORDER BY seq DESC LIMIT 200")]
         keys.sort(key=lambda key: -_likeness(name[:200], key))
         known = ", ".join(keys[:8])

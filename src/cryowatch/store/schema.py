@@ -335,6 +335,31 @@ ALTER TABLE alert ADD COLUMN broken_value REAL;
 ALTER TABLE alert ADD COLUMN broken_limit REAL;
 """
 
+_FORGOTTEN = """
+-- Sessions that were forgotten: which project is passed over, and whether all rows are gone.  Times are in UTC ns.
+CREATE TABLE forgotten (
+    session_id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    path TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    inode INTEGER,
+    started TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    influxdb INTEGER NOT NULL,
+    images INTEGER NOT NULL,
+    passed INTEGER NOT NULL,
+    cleared INTEGER NOT NULL
+);
+-- Published files that are to be taken away from where they lie.
+CREATE TABLE retracted (
+    target TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (target, name)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _HISTORY,
@@ -346,6 +371,7 @@ MIGRATIONS: tuple[str, ...] = (
     _CORES,
     DELIVERED,
     _CALMING,
+    _FORGOTTEN,
 )
 
 

@@ -17,21 +17,23 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from cryowatch.errors import StoreDamaged
+from cryowatch.errors import SessionForgotten, StoreDamaged
 from cryowatch.model import DeviceSample, HostSample, Run, Session, quantities
 from cryowatch.reading import Origin, Reading, Trouble
-from cryowatch.store import damage, samples, seal
+from cryowatch.store import compaction, damage, samples, seal
 from cryowatch.store.commit import Change, Commit
 from cryowatch.store.delivered import Delivered, Settled, note_settled
 from cryowatch.store.failures import failure
+from cryowatch.store.forgotten import Forgotten
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, keep_private, prepare
 from cryowatch.store.origins import Place, places_of, settle
+from cryowatch.store.published import Publication, publish, unpublish
 from cryowatch.store.reader import Reader
 from cryowatch.store.schema import migrate
 from cryowatch.store.statements import insert, next_seq
@@ -46,23 +48,14 @@ _host_values = attrgetter(*HOST_COLUMNS)
 _device_values = attrgetter(*DEVICE_COLUMNS)
 
 _KNOWN = "SELECT id, key, origin, inode FROM session WHERE path = ?"
+_THERE = "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?)"
+_FORGOTTEN = "SELECT session_id FROM forgotten"
 _CHANGE = "SELECT id, key, seq, generation FROM session WHERE id = ?"
-
-_INSERT_PUBLISHED = """
-INSERT INTO published (micrograph_id, target, time, micrograph, power_spectrum, shift_plot, problem, seq)
-SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT seq FROM micrograph WHERE id = ?) = ?
-ON CONFLICT DO UPDATE SET target = excluded.target, time = excluded.time, micrograph = excluded.micrograph,
-    power_spectrum = excluded.power_spectrum, shift_plot = excluded.shift_plot, problem = excluded.problem,
-    seq = excluded.seq"""
 
 _ARRIVED = """
 UPDATE position SET dropped = max(0, dropped - max(0, :samples - (
     SELECT count(*) FROM host_sample WHERE host_sample.seq > position.seq AND host_sample.seq <= :seq)))
 WHERE follower = :follower"""
-
-_UNPUBLISH = """
-DELETE FROM published WHERE target = ? AND micrograph_id IN (
-    SELECT m.id FROM micrograph AS m JOIN output ON output.id = m.output_id WHERE output.session_id = ?)"""
 
 
 class Known(NamedTuple):
@@ -75,26 +68,6 @@ class Known(NamedTuple):
     key: str
     origin: str
     inode: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """Names under which images of a micrograph lie at a target, empty where there is none, and the reasons for that.
-
-    `seq` is that of the micrograph they were made of.
-    """
-
-    micrograph_id: int
-    seq: int
-    micrograph: str = ""
-    power_spectrum: str = ""
-    shift_plot: str = ""
-    problem: str = ""
-
-    @property
-    def shows(self) -> bool:
-        """Whether any image is there."""
-        return bool(self.micrograph or self.power_spectrum or self.shift_plot)
 
 
 class Store:
@@ -112,8 +85,13 @@ class Store:
         self._entry = threading.Lock()
         self.damaged = False
         self._tell_damage: Callable[[], object] = lambda: None
+        self.remembered = 0
+        """How often somebody had a session forgotten or remembered since this was opened."""
         try:
             self._connection = self._open()
+            with _mapped(self.path):
+                self.forgotten_sessions = frozenset(row[0] for row in self._connection.execute(_FORGOTTEN).fetchall())
+                compaction.compact(self._connection)
         except BaseException:
             self._lock.release()
             raise
@@ -209,11 +187,14 @@ class Store:
     ) -> list[Change]:
         """Return the session that a project is, made now if it is new, then those that it has replaced.
 
-        `also` are other paths of its folder, and `left` those of `places_of` whose project is there no more.
+        `also` are other paths of its folder, and `left` those of `places_of` whose project is there no more.  Raises
+        `SessionForgotten` for a project that is to be passed over.
         """
         with self._transaction() as tx:
             number, others = settle(tx, session, origin, runs, also=also, left=left, now=now)
-            rows = [tx.execute(_CHANGE, (one,)).fetchone() for one in (number, *others)]
+            rows = [tx.execute(_CHANGE, (one,)).fetchone() for one in (number, *others) if one]
+        if not number:
+            raise SessionForgotten("was forgotten", where=session.path)
         return [Change(session=row[0], key=row[1], seq=row[2], generation=row[3]) for row in rows]
 
     def cursor(self, session: int) -> str:
@@ -223,8 +204,10 @@ class Store:
         return "" if row is None else str(row[0])
 
     def commit(self, session: int, reading: Reading, *, now: int) -> Change | None:
-        """Store a reading with its cursor; None where it brought nothing new."""
+        """Store a reading with its cursor; None where it brought nothing new.  Raises `SessionForgotten`."""
         with self._transaction() as tx:
+            if not tx.execute(_THERE, (session,)).fetchone()[0]:
+                raise SessionForgotten("was forgotten meanwhile")
             commit = Commit(tx, session, now)
             commit.reading(reading)
             return commit.close()
@@ -284,16 +267,12 @@ class Store:
     def publish(self, publications: Sequence[Publication], *, target: str, now: int) -> None:
         """Record which images of micrographs lie at a target, but for micrographs that are others by now, or gone."""
         with self._transaction() as tx:
-            seq = next_seq(tx, len(publications)) - len(publications)
-            for place, p in enumerate(publications, seq + 1):
-                names = (p.micrograph, p.power_spectrum, p.shift_plot)
-                recorded = (p.micrograph_id, target, now, *names, p.problem, place)
-                tx.execute(_INSERT_PUBLISHED, (*recorded, p.micrograph_id, p.seq))
+            publish(tx, publications, target=target, now=now)
 
     def unpublish(self, session: int, *, target: str) -> int:
         """Forget what images of a session lie at a target, since they do not any more; returns how many."""
         with self._transaction() as tx:
-            return tx.execute(_UNPUBLISH, (target, session)).rowcount
+            return unpublish(tx, session, target=target)
 
     def advance(
         self,
@@ -341,9 +320,24 @@ class Store:
         """Return what writes alerts and notices in this store."""
         return Ledger(self._transaction)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def forgotten(self) -> Forgotten:
+        """Return what forgets sessions of this store."""
+        return Forgotten(self._transaction, partial(self._transaction, bound=False), self._have_changed)
+
+    def _have_changed(self, forgotten: frozenset[int]) -> None:
+        self.forgotten_sessions = forgotten
+        self.remembered += 1
+
+    def compact(self) -> None:
+        """Let the file shrink where most of it is free; all who write wait meanwhile."""
         with self._entry, _mapped(self.path, self._found_damaged):
+            compaction.compact(self._connection)
+
+    @contextmanager
+    def _transaction(self, *, bound: bool = True) -> Iterator[sqlite3.Connection]:
+        """Write alone, all or nothing; unless `bound`, what belongs to a row that goes stays."""
+        with self._entry, _mapped(self.path, self._found_damaged):
+            self._connection.execute(f"PRAGMA foreign_keys = {'ON' if bound else 'OFF'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

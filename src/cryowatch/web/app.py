@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.errors import CryowatchError
+from cryowatch.forgetting import Forgetter
 from cryowatch.images import ImageServer
 from cryowatch.store.ledger import Ledger
 from cryowatch.store.reader import Reader
@@ -30,6 +31,7 @@ from cryowatch.web.border import HEADERS, NOT_KEPT, Border, Names
 from cryowatch.web.cores import Cores
 from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
+from cryowatch.web.forget import Forget
 from cryowatch.web.gate import Access, Gate, who
 from cryowatch.web.logs import Logs, Read
 from cryowatch.web.metrics import Metrics
@@ -58,6 +60,7 @@ def create_app(
     facility: str = "",
     logo: Path | None = None,
     ledger: Ledger | None = None,
+    forgetter: Forgetter | None = None,
     access: Access | None = None,
     names: Names | None = None,
     url: str = "",
@@ -66,7 +69,8 @@ def create_app(
     """Return the application.
 
     `last_read` says when a session (by its row id) could be read last, `deliveries` how each delivery to a sink goes.
-    Without a `ledger` nobody can see to alerts or mute them here; without `access` everybody sees everything.
+    Without a `ledger` nobody can see to alerts or mute them here, without a `forgetter` have a session forgotten;
+    without `access` everybody sees everything.
     `names` are those that this server goes by, `url` is where others reach it.  `logs` reads the ends of a run's logs.
     """
     sights = Sights(reader, access.key if access is not None else None)
@@ -94,6 +98,8 @@ def create_app(
     if access is not None:
         entries += Entry(pages, access, sights, clock=clock).routes()
         entries += Sharing(reader, access, url=url).routes()
+        if forgetter is not None:
+            entries += Forget(reader, forgetter).routes()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

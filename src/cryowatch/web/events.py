@@ -64,7 +64,8 @@ class Hub:
         for listener in self._listeners:
             if listener.session in (None, change.key):
                 told = {"session": listener.key(change.key), "head": listener.head(change.seq)}
-                listener.changes[change.key] = {**told, "generation": change.generation}
+                gone = {"forgotten": True} if change.forgotten else {}
+                listener.changes[change.key] = {**told, "generation": change.generation, **gone}
                 listener.woken.set()
 
     async def stream(

@@ -179,6 +179,17 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/api/shares/{share}/revoke"): Operation(
         summary="End a link.", answers=named("Share"), sends=_NOTHING, errors=(401, 403, 404)
     ),
+    ("GET", "/api/sessions/{session}/forget"): Operation(
+        summary="What goes where a session is forgotten, for operators who are logged in.",
+        answers=named("Belongings"),
+        errors=(401, 403, 404),
+    ),
+    ("POST", "/api/sessions/{session}/forget"): Operation(
+        summary="Delete what is stored of a session, and pass its project over from then on.",
+        answers=holding(id=TEXT, name=TEXT, undo=TEXT),
+        sends=holding(influxdb=YES_OR_NO, images=YES_OR_NO),
+        errors=(401, 403, 404),
+    ),
     ("GET", "/healthz"): Operation(
         summary="Whether all can be read and delivered; to who may not see all, that cryowatch is there.",
         answers=holding(

@@ -330,6 +330,13 @@ COMPONENTS: dict[str, Schema] = {
         per_shown=REAL,
         decimals=or_null(COUNT),
     ),
+    "Belongings": holding(
+        **dict.fromkeys(("runs", "outputs", "gains", "alerts", "acknowledged", "muted", "waiting", "links"), COUNT),
+        **dict.fromkeys(("bytes", "images", "image_bytes"), COUNT),
+        items=by_name(COUNT),
+        influxdb=listed(holding(where=TEXT, points=COUNT)),
+        published=listed(holding(where=TEXT, files=COUNT)),
+    ),
     "Share": holding(id=TEXT, until=TIME, created=TIME, by=TEXT),
     "ShareMade": holding(id=TEXT, until=TIME, created=TIME, by=TEXT, url=TEXT),
 }

@@ -21,7 +21,7 @@ async function answered(url, options) {
   }
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
-    throw new Error(said.error ?? `cryowatch answered ${answer.status}`);
+    throw Object.assign(new Error(said.error ?? `cryowatch answered ${answer.status}`), { status: answer.status });
   }
   return answer.json();
 }

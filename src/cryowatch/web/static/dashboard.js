@@ -7,6 +7,8 @@ import { byId } from "./dom.js";
 import { openFromAddress } from "./enlarge.js";
 import { listen } from "./events.js";
 import { Feed } from "./feed.js";
+import { offerForgetting } from "./forget.js";
+import { showGone } from "./gone.js";
 import { showAlerts, showHeader, tick } from "./heading.js";
 import { Panel } from "./panel.js";
 import { offerSharing } from "./share.js";
@@ -56,7 +58,7 @@ async function start() {
   await known;
   new Toolbar(view, byId("toolbar"));
   view.addEventListener("change", () => feed.reload());
-  listen(session, { changed: () => feed.changed({ gather: true }), renewed: () => feed.reload() });
+  listen(session, { changed: () => feed.changed({ gather: true }), renewed: () => feed.reload(), forgotten });
   setInterval(() => { if (document.hidden) view.alerts.refresh().catch(() => {}); }, PEEK);
   openFromAddress(view);
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -78,9 +80,30 @@ async function renew() {
   renewing = true;
   while (again) {
     again = false;
-    await showSession().catch(() => {});
+    await showSession().catch(lost);
   }
   renewing = false;
+}
+
+// Somebody had the session forgotten; whoever did is also told what is still to be done.
+function forgotten(more = []) {
+  leave();
+  showGone("This session was forgotten", ["What was stored of it is deleted."], more);
+}
+
+// A page that heard nothing of it, as nobody looked at it, learns it when it asks.
+function lost(error) {
+  if (error.status !== 404) return;
+  leave();
+  showGone("This session is not there any more", [error.message]);
+}
+
+function leave() {
+  for (const panel of feed?.panels ?? []) {
+    near.unobserve(panel.node);
+    sight.unobserve(panel.node);
+  }
+  if (feed) feed.panels = [];
 }
 
 const WAITING = {
@@ -106,6 +129,7 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) feed?.changed();
 });
 offerSharing(session);
+offerForgetting(session, forgotten);
 start().catch((error) => {
   byId("waiting").hidden = false;
   byId("waiting").textContent = error.message;

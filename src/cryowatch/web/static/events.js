@@ -12,8 +12,8 @@ const GRACE = 2000; // for a line that is opened when somebody comes back to a p
 const ANSWER = 0.1; // of the limit: for which a shared line may take to say how it is
 
 // Calls changed() for each change of a session, or of any, and where some may have been missed; renewed() when the agent
-// was restarted or away.  A page that nobody looks at has no line.
-export function listen(session, { changed, renewed }) {
+// was restarted or away; forgotten() where somebody had the session forgotten.  A page that nobody looks at has no line.
+export function listen(session, { changed, renewed, forgotten = changed }) {
   const own = () => new Line(session ? `?session=${encodeURIComponent(session)}` : "", take);
   const { reader } = document.body.dataset;
   let line = shared(reader, take, standAlone) ?? own();
@@ -34,7 +34,10 @@ export function listen(session, { changed, renewed }) {
     heard = Math.max(heard, message.heard ?? 0);
     if (message.kind === "hello") greet(message.hello);
     else if (message.kind === "lost") lose(message.silent);
-    else if (message.kind === "change" && (!session || message.change.session === session)) changed();
+    else if (message.kind === "change" && (!session || message.change.session === session)) {
+      if (message.change.forgotten) forgotten();
+      else changed();
+    }
   }
 
   function greet(hello) {

@@ -127,6 +127,7 @@ export class Feed {
         panel.stale = true;
         if (turn === this.turn && panel.head === null) panel.fail(error.message);
       }
+      if (error.status === 404) this.renewed(); // it may be the session that is not there any more
       throw error;
     } finally {
       for (const panel of wanted) panel.asked = false;
