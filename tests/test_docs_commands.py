@@ -226,6 +226,9 @@ def follow(facility: Facility, page: str, command: str, where: Path) -> None:
             (where / "session.json").write_text(json.dumps([{"object.className": "ProtMonitorSummary"}]))
             facility.run(typed, where)
             assert "CryowatchMonitorSummary" in (where / typed.split()[-1]).read_text()
+        case ["cryowatch", "forget", "--undo"]:
+            facility.run(typed, where)
+            facility.run("cryowatch watch --once ~/ScipionUserData/projects", where)
         case ["cryowatch", "--version"]:
             assert re.fullmatch(r"cryowatch \d+\.\d+\S*\n", facility.run(typed, where))
         case ["ssh-keygen", *_]:

@@ -15,6 +15,7 @@ from cryowatch.agent import Agent
 from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.demo.session import DemoSession, timetable
 from cryowatch.exposure import Web
+from cryowatch.forgetting import Forgetter
 from cryowatch.images import ImageServer
 from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
@@ -69,6 +70,8 @@ class Served:
     ) -> None:
         self.store = Store(data)
         self.agent = Agent(self.store, paths, interval=0.1, host_interval=0.2, host="gpu1")
+        self.forgetter = Forgetter(self.store, tell=self.agent.tell)
+        self.agent.accompany("forgetting", self.forgetter.step)
         self.hub = Hub({"version": "test", "started": 1}, heartbeat=heartbeat)
         self.images = ImageServer(data / "images")
         listener = bind(listen)
@@ -82,6 +85,7 @@ class Served:
             host="gpu1",
             last_read=self.agent.last_read,
             ledger=self.store.ledger() if told else None,
+            forgetter=self.forgetter,
             dashboards=dashboards,
             deliveries=lambda: deliveries,
             access=access_of(data, web, port=listener.getsockname()[1]) if web else None,

@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("openapi")
     add_account(folder / "data", "viewer", Role.VIEWER)
     add_account(folder / "data", "operator", Role.OPERATOR)
-    projects = [genuine(folder), genuine(folder, "other"), demo_project(folder / "pictured", 2)]
+    projects = [*(genuine(folder, name) for name in ("small", "other", "spare")), demo_project(folder / "pictured", 2)]
     with serving(projects, folder / "data", web=Web()) as found:
         raised(found, "look at this", session="small", rule="one")
         raised(found, "and at that", session=None, rule="two")
@@ -128,6 +128,8 @@ def known(described: dict[str, Any], guest: Person, viewer: Person) -> dict[str,
         for parameter in operation["parameters"]:
             if parameter["name"] in there:
                 parameter["schema"] = {"enum": there[parameter["name"]]}
+    forget = found["paths"]["/api/sessions/{session}/forget"]["post"]["parameters"]
+    next(one for one in forget if one["name"] == "session")["schema"] = {"enum": ["spare", "nobody"]}
     return found
 
 
