@@ -157,7 +157,8 @@ class Forgetter:
     def _end_links(self, note: Note) -> None:
         """End the links that open a session; where they cannot be read, they open nothing while it is forgotten."""
         try:
-            for link in _links(self._data_dir, {"key": note.key, "path": note.path, "origin": note.origin}):
+            known = {"key": note.key, "path": note.path, "origin": note.origin, "created": 0}  # before any link
+            for link in _links(self._data_dir, known):
                 _shares(self._data_dir).revoke(link.id)
         except (AccessError, ConfigError) as error:
             log.warning("links to %s could not be ended: %s", note.key, error)

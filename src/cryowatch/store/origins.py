@@ -76,10 +76,10 @@ def settle(
     `also` are other paths of its folder, `left` the sessions whose project is in their folder no more, as `places_of`
     has them.
     """
-    row = next((row for path in (session.path, *also) if (row := tx.execute(_AT, (path,)).fetchone())), None)
-    forgotten = note_of(tx, (session.path, *also), origin, runs)
+    paths = (session.path, *also)
+    row = next((row for path in paths if (row := tx.execute(_AT, (path,)).fetchone())), None)
     if origin is None:
-        return (0 if forgotten else _new(tx, session, None)) if row is None else row[0], []
+        return _new_unless_forgotten(tx, session, None, paths, runs) if row is None else row[0], []
     others: list[int] = []
     if row is not None and not _is_empty(tx, row):
         if _is_of(row, session, origin) and not _is_another_copy(tx, row, origin, runs):
@@ -104,7 +104,7 @@ def settle(
         _move(tx, moved, session, origin)
         return moved, others
     if row is None:
-        return 0 if forgotten else _new(tx, session, origin), others
+        return _new_unless_forgotten(tx, session, origin, paths, runs), others
     _move(tx, row[0], session, origin)
     return row[0], others
 
@@ -168,6 +168,12 @@ def _replace(tx: sqlite3.Connection, number: int, path: str, now: int) -> None:
         " WHERE id = ?",
         (f"{path} (until {until} UTC, number {number})", now, text, next_seq(tx, 1), number),
     )
+
+
+def _new_unless_forgotten(
+    tx: sqlite3.Connection, session: Session, origin: Origin | None, paths: Sequence[str], runs: Sequence[Run]
+) -> int:
+    return 0 if note_of(tx, paths, origin, runs) else _new(tx, session, origin)
 
 
 def _new(tx: sqlite3.Connection, session: Session, origin: Origin | None) -> int:
