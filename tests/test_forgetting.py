@@ -273,16 +273,20 @@ def test_what_is_read_while_it_is_forgotten_is_not_stored(watched: Watched) -> N
     assert watched.watch.forgotten
 
 
-def test_its_links_end_and_those_of_others_do_not(watched: Watched) -> None:
-    other = filled(watched.store, 2, "/projects/beta")
-    shares = Shares(watched.store.data_dir, key_of(watched.store.data_dir), clock=time.time_ns)
+def test_its_links_end_also_those_of_earlier_versions_and_those_of_others_do_not(watched: Watched) -> None:
+    data = watched.store.data_dir
+    filled(watched.store, 2, "/projects/beta")
+    shares = Shares(data, key_of(data), clock=time.time_ns)
     row, beta = row_of(watched.store), row_of(watched.store, "beta")
     for one in (row, row, beta):
-        shares.create(session=one["key"], path=one["path"], origin=one["origin"], days=3, by="ada")
-    assert figures_of(watched.store.reader(), watched.store.data_dir, row, now=time.time_ns()).links == 2
+        shares.create(session=one["key"], path=one["path"], origin=one["origin"] or "2026", days=3, by="ada")
+    file = data / "shares.json"
+    content = json.loads(file.read_text())
+    del content["shares"][next(iter(content["shares"]))]["origin"]
+    file.write_text(json.dumps(content))
+    assert figures_of(watched.store.reader(), data, row, now=time.time_ns()).links == 2
     forget(watched.store)
     assert [share.session for share in shares.listed()] == ["beta"]
-    assert other
 
 
 def test_the_figures_are_those_of_the_session(store: Store) -> None:
