@@ -66,6 +66,7 @@ SUBJECTS = (
         full=("--micrographs", "1000", "50000", "500000", "--rounds", "3", "--updates", "5"),
         quick=(*_FEW, *_ONE, "--updates", "1"),
     ),
+    Subject("attacked", "One reader's worst requests", quick=("--micrographs", "400", "--rounds", "2")),
     Subject("report", "The static report", full=_ONE, quick=("--micrographs", "1200", *_ONE)),
     Subject("demo", "The demo", quick=_ONE),
 )
