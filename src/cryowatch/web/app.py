@@ -99,7 +99,7 @@ def create_app(
         entries += Entry(pages, access, sights, clock=clock).routes()
         entries += Sharing(reader, access, url=url).routes()
         if forgetter is not None:
-            entries += Forget(reader, forgetter).routes()
+            entries += Forget(reader, answers, forgetter).routes()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -6,6 +6,9 @@ alerts, and sessions are forgotten by the command alone.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +19,7 @@ from cryowatch.forgetting import Forgetter
 from cryowatch.store.forgotten import Note
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.actions import content_of
+from cryowatch.web.answers import Answers
 from cryowatch.web.gate import who
 from cryowatch.web.replies import JSON, BadQuery, Refused
 
@@ -23,19 +27,24 @@ from cryowatch.web.replies import JSON, BadQuery, Refused
 class Forget:
     """The routes."""
 
-    def __init__(self, reader: Reader, forgetter: Forgetter) -> None:
+    def __init__(self, reader: Reader, answers: Answers, forgetter: Forgetter) -> None:
         self._reader = reader
+        self._answers = answers
         self._forgetter = forgetter
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/api/sessions/{session}/forget", self.belongings),
+            Route("/api/sessions/{session}/forget", self._answers.endpoint(self.belongings, self._state)),
             Route("/api/sessions/{session}/forget", self.forget, methods=["POST"]),
         ]
 
-    def belongings(self, request: Request) -> Response:
-        return JSON(self._forgetter.figures(self._session(request)).shown())
+    def belongings(self, request: Request) -> dict[str, Any]:
+        return self._forgetter.figures(self._session(request)).shown()
+
+    def _state(self, request: Request) -> Hashable:
+        """Return what the figures are of, of a session that who asks may have forgotten."""
+        return self._session(request)["id"], self._reader.head()
 
     async def forget(self, request: Request) -> Response:
         said = await content_of(request)
