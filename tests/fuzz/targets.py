@@ -31,6 +31,7 @@ from cryowatch.dashboards.custom import customised
 from cryowatch.errors import ConfigError, ImageError
 from cryowatch.model import GainResidual, ImageKind, Run
 from cryowatch.sources.scipion.gain import FILE, PROTOCOL, GainProgress, read_gains
+from cryowatch.sources.scipion.scalars import text_of
 from cryowatch.sources.scipion.sets import bare_path
 from cryowatch.web import queries
 from cryowatch.web.replies import BadQuery
@@ -184,7 +185,7 @@ def take_query(data: bytes) -> None:
 
 def take_path(data: bytes) -> None:
     """The path of a file in Scipion's sets: its decorations taken off, its number in a stack kept."""
-    path = data.decode("utf-8", "replace")
+    path = text_of(data.decode("utf-8", "replace"))
     matched = DECORATED.fullmatch(path)
     assert matched is not None
     image = int(matched[1] or 1)

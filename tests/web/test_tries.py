@@ -58,13 +58,13 @@ def test_300_tries_hold_up_neither_pages_nor_who_knows_a_password(agent: Agent) 
     cookie = agent.login("grace", PASSWORD, address=BYSTANDER)
     lines = [guess(agent, number) for number in range(300)]
     begun = time.monotonic()
-    for _ in range(5):
+    for _ in range(30):
         answer = agent.ask("/login", address=BYSTANDER, form=f"name=ada&password={PASSWORD.replace(' ', '+')}")
         if answer.status != 503:
             break
         time.sleep(0.1)
     assert answer.status == 303
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 8
     asked = served_in_time(lambda: agent.ask("/s/small/summary", address=BYSTANDER, cookie=cookie).status)
     assert asked == []
     answers = [status(line) for line in lines]
