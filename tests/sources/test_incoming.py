@@ -132,3 +132,15 @@ def test_imports_of_many_runs_are_not_kept_for_ever(tmp_path: Path) -> None:
         folder = aged(tmp_path / str(number), 1000 + number)
         assert looks.newest(f"{folder}/*.tiff", str(tmp_path)) == (1000 + number) * SECOND
     assert len(looks._looks) == 3
+
+
+def test_a_look_that_takes_long_is_not_repeated_all_the_time(tmp_path: Path) -> None:
+    (tmp_path / "movies").mkdir()
+    times = itertools.chain([0.0, 0.0, 2.0], itertools.repeat(50.0))
+    incoming = Incoming(clock=lambda: next(times))
+    first = incoming.newest(str(tmp_path / "movies" / "*.mrc"), str(tmp_path))
+    os.utime(tmp_path / "movies", (1, 1))
+    assert first is not None
+    assert incoming.newest(str(tmp_path / "movies" / "*.mrc"), str(tmp_path)) == first
+    later = Incoming(clock=itertools.count().__next__)
+    assert later.newest(str(tmp_path / "movies" / "*.mrc"), str(tmp_path)) == 10**9

@@ -30,6 +30,8 @@ MOST_ENTRIES = 20_000
 MOST_STEPS = 64
 SECONDS = 2.0
 MOST_LOOKS = 1_000
+REST = 50
+"""So many times as long as a look took, the next one waits."""
 
 
 def newest_change(
@@ -61,23 +63,38 @@ def newest_change(
 class Incoming:
     """Looks into the folders of imports; one that hangs is said to be unknown, and holds nothing up."""
 
-    def __init__(self, *, most: int = MOST_LOOKS, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, *, most: int = MOST_LOOKS, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._most = most
         self._seconds = seconds
+        self._clock = clock
         self._looks: OrderedDict[tuple[str, str], Aside[int | None]] = OrderedDict()
+        self._kept: dict[tuple[str, str], tuple[float, int | None]] = {}
+        """Until when a look is not repeated, and what it found."""
 
     def newest(self, pattern: str, project: str) -> int | None:
         """Return when something last came where a project's import looks, in UTC ns; None where that is not known."""
         key = (pattern, project)
-        look = self._looks.setdefault(key, Aside(lambda: newest_change(pattern, project), "incoming files"))
+        until, known = self._kept.get(key, (0.0, None))
+        if self._clock() < until:
+            return known
+        look = self._looks.setdefault(key, Aside(lambda: self._looked(key), "incoming files"))
         self._looks.move_to_end(key)
         while len(self._looks) > self._most:
-            self._looks.popitem(last=False)
+            self._kept.pop(self._looks.popitem(last=False)[0], None)
         if look.silent:
             return None
         look.ask()
         found = look.answer(time.monotonic() + self._seconds)
         return None if look.silent else found
+
+    def _looked(self, key: tuple[str, str]) -> int | None:
+        began = self._clock()
+        found = newest_change(*key)
+        now = self._clock()
+        self._kept[key] = (now + REST * (now - began), found)
+        return found
 
 
 class _TooMuch(Exception):
