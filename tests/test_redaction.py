@@ -6,6 +6,7 @@ import base64
 import gzip
 import html
 import json
+import os
 import resource
 import socketserver
 import threading
@@ -14,6 +15,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,14 +24,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from cryowatch.errors import CryowatchError
+from cryowatch.errors import CryowatchError, SinkAway
 from cryowatch.grafana.push import Grafana
 from cryowatch.http_answers import AnswerTooLong, asked
 from cryowatch.influx_server import Server
 from cryowatch.notices.mail import Mail, MailServer
 from cryowatch.notices.message import Context, trial
 from cryowatch.notices.webhook import Webhook
-from cryowatch.redaction import Redaction
+from cryowatch.redaction import Redaction, of_arguments
+from cryowatch.report.publish import Command
 from cryowatch.sinks.influx import Access, Influx
 
 SECRET = "s3cr&t/ p+ss'w\"ord<7731>"
@@ -59,6 +62,66 @@ def test_any_secret_is_hidden_as_it_stands_and_in_base64(secret: str, before: st
     assert secret not in hidden(f"{before}{secret}") or secret in "…"
     with_user = base64.b64encode(f"{before.encode('utf-8', 'replace').decode()}:{secret}".encode()).decode()
     assert hidden(with_user) != with_user
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "capitals": str.upper,
+    "an address in an address": lambda s: urllib.parse.quote(urllib.parse.quote(s)),
+    "HTML in HTML": lambda s: html.escape(html.escape(s)),
+    "HTML as Go writes it": lambda s: html.escape(s).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "entities": lambda s: "".join(f"&#x{ord(c):X};" for c in s),
+    "JSON as Go writes it": lambda s: json.dumps(s)[1:-1].replace("&", r"\u0026").replace("<", r"\u003c"),
+    "JSON in JSON": lambda s: json.dumps(json.dumps(s))[3:-3],
+    "bytes of Python": lambda s: repr(s.encode())[2:-1],
+    "hexadecimal digits, parted": lambda s: s.encode().hex(":"),
+    "another encoding": lambda s: s.encode().decode("latin-1"),
+    "plain letters alone": lambda s: s.encode("ascii", "replace").decode(),
+    "quoted-printable": lambda s: "".join(f"={byte:02X}" for byte in s.encode()),
+    "base64 in an address": lambda s: urllib.parse.quote(base64.b64encode(f"writer:{s}".encode()), safe=""),
+    "base64 of another encoding": lambda s: base64.b64encode(f"writer:{s}".encode("latin-1")).decode(),
+}
+
+
+@pytest.mark.parametrize("way", WRITTEN)
+@pytest.mark.parametrize("secret", [SECRET, "pläin%41 wörd?+x"])
+def test_a_secret_is_hidden_as_servers_in_other_languages_write_it(secret: str, way: str) -> None:
+    assert Redaction(secret)(f"refused: {WRITTEN[way](secret)} is wrong") == "refused: … is wrong"
+
+
+def test_hiding_takes_no_long_time_whatever_a_server_says() -> None:
+    hidden = Redaction(SECRET * 3)
+    for text in ("%25" * 20_000, "\\" * 60_000, "&amp;" * 12_000, "QUJD" * 15_000, SECRET * 2_500):
+        began = time.monotonic()
+        hidden(text)
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "secrets"),
+    [
+        (["curl", "-u", "me:pw12", "-T", "{file}"], {"me:pw12", "pw12"}),
+        (["curl", "-H", "Authorization: Bearer xyz1", "https://host/x"], {"Bearer xyz1", "xyz1"}),
+        (["send", "--api-key=k-12", "--token", "t-12"], {"k-12", "t-12"}),
+        (["lftp", "sftp://me:pw-34@host/x"], {"me:pw-34", "pw-34"}),
+        (["scp", "-q", "{file}", "host:/srv"], set()),
+    ],
+)
+def test_what_is_secret_of_a_command_is_seen(arguments: list[str], secrets: set[str]) -> None:
+    assert {one for one in of_arguments(arguments) if one} == secrets
+
+
+def test_a_command_that_prints_passwords_tells_them_nobody(tmp_path: Path) -> None:
+    script = tmp_path / "send"
+    script.write_text('#!/bin/sh\necho "curl: $2 and of-the-settings-7731 were refused"\nexit 3\n')
+    script.chmod(0o755)
+    command = Command(
+        arguments=[str(script), "--user", "me:of-the-command-7731"],
+        timeout=10,
+        environment=os.environ,
+        secrets=["of-the-settings-7731"],
+    )
+    with pytest.raises(SinkAway, match="ended with 3: curl: … and … were refused"):
+        command.run(tmp_path / "report.html", "demo")
 
 
 def test_a_short_secret_hides_no_part_of_a_word_and_none_hides_nothing() -> None:
@@ -165,6 +228,43 @@ def test_a_mail_server_that_repeats_the_password_tells_it_nobody() -> None:
     assert "refuses the account: 535 5.7.8 wrong: " in text
     assert not [form for form in forms(SECRET, "ada") if form in text]
     assert "7731" not in text
+
+
+class EndlessMail(socketserver.StreamRequestHandler):
+    """An SMTP server whose greeting has no last line."""
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"220-%s\r\n" % (b"x" * 4_000))
+
+
+class StrangeMail(socketserver.StreamRequestHandler):
+    """An SMTP server whose challenge is no base64."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        for line in self.rfile:
+            login = line[:4].upper() == b"EHLO"
+            self.wfile.write(b"250-here\r\n250 AUTH CRAM-MD5\r\n" if login else b"334 A\r\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [(EndlessMail, "ended the connection"), (StrangeMail, "cannot be reached: Invalid base64")]
+)
+def test_a_mail_server_that_makes_no_sense_is_told_and_fills_no_memory(
+    kind: type[socketserver.BaseRequestHandler], what: str
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), kind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        account = MailServer(
+            host="127.0.0.1", port=server.server_address[1], security="none", username="ada", password=SECRET
+        )
+        text = said(Mail(account, sender="a@example.org", to=["b@example.org"]).reach)
+        server.shutdown()
+    assert what in text
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
 
 
 class Bomb(Echo):

@@ -19,6 +19,7 @@ from cryowatch.http_answers import AnswerTooLong, asked, parsed
 from cryowatch.redaction import Redaction
 
 _TIMEOUT = httpx2.Timeout(30, connect=10)
+_LONGEST = 300
 _PASSWORD = re.compile(r"PASSWORD (?:FOR [^=]* = )?'((?:[^'\\]|\\.)*)'")
 """A password in a statement, which a server may repeat."""
 
@@ -157,6 +158,7 @@ class Server:
             said = body.get("error") or next((r["error"] for r in body.get("results", []) if "error" in r), None)
         except (ValueError, AttributeError):
             body, said = {}, None
+        said = None if said is None else self._hidden(str(said))[:_LONGEST]
         user = self._account[0] if self._account else None
         if answer.status_code == 401:
             raise self._error(f"refuses the password of {user}", "Check --admin and --password-file")

@@ -27,6 +27,7 @@ from cryowatch.http_answers import asked, parsed
 from cryowatch.redaction import Redaction
 
 TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
+_LONGEST = 300
 MESSAGE = f"cryowatch {__version__}"
 
 _REMEDIES = {
@@ -89,7 +90,7 @@ class Grafana:
         """Return Grafana's version, and the `Date` of its answer, "" for none; raises `ServerError`."""
         try:
             answer = asked(self._client, "GET", "/api/health")
-            version = str(parsed(answer)["version"]) if answer.is_success else ""
+            version = self._hidden(str(parsed(answer)["version"]))[:_LONGEST] if answer.is_success else ""
         except httpx2.TransportError as error:
             raise self._unreached(error) from None
         except (ValueError, KeyError, TypeError):
@@ -132,7 +133,7 @@ class Grafana:
 
     def _refused(self, answer: httpx2.Response, path: str) -> ServerError:
         status = answer.status_code
-        said = self._hidden(_said(answer)) or answer.reason_phrase or "no reason given"
+        said = self._hidden(_said(answer) or answer.reason_phrase)[:_LONGEST] or "no reason given"
         remedy = _REMEDIES.get(status, "Look at Grafana's log" if status >= 500 else None)
         return ServerError(f"answers {status} ({said.rstrip('.')})", where=self._url.join(path), remedy=remedy)
 
@@ -145,7 +146,8 @@ class Grafana:
             if isinstance(cause, ssl.SSLError):
                 return ServerError("speaks no TLS that fits", where=self._url, remedy="Is it http, not https?")
             cause = cause.__cause__ or cause.__context__
-        return ServerError(f"cannot be reached: {str(error) or type(error).__name__}", where=self._url)
+        said = self._hidden(str(error)) or type(error).__name__  # what is no HTTP is repeated there
+        return ServerError(f"cannot be reached: {said}", where=self._url)
 
 
 def _address(url: str) -> httpx2.URL:

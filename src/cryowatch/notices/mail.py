@@ -23,7 +23,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, getaddresses, parseaddr
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from cryowatch import __version__
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
@@ -38,6 +38,8 @@ PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}
 _TOO_LARGE = 552
 _NEEDS_ACCOUNT = 530
 _LONGEST = 300
+MOST_REPLY_BYTES = 65_536
+"""Of one answer, which may have any number of lines."""
 
 
 _POLICY = SMTP.clone(max_line_length=400)
@@ -135,9 +137,9 @@ class Mail:
         server, port = self._server, self._port
         connection: smtplib.SMTP
         if server.security == "tls":
-            connection = smtplib.SMTP_SSL(server.host, port, timeout=self._timeout, context=self._tls)
+            connection = _SealedLine(server.host, port, timeout=self._timeout, context=self._tls)
         else:
-            connection = smtplib.SMTP(server.host, port, timeout=self._timeout)
+            connection = _OpenLine(server.host, port, timeout=self._timeout)
         try:
             if server.security == "starttls":
                 connection.starttls(context=self._tls)
@@ -186,8 +188,8 @@ class Mail:
             ) from None
         except TimeoutError:
             raise self._silent() from None
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or self._hidden(str(error))
             raise SinkAway(f"cannot be reached: {reason}", where=self.where) from None
 
     def _silent(self) -> SinkAway:
@@ -229,6 +231,46 @@ class Mail:
         """Return a server's answer without the password."""
         words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
         return cut(self._hidden(f"{code} {' '.join(words.split())}".strip()), _LONGEST)
+
+
+class _Replies:
+    """The lines that a server sends, of which one answer may have so many bytes."""
+
+    def __init__(self, lines: IO[bytes]) -> None:
+        self._lines = lines
+        self._left = MOST_REPLY_BYTES
+
+    def begin(self) -> None:
+        """Expect another answer."""
+        self._left = MOST_REPLY_BYTES
+
+    def readline(self, most: int) -> bytes:
+        """Return a line; raises `OSError` where the answer does not end."""
+        line = self._lines.readline(most)
+        self._left -= len(line)
+        if self._left < 0:
+            raise OSError("its answer does not end")
+        return line
+
+    def close(self) -> None:
+        """Read no more."""
+        self._lines.close()
+
+
+class _OpenLine(smtplib.SMTP):
+    """A connection on which every answer comes to an end."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return the server's answer."""
+        if self.file is None and self.sock is not None:
+            self.file = _Replies(self.sock.makefile("rb"))
+        if self.file is not None:
+            self.file.begin()
+        return super().getreply()
+
+
+class _SealedLine(_OpenLine, smtplib.SMTP_SSL):
+    """The same under TLS from the beginning."""
 
 
 def _context(server: MailServer) -> ssl.SSLContext:

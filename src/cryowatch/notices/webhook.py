@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -31,7 +31,7 @@ from cryowatch.images import Rendered
 from cryowatch.model import Severity
 from cryowatch.notices import chat
 from cryowatch.notices.message import Message, cut
-from cryowatch.redaction import Redaction
+from cryowatch.redaction import Redaction, of_address
 
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _PASSES = frozenset({408, 425, 429})
@@ -62,7 +62,7 @@ class Webhook:
         self._url = url
         self._shape = shape
         self._host = _host(url, key)
-        self._hidden = Redaction(*_secrets(url))
+        self._hidden = Redaction(*of_address(url))
         for name in ("httpx2", "httpcore2"):  # they log every address
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = httpx2.Client(
@@ -159,17 +159,6 @@ def _host(url: str, key: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
         raise ConfigError("is no address", where=f"webhooks.{key}", remedy="It begins with https:// and is one line")
     return f"{parts.hostname}{port}"
-
-
-def _secrets(url: str) -> Iterator[str]:
-    """Yield everything of an address that may be secret, as it stands there and decoded."""
-    parts = urlsplit(url)
-    whole = [url, url.partition("://")[2], parts.path, parts.query, parts.netloc.rpartition("@")[0]]
-    pieces = [*parts.path.split("/"), *parts.query.replace("=", "&").split("&"), parts.username, parts.password]
-    for text in (*whole, *pieces):
-        if text and len(text) > 3:
-            yield text
-            yield unquote(text)
 
 
 def _verification(ca_file: Path | None, key: str) -> ssl.SSLContext | bool:

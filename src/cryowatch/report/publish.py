@@ -2,7 +2,8 @@
 
 The command is a list of arguments, in which `{file}`, `{folder}` and `{session}` are filled in.  No name can become an
 option or another path there: file and folder are absolute, and a session goes by its key, which is plain ASCII and
-begins with a letter, a digit or an underscore.
+begins with a letter, a digit or an underscore.  What the command says where it fails is shown without passwords: those
+of the settings, and those that its arguments seem to hold.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryowatch import redaction
 from cryowatch.environment import handed_on
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.placeholders import filled
+from cryowatch.redaction import Redaction
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LOOK_SECONDS = 0.1
@@ -35,6 +38,8 @@ class Command:
     arguments: Sequence[str]
     timeout: float
     environment: Mapping[str, str]
+    secrets: Collection[str] = field(default=(), repr=False)
+    """What is not shown of what the command says."""
 
     def filled(self, file: Path, session: str) -> list[str]:
         """Return the arguments for one report; raises `SinkRefused` where its session's key is no plain name."""
@@ -76,7 +81,17 @@ class Command:
                 raise SinkAway(took, where=where)
             if code:
                 how = f"ended with {code}" if code > 0 else f"was ended by signal {-code}"
-                raise SinkAway(f"{how}{_last_line(said.fileno())}", where=where)
+                raise SinkAway(f"{how}{self._last_line(said.fileno())}", where=where)
+
+    def _last_line(self, descriptor: int) -> str:
+        """Return the last line that the command wrote, "" for none."""
+        size = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, _MOST_SAID, max(0, size - _MOST_SAID)).decode("utf-8", "replace")
+        if size > _MOST_SAID:  # it may begin within a password
+            tail = tail[tail.find("\n" if "\n" in tail.rstrip() else " ") + 1 :]
+        lines = [line.strip() for line in tail.splitlines() if line.strip()]
+        hidden = Redaction(*self.secrets, *redaction.of_arguments(self.arguments))
+        return f": {hidden(lines[-1])[:300]}" if lines else ""
 
 
 def _outcome(process: subprocess.Popen[bytes], timeout: float, ended: Callable[[], bool]) -> int | None:
@@ -95,10 +110,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_KILL_SECONDS)
-
-
-def _last_line(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, _MOST_SAID, max(0, size - _MOST_SAID)).decode("utf-8", "replace")
-    lines = [line.strip() for line in tail.splitlines() if line.strip()]
-    return f": {lines[-1][:300]}" if lines else ""

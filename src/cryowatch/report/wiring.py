@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
+from cryowatch import redaction
 from cryowatch.config import Settings
+from cryowatch.errors import ConfigError
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.images import ImageServer
+from cryowatch.notices.apprise import addresses
 from cryowatch.report.making import Made, Maker
 from cryowatch.report.pictures import Progress
 from cryowatch.report.publish import Command
@@ -47,7 +51,9 @@ def reports(chosen: Settings, store: Store, images: ImageServer) -> Reports:
     Raises `ConfigError`.
     """
     said = chosen.report
-    command = Command(arguments=said.command, timeout=said.timeout, environment=os.environ)
+    command = Command(
+        arguments=said.command, timeout=said.timeout, environment=os.environ, secrets=tuple(_secrets(chosen))
+    )
     folder = (said.folder or chosen.data_dir / "reports").absolute()
     maker = _maker(chosen, store.reader(), images)
     return Reports(
@@ -59,6 +65,21 @@ def reports(chosen: Settings, store: Store, images: ImageServer) -> Reports:
         command=command,
         ended_too=chosen.scipion.runs is not None,
     )
+
+
+def _secrets(chosen: Settings) -> Iterator[str]:
+    """Yield what the settings keep secret; what cannot be read, whoever needs it complains of."""
+    for read in (chosen.images.secret, chosen.mail.secret, chosen.web.metrics_token):
+        with suppress(ConfigError):
+            yield read()
+    with suppress(ConfigError):
+        yield from chosen.influx.secret()
+    for name, webhook in chosen.webhooks.items():
+        with suppress(ConfigError):
+            yield from redaction.of_address(webhook.secret(name))
+    with suppress(ConfigError):
+        for _, address in addresses(chosen.apprise.urls_file) if chosen.apprise.urls_file else ():
+            yield from redaction.of_address(address)
 
 
 def _maker(chosen: Settings, reader: Reader, images: ImageServer) -> Maker:

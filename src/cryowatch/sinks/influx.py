@@ -206,7 +206,9 @@ class Influx:
             raise self._explained(answer, reason)
         try:
             results: list[dict[str, Any]] = parsed(answer)["results"]
-            refused = self._hidden(next((str(result["error"]) for result in results if "error" in result), ""))
+            refused = self._hidden(next((str(result["error"]) for result in results if "error" in result), ""))[
+                :_LONGEST
+            ]
         except (AttributeError, KeyError, TypeError, ValueError):
             return [], reason or f"answers {answer.status_code}"
         return results, refused
