@@ -309,6 +309,18 @@ def test_a_failed_run_needs_a_person(store: Store) -> None:
     assert "run 2 (import) failed: no such file; run 135 (ctffind 4) failed" in text
 
 
+def test_a_session_of_very_many_failed_runs_takes_little_of_the_status(store: Store) -> None:
+    known = store.register(session())
+    runs = tuple(run(str(n), label="l" * 300, status="failed", error="e" * 4_000) for n in range(1_000))
+    store.commit(known.session, reading(runs=runs, outputs=()), now=START)
+    code, found = state(store)
+    assert code == 1
+    assert len(found["sessions"][0]["needs"]) == 21
+    assert found["sessions"][0]["needs"][-1] == "980 more runs failed"
+    assert len(json.dumps(found)) < 30_000
+    assert len(said(store)[1]) < 60_000
+
+
 @pytest.mark.parametrize(("kind", "code"), [("gone", 1), ("denied", 1), ("malformed", 1), ("busy", 0), ("ok", 0)])
 def test_a_project_that_cannot_be_read_needs_a_person(store: Store, kind: str, code: int) -> None:
     known = store.register(session())

@@ -27,6 +27,10 @@ _WAITING = {"images": "micrographs", "report": "reports", "notices": "notices"}
 QUIET = 12
 """How many sessions that are over, and need nobody, `status` names."""
 
+MOST_FAILED = 20
+MOST_ERROR = 500
+"""Failed runs of a session that are named, and characters of an error; `export --kind runs` has all."""
+
 _ONE_LINE = 10_000
 """Columns for what is no terminal, so that each session stays on its line."""
 
@@ -123,8 +127,11 @@ def _whole_status(
     return {**known, "future": ahead and asdict(ahead), "good": good, "alerts": own, "needs": needs}
 
 
-def session_status(reader: Reader, row: Row, now: int) -> dict[str, Any]:
-    """Return what is known of a session without a look at its items, as `cryowatch status --json` prints it."""
+def session_status(reader: Reader, row: Row, now: int, *, most_failed: int = MOST_FAILED) -> dict[str, Any]:
+    """Return what is known of a session without a look at its items, as `cryowatch status --json` prints it.
+
+    Of failed runs the first so many are named, and the others counted.
+    """
     leading = reader.leading(row["id"])
     times = [stage.newest for stage in leading.stages.values() if stage.newest is not None]
     runs = [] if row["replaced"] else reader.runs(row["id"])
@@ -132,7 +139,9 @@ def session_status(reader: Reader, row: Row, now: int) -> dict[str, Any]:
     needs = []
     if row["state"] not in _HEALTHY and not row["replaced"]:
         needs.append(row["state_text"] or row["state"])
-    needs += [f"run {r['run']} ({r['label']}) failed{': ' + r['error'] if r['error'] else ''}" for r in failed]
+    needs += [_failure(run) for run in failed[:most_failed]]
+    if len(failed) > most_failed:
+        needs.append(f"{len(failed) - most_failed:,} more runs failed")
     return {
         "session": row["key"],
         "name": row["name"],
@@ -144,6 +153,12 @@ def session_status(reader: Reader, row: Row, now: int) -> dict[str, Any]:
         **{kind.value: stage.count for kind, stage in leading.stages.items()},
         "needs": needs,
     }
+
+
+def _failure(run: Row) -> str:
+    """Return that a run has failed, and the beginning of why."""
+    error = run["error"] if len(run["error"]) <= MOST_ERROR else f"{run['error'][:MOST_ERROR]}…"
+    return f"run {run['run']} ({run['label']}) failed{': ' + error if error else ''}"
 
 
 def _good(reader: Reader, estimates: Stage, bounds: Sequence[Bound], now: int) -> dict[str, Any] | None:

@@ -284,6 +284,26 @@ def test_a_failed_run_is_told_also_as_the_last_one(facility: Facility) -> None:
     assert facility.look(6) == [("raised", "run-failed"), ("over", "run-failed")]
 
 
+def test_very_many_failed_runs_are_a_few_alerts_and_a_count(facility: Facility) -> None:
+    facility.use(only("run-failed"))
+    failed = [
+        run(str(n), label=f"n{n}", status="failed", error="e " * 3_000, ended=START + n) for n in range(1003, 1503)
+    ]
+    facility.runs += failed
+    facility.commit()
+    assert facility.look().count(("raised", "run-failed")) == 21
+    texts = {alert["subject"]: alert["text"] for alert in facility.alerts()}
+    assert texts.pop("others") == "480 more runs have failed"
+    assert sorted(texts, key=int) == [str(n) for n in range(1483, 1503)]
+    facility.runs += [run("1600", label="later", status="failed", ended=START + 1600)]
+    facility.commit()
+    facility.look(1)
+    facility.look(6)
+    lasting = {alert["subject"]: alert["text"] for alert in facility.alerts() if alert["until"] is None}
+    assert lasting.pop("others") == "481 more runs have failed"
+    assert sorted(lasting, key=int) == [*[str(n) for n in range(1484, 1503)], "1600"]
+
+
 def test_an_unreadable_source_is_told_after_some_minutes(facility: Facility) -> None:
     facility.use(only("unreadable"))
     facility.bring("2", 5)

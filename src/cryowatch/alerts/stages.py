@@ -30,6 +30,12 @@ _MOST_TEXT = 240
 _MOST_SEEN = 500
 _MOST_DETAIL = 4_000
 _FIRST_OF_DETAIL = 1_000
+_OTHERS = "others"
+"""What the alert is about that counts the failed runs which have none of their own; no run has a word for its id."""
+
+MOST_FAILED = 20
+"""Failed runs of a session that are alerts of their own: their errors are on everybody's first page."""
+
 _SLACK = 2 * MINUTE
 """By how much the clocks of two machines may differ, and for how long a file may be on its way."""
 
@@ -248,11 +254,16 @@ def _stalled(stages: list[Stage], place: int, waiting: int, source: int | None) 
     return text
 
 
-def _failures(key: Key, rule: Rule, runs: list[Row], as_of: int) -> Iterator[Finding]:
-    """Yield a finding for each run: a failed one breaks the rule, unless it failed long ago."""
+def _failures(key: Key, rule: Rule, runs: list[Row], as_of: int, *, most: int = MOST_FAILED) -> Iterator[Finding]:
+    """Yield a finding for each run: a failed one breaks the rule, unless it failed long ago.
+
+    The `most` that failed last are alerts of their own, and how many more there are is one alert together.
+    """
+    lately = [run for run in runs if run["status"] == RunStatus.FAILED and as_of - (run["ended"] or as_of) < _RECENT]
+    lately.sort(key=lambda run: run["ended"] or as_of, reverse=True)
+    told, others = {run["run"] for run in lately[:most]}, {run["run"] for run in lately[most:]}
     for run in runs:
         failed = run["status"] == RunStatus.FAILED
-        ended = run["ended"] or as_of
         lines = [shown for line in (run["error"] or "").splitlines() if (shown := plain_line(line).strip())]
         reason = f": {lines[-1][:_MOST_TEXT]}" if lines else ""
         whole = len(lines) <= 1 and len("".join(lines)) <= _MOST_TEXT
@@ -265,10 +276,21 @@ def _failures(key: Key, rule: Rule, runs: list[Row], as_of: int) -> Iterator[Fin
                 text=f"{name} has failed{reason}" if failed else f"{name} is {run['status']}",
                 detail="" if whole or not failed else _whole(run["error"]),
             ),
-            since=ended,
-            broken=failed and as_of - ended < _RECENT,
-            kept=not failed,
+            since=run["ended"] or as_of,
+            broken=run["run"] in told,
+            kept=not failed or run["run"] in others,
         )
+    text = (
+        f"{len(others):,} more runs have failed" if others else "No more runs have failed than those that are told of"
+    )
+    yield Finding(
+        key=replace(key, subject=_OTHERS),
+        rule=rule,
+        state=State(severity=rule.severity, text=text),
+        since=min((run["ended"] or as_of for run in lately[most:]), default=as_of),
+        broken=bool(others),
+        kept=not others,
+    )
 
 
 def _whole(error: str) -> str:
