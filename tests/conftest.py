@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browsing import CHROMIUM, FLAGS
 from tests.influx.server import InfluxServer
+
+expect.set_options(timeout=20_000)  # a machine that runs the tests may be slow, and is busy with others of them
 
 
 @pytest.fixture(scope="module")

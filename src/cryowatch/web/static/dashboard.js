@@ -58,7 +58,7 @@ async function start() {
   await known;
   new Toolbar(view, byId("toolbar"));
   view.addEventListener("change", () => feed.reload());
-  listen(session, { changed: () => feed.changed({ gather: true }), renewed: () => feed.reload(), forgotten });
+  listen(session, { changed: () => feed.changed({ gather: true }), heard: catchUp, renewed: () => feed.reload(), forgotten });
   setInterval(() => { if (document.hidden) view.alerts.refresh().catch(() => {}); }, PEEK);
   openFromAddress(view);
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -83,6 +83,12 @@ async function renew() {
     await showSession().catch(lost);
   }
   renewing = false;
+}
+
+// The session itself says what changed before the line was there.
+async function catchUp() {
+  await renew();
+  feed.reached(view.session.head);
 }
 
 // Somebody had the session forgotten; whoever did is also told what is still to be done.

@@ -11,9 +11,10 @@ const HALF_A_DAY = 43200000;
 const GRACE = 2000; // for a line that is opened when somebody comes back to a page, until the page says that there is none
 const ANSWER = 0.1; // of the limit: for which a shared line may take to say how it is
 
-// Calls changed() for each change of a session, or of any, and where some may have been missed; renewed() when the agent
-// was restarted or away; forgotten() where somebody had the session forgotten.  A page that nobody looks at has no line.
-export function listen(session, { changed, renewed, forgotten = changed }) {
+// Calls changed() for each change of a session, or of any, and where some may have been missed; heard() once, when the
+// line is there: what changed since the page asked was told to nobody; renewed() when the agent was restarted or away;
+// forgotten() where somebody had the session forgotten.  A page that nobody looks at has no line.
+export function listen(session, { changed, heard: begun = changed, renewed, forgotten = changed }) {
   const own = () => new Line(session ? `?session=${encodeURIComponent(session)}` : "", take);
   const { reader } = document.body.dataset;
   let line = shared(reader, take, standAlone) ?? own();
@@ -46,6 +47,7 @@ export function listen(session, { changed, renewed, forgotten = changed }) {
       return;
     }
     const other = agent && (hello.started !== agent.started || hello.version !== agent.version);
+    const first = agent === null;
     const missed = lost || away;
     agent = hello;
     away = false;
@@ -56,6 +58,7 @@ export function listen(session, { changed, renewed, forgotten = changed }) {
       askAgain();
       renewed();
     } else if (other) renewed();
+    else if (first) begun();
     else if (missed) changed();
   }
 

@@ -23,6 +23,7 @@ export class Feed {
     this.settled = settled;
     this.panels = [];
     this.generation = null;
+    this.latest = 0;
     this.turn = 0;
     this.rested = 0;
     this.news = false;
@@ -47,10 +48,21 @@ export class Feed {
     this.changed();
   }
 
+  // The session has changes up to this position, also where nobody told of them; panels that show less are asked for.
+  reached(head) {
+    this.latest = head;
+    if (this.panels.some((p) => this.behind(p))) this.changed();
+  }
+
+  behind(panel) {
+    return panel.head !== null && panel.head < this.latest;
+  }
+
   // Everything is asked for whole again; answers to what was asked before are of no use.
   forget() {
     this.turn += 1;
     this.generation = null;
+    this.latest = 0;
     for (const panel of this.panels) panel.forget();
   }
 
@@ -119,7 +131,10 @@ export class Feed {
         return;
       }
       this.generation = generation;
-      for (const panel of wanted) panel.show(answer.panels[panel.id], answer.head);
+      for (const panel of wanted) {
+        panel.show(answer.panels[panel.id], answer.head);
+        panel.stale ||= this.behind(panel);
+      }
       document.body.dataset.ready = "yes";
       if (!wanted.every((p) => p.incremental)) this.rested = performance.now() + REST * (performance.now() - began);
     } catch (error) {
