@@ -91,9 +91,9 @@ def test_a_secret_is_hidden_as_servers_in_other_languages_write_it(secret: str, 
 def test_hiding_takes_no_long_time_whatever_a_server_says() -> None:
     hidden = Redaction(SECRET * 3)
     for text in ("%25" * 20_000, "\\" * 60_000, "&amp;" * 12_000, "QUJD" * 15_000, SECRET * 2_500):
-        began = time.monotonic()
+        began = time.process_time()
         hidden(text)
-        assert time.monotonic() - began < 3
+        assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize(

@@ -160,9 +160,9 @@ def test_a_bomb_is_unpacked_only_as_far_as_its_header_says(tmp_path: Path, compr
     path = tmp_path / f"1.mrc.{compression}"
     zeros = COMPRESS[compression](bytes(20_000_000))
     path.write_bytes(COMPRESS[compression](header(64, 64, 2) + bytes(64 * 64 * 4)) + zeros * 50)
-    began = time.monotonic()
+    began = time.process_time()
     assert render(path).width == 64
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert peak(path) < 20 * 2**20
 
 
@@ -170,10 +170,10 @@ def test_a_bomb_that_claims_to_be_huge_is_refused_at_once(tmp_path: Path) -> Non
     path = tmp_path / "1.mrc.gz"
     for head in (header(100_000, 100_000, 2), header(64, 64, 2, extended=2_000_000_000)):
         path.write_bytes(gzip.compress(head + bytes(20_000_000)))
-        began = time.monotonic()
+        began = time.process_time()
         with pytest.raises(ImageUnreadable):
             render(path)
-        assert time.monotonic() - began < 0.5
+        assert time.process_time() - began < 0.5
         assert peak(path) < 20 * 2**20
 
 

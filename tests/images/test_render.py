@@ -290,10 +290,10 @@ def huge_tiff() -> bytes:
 def test_a_claim_of_too_many_pixels_is_refused_at_once(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ImageUnreadable, match="is larger than can be shown"):
         render(path, ImageKind.MICROGRAPH, 512)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert peak(path) < 20 * 2**20
 
 
@@ -310,10 +310,10 @@ def test_a_claim_of_too_many_pixels_is_refused_at_once(tmp_path: Path, name: str
 def test_a_wrong_header_takes_neither_time_nor_memory(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "1.mrc"
     path.write_bytes(content)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises((ImageUnreadable, ImageIncomplete)):
         render(path, ImageKind.MICROGRAPH, 512)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert peak(path) < 20 * 2**20
 
 

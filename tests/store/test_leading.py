@@ -111,7 +111,7 @@ def test_other_names_are_not_taken_for_discarded(name: str) -> None:
 def test_thousands_of_outputs_are_told_apart_at_once() -> None:
     many = [row(number, CTF, 1, f"2.output2,{number - 1}.output{number - 1}") for number in range(1_000, 4_000)]
     alone = [row(number, CTF, 1, "") for number in range(5_000, 8_000)]
-    began = time.monotonic()
+    began = time.process_time()
     led(IMPORT, ALIGNED, *many)
     led(*reversed(many), *alone)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

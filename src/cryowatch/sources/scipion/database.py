@@ -6,7 +6,8 @@ What was measured with SQLite 3.40 and rollback journals, Scipion's default:
 - a writer at work holds the lock for milliseconds: that is `SourceBusy`, and the next tick will do;
 - a writer killed in mid-transaction leaves a hot journal, which a reader may not roll back: the file and its journal
   are copied aside and the copy is recovered;
-- opening a WAL database that nobody has open would create files beside it, owned by this user: it is copied aside too;
+- opening a WAL database would create files beside it, owned by this user, or map one that others can cut short: it is
+  copied aside too;
 - on a file system without locks SQLite reads nothing: a copy is read that stood still while it was made;
 - a damaged file, or one that somebody made so, may hold rows without end, or a value as large as the memory: time and
   values are bounded, and so is the sum of all that a query hands out, by the size of the file;
@@ -24,7 +25,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -86,11 +87,12 @@ class Database:
         path: Path,
         *,
         size: int,
+        copied: bool = False,
         seconds: float = QUERY_SECONDS,
     ) -> None:
         self._connection = connection
         self._path = path
-        self.copied = False
+        self.copied = copied
         self._most = TIMES_ITS_SIZE * size + SLACK_BYTES
         self._seconds = seconds
         self._guard = Guard(connection)
@@ -135,6 +137,13 @@ class Database:
             return self._fetched(sql, parameters, MOST_BYTES, enough, most)
 
     def _fetched(self, sql: str, parameters: Sequence[Any], longest: int, enough: int | None, most: int) -> Found:
+        try:
+            with nullcontext() if self.copied else self._guard.without_log():
+                return self._taken(sql, parameters, longest, enough, most)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def _taken(self, sql: str, parameters: Sequence[Any], longest: int, enough: int | None, most: int) -> Found:
         """Return rows as `page` does; raises `_TooLong` for a value that is not as short as usual."""
         usual = longest == USUAL_BYTES
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
@@ -158,7 +167,7 @@ class Database:
         except sqlite3.Error as error:
             if self._connection.text_factory is str and "decode to UTF-8" in str(error):
                 self._connection.text_factory = _lenient
-                return self._fetched(sql, parameters, longest, enough, most)
+                return self._taken(sql, parameters, longest, enough, most)
             if usual and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_TOOBIG:
                 raise _TooLong from error
             raise explain(error, self._path) from error
@@ -256,7 +265,7 @@ def _in_turn(path: Path) -> Iterator[Database]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Database]:
     size = _size(path)
-    if _is_others_wal(path):
+    if _has_log(path):
         with _copied(path, size) as database:
             yield database
         return
@@ -279,8 +288,8 @@ def _opened(path: Path) -> Iterator[Database]:
         connection.close()
 
 
-def _loaded(connection: sqlite3.Connection, path: Path, size: int) -> Database:
-    database = Database(connection, path, size=size)
+def _loaded(connection: sqlite3.Connection, path: Path, size: int, *, copied: bool = False) -> Database:
+    database = Database(connection, path, size=size, copied=copied)
     database.load()
     return database
 
@@ -308,11 +317,10 @@ def _lenient(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _is_others_wal(path: Path) -> bool:
-    """Return whether a database is in WAL mode and its index in shared memory is not there, or another user's.
+def _has_log(path: Path) -> bool:
+    """Return whether a database is in WAL mode, or has a log of that mode beside it.
 
-    SQLite maps that index into memory, and whoever cuts it short ends every process that looks at it.  The mode is in
-    bytes 18 and 19 of SQLite's file format.
+    The mode is in bytes 18 and 19 of SQLite's file format.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -326,10 +334,8 @@ def _is_others_wal(path: Path) -> bool:
         os.close(descriptor)
     if header and not header.startswith(_MAGIC[: len(header)]):
         raise SourceMalformed("is not a database", where=path, remedy="Was the file overwritten or cut short?")
-    if len(header) < 20 or _WAL not in header[18:20]:
-        return False
-    index = companion(f"{path}-shm")
-    return index is None or index.st_uid != os.geteuid()
+    log = companion(f"{path}-wal")
+    return _WAL in header[18:20] or (log is not None and log.st_size > 0)
 
 
 @contextmanager
@@ -339,10 +345,9 @@ def _copied(path: Path, size: int, *, locked: bool = True) -> Iterator[Database]
         connection = _connect(path, f"file:{quote(os.fsencode(copy))}?mode=rw")
         try:
             try:
-                database = _loaded(connection, path, size)
+                database = _loaded(connection, path, size, copied=True)
             except SourceBusy as error:
                 raise SourceInterrupted(error.what, where=path) from error
-            database.copied = True
             yield database
         finally:
             connection.close()
@@ -351,6 +356,8 @@ def _copied(path: Path, size: int, *, locked: bool = True) -> Iterator[Database]
 def explain(error: sqlite3.Error, path: Path) -> SourceError:
     """Return what an error of SQLite means for a reader."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code == sqlite3.SQLITE_IOERR_LOCK:
+        return SourceBusy("its writer has just begun a log, and it is read from a copy then", where=path)
     match code & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_SCHEMA | sqlite3.SQLITE_PROTOCOL:
             return SourceBusy("its writer is at work", where=path)

@@ -8,14 +8,19 @@ that SQLite prepares, also for one that it prepares anew because somebody has ju
 
 Between two steps of SQLite, each of which is short then, a handler looks at the time.  While a schema is being loaded
 it counts the steps as well, since SQLite keeps the whole schema in memory.
+
+A database in WAL mode has a log and an index beside it, which SQLite opens by name: there may be another project's by
+then, and whoever cuts the index short ends every process that has mapped it.  In exclusive locking mode a connection
+that may only read fails to open them, so a file that is read in place is locked in that mode: as a reader locks it, and
+for as long as one query.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 
 QUERY_SECONDS = 60.0
@@ -28,7 +33,8 @@ MOST_LOOKS = 20
 _OURS = {"count", "min", "max"}
 _TABLES = ("sqlite_master", "sqlite_schema")
 _ENDS = ("objects", "classes", "properties")
-_PRAGMAS = {"table_xinfo", "trusted_schema", "cell_size_check"}
+_PRAGMAS = {"table_xinfo", "trusted_schema", "cell_size_check", "locking_mode", "schema_version"}
+_ANY_READ = "PRAGMA schema_version"
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 32_768,
     sqlite3.SQLITE_LIMIT_COLUMN: 1_000,
@@ -47,6 +53,7 @@ class Guard:
     """Confines a connection to reading; `begin` starts the time of a query."""
 
     def __init__(self, connection: sqlite3.Connection, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connection = connection
         self._clock = clock
         self._until = 0.0
         self._looks: int | None = 0
@@ -62,6 +69,22 @@ class Guard:
     def begin(self, seconds: float) -> None:
         """Let what follows take so long."""
         self._until = self._clock() + seconds
+
+    @contextmanager
+    def without_log(self) -> Iterator[None]:
+        """Let what is read meanwhile fail rather than be taken from a log; raises a `sqlite3.Error`.
+
+        SQLite gives a lock of the exclusive mode back at the end of a query in the normal one.  That must not be the
+        query that takes it: so it is taken before the mode is changed, and kept where that fails.
+        """
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                self._connection.execute(_ANY_READ).fetchall()
+                self._connection.execute("PRAGMA locking_mode = NORMAL").fetchall()
+                self._connection.execute(_ANY_READ).fetchall()
 
     def loaded(self) -> None:
         """Count the steps no longer: the schema is there."""
