@@ -92,6 +92,21 @@ def many_runs(folder: Path, _: Victim) -> None:
     )
 
 
+def failed_runs(folder: Path, _: Victim) -> None:
+    """Let 1,000 runs fail at this moment, each with a long error."""
+    _small(folder)
+    _add_objects(
+        folder / "project.sqlite",
+        "SELECT 1000 + 4 * i, NULL, '', 'ProtUserSubSet', NULL, hex(zeroblob(100)) || i FROM n"
+        " UNION ALL SELECT 1001 + 4 * i, 1000 + 4 * i, (1000 + 4 * i) || '.status', 'String', 'failed', '' FROM n"
+        " UNION ALL SELECT 1002 + 4 * i, 1000 + 4 * i, (1000 + 4 * i) || '.endTime', 'String',"
+        " strftime('%Y-%m-%d %H:%M:%f', 'now'), '' FROM n"
+        " UNION ALL SELECT 1003 + 4 * i, 1000 + 4 * i, (1000 + 4 * i) || '._error', 'String',"
+        " hex(zeroblob(2000)), '' FROM n",
+        count=1_000,
+    )
+
+
 def many_tables(folder: Path, _: Victim) -> None:
     """Make 20,000 tables, which are all looked at when the database is opened."""
     _small(folder)
@@ -170,7 +185,8 @@ HOSTILE: Mapping[str, Callable[[Path, Victim], None]] = {
     make.__name__.replace("_", "-"): make
     for make in (
         computed_columns, slow_function, endless_tree, sparse_log, log_of_zeros, long_texts, many_outputs, many_runs,
-        many_tables, others_runs, others_project, others_images, pipes_for_images, huge_images, every_folder, cut_short,
+        failed_runs, many_tables, others_runs, others_project, others_images, pipes_for_images, huge_images,
+        every_folder, cut_short,
     )
 }  # fmt: skip
 """What makes each of them, by the name of its folder."""

@@ -282,8 +282,9 @@ def test_tables_give_times_in_milliseconds_and_missing_ones_as_none() -> None:
 
 
 def test_runs_have_a_column_of_errors_only_where_there_is_one() -> None:
-    fine = ("2", "import", "ProtImportMovies", "finished", 0, 9 * 10**9, "", "outputMovies", "SetOfMovies", 5, 0, 10**6)
-    failed = ("67", "", "ProtMotionCorr", "failed", None, None, "no GPU", None, None, None, None, None)
+    times = (0, 9 * 10**9)
+    fine = ("2", "import", "ProtImportMovies", "finished", *times, "", "outputMovies", "SetOfMovies", 5, 0, 10**6, 2)
+    failed = ("67", "", "ProtMotionCorr", "failed", None, None, "no GPU", None, None, None, None, None, 2)
     data = payload.runs(RUN_FIELDS, [fine])
     assert data["columns"][-1]["label"] == "Took"
     assert data["rows"] == [["import", "ProtImportMovies", "finished", "outputMovies", 5, 0, 1, 0, 9000]]

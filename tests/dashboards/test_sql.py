@@ -20,6 +20,7 @@ from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, Scope, c
 from cryowatch.dashboards.definition import Bins
 from cryowatch.dashboards.query import Taken
 from cryowatch.dashboards.sql import RECENT
+from cryowatch.dashboards.stages import MOST_RUNS
 from cryowatch.dashboards.thinning import MOST_POINTS, STRETCH
 from cryowatch.model import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
 from cryowatch.reading import Reading
@@ -745,6 +746,14 @@ def test_runs_show_what_they_produced(answer: Answers) -> None:
 def test_runs_come_in_the_order_of_their_numbers(own: Answers) -> None:
     own.commit(Reading(cursor="1", runs=tuple(run(n, label=n) for n in ("1000", "67", "2")), outputs=()))
     assert [row[0] for row in own(panel("summary", "runs"))["rows"]] == ["2", "67", "1000"]
+
+
+def test_of_very_many_runs_the_last_ones_are_listed(own: Answers) -> None:
+    failed = tuple(run(str(n), label=str(n), status="failed", error="e") for n in range(1, MOST_RUNS + 31))
+    own.commit(Reading(cursor="1", runs=failed, outputs=()))
+    data = own(panel("summary", "runs"))
+    assert [row[0] for row in data["rows"]] == [str(n) for n in range(31, MOST_RUNS + 31)]
+    assert data["total"] == MOST_RUNS + 30
 
 
 # Gain, hosts, alerts, the rest.

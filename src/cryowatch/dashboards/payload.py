@@ -260,12 +260,13 @@ _RUN_COLUMNS = {
 def runs(fields: Sequence[str], rows: Rows) -> Data:
     """The columns of these fields, with the id of each row's run.
 
-    Rows of (id, label, class, status, start, end, error, output, its class, size, in the last hour, newest).
+    Rows of (id, label, class, status, start, end, error, output, its class, size, in the last hour, newest, and how
+    many rows there are).
     """
     if not rows:
         return EMPTY
     cells = []
-    for _, label, class_name, status, started, ended, error, output, _, size, last_hour, newest in rows:
+    for _, label, class_name, status, started, ended, error, output, _, size, last_hour, newest, _ in rows:
         took = None if started is None or ended is None else (ended - started) // MILLISECOND
         times = [None if t is None else t // MILLISECOND for t in (newest, started)]
         cells.append([label or class_name, class_name, status, output, size, last_hour, *times, took, error or None])
@@ -277,4 +278,4 @@ def runs(fields: Sequence[str], rows: Rows) -> Data:
         for field in shown
     ]
     lines_ = [[row[places[field]] for field in shown] for row in cells]
-    return {"columns": columns, "rows": lines_, "total": len(cells), "runs": [row[0] for row in rows]}
+    return {"columns": columns, "rows": lines_, "total": rows[0][-1], "runs": [row[0] for row in rows]}

@@ -10,7 +10,11 @@ from cryowatch.dashboards.pace import pace, pace_sql
 from cryowatch.dashboards.query import HOUR, MILLISECOND, Query, Rows, Scope, window
 from cryowatch.judgement import of_outputs
 
+MOST_RUNS = 200
+"""Rows of a table of runs, one a run and output: the last ones, each with its whole error."""
+
 _STAGES = "('movies', 'micrographs', 'ctf')"
+_RUN_AND_OUTPUT = "run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run"
 
 
 def progress(_panel: Panel, scope: Scope) -> Query:
@@ -57,8 +61,15 @@ def rate(_panel: Panel, scope: Scope) -> Query:
 
 
 def runs(panel: Panel, scope: Scope) -> Query:
-    """One row a run and output: id, label, class, status, start, end, error, output, class, size, rate, newest."""
+    """One row a run and output: id, label, class, status, start, end, error, output, class, size, rate, newest.
+
+    The last `MOST_RUNS`, each with how many there are.
+    """
     sql = f"""
+        WITH listed AS (
+            SELECT run.id AS run_id, output.id AS output_id, count(*) OVER () AS total FROM {_RUN_AND_OUTPUT}
+            WHERE run.session_id = :session
+            ORDER BY CAST(run.run AS INTEGER) DESC, run.run DESC, output.id DESC LIMIT :most)
         SELECT run.run, run.label, run.class_name, run.status, run.started, run.ended, run.error,
                output.name, output.class_name,
                CASE WHEN output.kind IN {_STAGES}
@@ -67,11 +78,12 @@ def runs(panel: Panel, scope: Scope) -> Query:
                CASE WHEN output.kind IN {_STAGES} THEN
                     (SELECT count(*) FROM micrograph WHERE output_id = output.id AND time > :now - {HOUR}) END,
                coalesce((SELECT min(max(time), :now) FROM micrograph WHERE output_id = output.id),
-                        (SELECT max(time) FROM output_size WHERE output_id = output.id))
-        FROM run LEFT JOIN output ON output.session_id = run.session_id AND output.run = run.run
-        WHERE run.session_id = :session ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
+                        (SELECT max(time) FROM output_size WHERE output_id = output.id)),
+               listed.total
+        FROM listed JOIN run ON run.id = listed.run_id LEFT JOIN output ON output.id = listed.output_id
+        ORDER BY CAST(run.run AS INTEGER), run.run, output.id"""
     return Query(
         sql=sql,
-        parameters={"session": scope.session, "now": scope.now},
+        parameters={"session": scope.session, "now": scope.now, "most": MOST_RUNS},
         shape=lambda found: payload.runs(panel.fields, found),
     )

@@ -60,11 +60,14 @@ class Active:
 
     alerts: Sequence[dict[str, Any]]
 
-    def of(self, session: Row, sight: Sight) -> dict[str, Any]:
-        """Return those of a row of the session table with how many there are of each severity."""
+    def of(self, session: Row, sight: Sight, *, whole: bool = True) -> dict[str, Any]:
+        """Return those of a row of the session table with how many there are of each severity.
+
+        Unless they are told `whole`, their details are left out.
+        """
         host = _host(session, sight)
         found = [
-            _seen(a, sight)
+            _seen(a if whole else {**a, "detail": ""}, sight)
             for a in self.alerts
             if a["session"] == session["key"] or (a["session"] is None and a["host"] == host)
         ]

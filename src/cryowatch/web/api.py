@@ -35,6 +35,8 @@ _BEYOND_SESSION = ("host", "device", "alert")
 _HIDDEN = ("output_id", "seq", "session", "session_id", "session_path")
 MOST_MICROGRAPHS = 500
 MOST_CHANGES = 5_000
+MOST_TEXT = 4_000_000
+"""Characters of texts in an answer of changes; usual ones have 1,500,000."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class API:
         active = self.alerts.active()
         return {
             "sessions": [
-                {**_summary(self.summaries.summary(row), sight), "alerts": active.of(row, sight)}
+                {**_summary(self.summaries.summary(row), sight), "alerts": active.of(row, sight, whole=False)}
                 for row in sight.sessions()
             ],
             "host": "" if sight.confined else self.host,
@@ -149,9 +151,9 @@ class API:
         after = whole(request.query_params, "after")
         if after is not None:
             most = whole(request.query_params, "limit", most=MOST_CHANGES) or MOST_CHANGES
-            rows = self.reader.micrographs_after(outputs, sight.position(after), limit=most + 1)
-            more = len(rows) > most
-            rows = rows[:most]
+            found = self.reader.micrographs_after(outputs, sight.position(after), limit=most + 1)
+            rows = _fitting(found[:most])
+            more = len(found) > len(rows)
             if more:
                 head["head"] = sight.head(rows[-1]["seq"])
             listed = self._shown(session["id"], rows, sight)
@@ -342,6 +344,16 @@ def _summary(summary: dict[str, Any], sight: Sight) -> dict[str, Any]:
         newest = {**newest, **shown_as}
     seen = {"id": sight.key(summary["id"]), "newest": newest, "head": sight.head(summary["head"])}
     return {**summary, **seen, **({"runs": sight.told(summary["runs"])} if "runs" in summary else {})}
+
+
+def _fitting(rows: Sequence[Row], *, most: int = MOST_TEXT) -> Sequence[Row]:
+    """Return the first rows whose texts have so many characters together, at least one."""
+    room = most
+    for place, row in enumerate(rows):
+        room -= sum(len(value) for value in row.values() if isinstance(value, str))
+        if room < 0 and place:
+            return rows[:place]
+    return rows
 
 
 def shown(row: Row, sight: Sight, *, shifted: bool = False) -> dict[str, Any]:

@@ -29,6 +29,10 @@ _ACQUISITION = (
 )  # fmt: skip
 _MEDIANS = ("defocus", "resolution", "astigmatism")
 
+MOST_RUNS = 200
+MOST_OUTPUTS = 300
+"""Of a session that are told with it: the last ones, and the outputs that stand for its stages."""
+
 
 def milliseconds(nanoseconds: int | None) -> int | None:
     """Return UTC nanoseconds as milliseconds."""
@@ -90,6 +94,7 @@ class Summaries:
         """Return the summary with acquisition, runs, outputs and dashboards."""
         outputs = self._reader.outputs(session["id"])
         leading = Leading(outputs)
+        told = {*leading.all_ids, *(row["id"] for row in outputs[-MOST_OUTPUTS:])}
         known = quantities(Session)
         return {
             **self.summary(session),
@@ -104,8 +109,8 @@ class Summaries:
                 for field in _ACQUISITION
                 if session[field] is not None
             ],
-            "runs": [_run(row) for row in self._reader.runs(session["id"])],
-            "outputs": [_output(row) for row in outputs],
+            "runs": [_run(row) for row in self._reader.runs(session["id"], last=MOST_RUNS)],
+            "outputs": [_output(row) for row in outputs if row["id"] in told],
             "leading": leading.shown.ids,
             "dashboards": [{"name": d.name, "uid": d.uid, "title": d.title} for d in dashboards],
         }

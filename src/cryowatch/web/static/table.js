@@ -32,7 +32,8 @@ export class Table {
       return el("tr", {}, ...logged(cells, () => el("td", { class: "act" }, logButton(this.view, run))));
     })));
     const { scrollTop, scrollLeft } = this.place;
-    this.place.replaceChildren(table);
+    const left = data.total - data.rows.length;
+    this.place.replaceChildren(...(left > 0 ? [el("p", { class: "muted", text: `The last ${number(data.rows.length)} of ${number(data.total)}` })] : []), table);
     this.place.scrollTo(scrollLeft, scrollTop);
   }
 
