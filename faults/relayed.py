@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.influx.server import InfluxServer
@@ -85,7 +86,8 @@ def relayed(*, seconds: float, faults: Sequence[str] = tuple(FAULTS), quiet: boo
             project.start(0.2)
             for name in faults:
                 kept = _lasting(site, project, relays, FAULTS[name], seconds)
-                came = until(lambda: _arrived(lines, project, after=True), seconds=75)
+                due = dict(project.written)
+                came = until(partial(_came, lines, due), seconds=75)
                 found.promise(f"while they {name} the store goes on", kept=kept, otherwise=site.said()[-300:])
                 found.promise("then everything comes", kept=bool(came), otherwise=_counts(lines, project))
             for relay in relays:
@@ -150,14 +152,15 @@ def _lasting(
             fault(relay, False)
 
 
-def _arrived(lines: _Lines, project: Project, *, after: bool = False) -> bool:
-    """Return whether exactly what was written has come, or where it goes on being written at least that."""
-    written = dict(project.written)
-    points = delivered(lines.influx)
-    images = _images(lines)
-    if after:
-        return written.items() <= dict(points).items() and images >= 3 * len(written)
-    return points == sorted(written.items()) and images == 3 * len(written)
+def _arrived(lines: _Lines, project: Project) -> bool:
+    """Return whether exactly what was written has come."""
+    written = sorted(project.written.items())
+    return delivered(lines.influx) == written and _images(lines) == 3 * len(written)
+
+
+def _came(lines: _Lines, due: Mapping[int, float]) -> bool:
+    """Return whether some micrographs have come, while others are being written."""
+    return due.items() <= dict(delivered(lines.influx)).items() and _images(lines) >= 3 * len(due)
 
 
 def _images(lines: _Lines) -> int:
