@@ -49,6 +49,11 @@ SUBJECTS = (
         full=("--projects", "1", "10", "50", "--seconds", "12"),
         quick=(*_FEW, "--projects", "2", "--seconds", "3"),
     ),
+    Subject(
+        "years",
+        "A folder of finished projects",
+        quick=("--finished", "20", "--live", "2", "--micrographs", "20", "--seconds", "3", "--rest", "3"),
+    ),
     Subject("day", "Memory over a day", quick=("--micrographs", "200", "--seconds", "3")),
     Subject("host", "A sample of the machine", quick=(*_ONE, "--times", "3")),
     Subject("images", "Rendering images", quick=_ONE),

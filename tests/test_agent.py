@@ -15,8 +15,9 @@ import pytest
 from cryowatch.agent import Agent, repeat
 from cryowatch.errors import SourceBusy, SourceGone, StoreFailed
 from cryowatch.reading import Reading
+from cryowatch.rest import pause
 from cryowatch.store import Change, Store
-from cryowatch.watch import Watch, pause
+from cryowatch.watch import Watch
 from tests.projects import CTFS, append, genuine
 from tests.records import START, micrograph, reading, session, span
 from tests.web.serving import until
@@ -58,6 +59,12 @@ class Scripted:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def is_whole(self, cursor: str) -> bool:
+        return True
+
+    def rest(self) -> None:
+        pass
 
 
 class Clock:
@@ -176,7 +183,7 @@ def test_a_hung_project_holds_up_no_other_and_no_stop(store: Store, tmp_path: Pa
             return Reading(cursor=cursor)
 
     agent = Agent(store, [genuine(tmp_path)], interval=0.05, host="gpu1")
-    agent._spawn("hung", lambda: watch_of(Hung()))
+    agent._looks.add("hung", lambda: watch_of(Hung()))
     agent.start()
     until(lambda: count(store) == 32)
     began = time.monotonic()
@@ -244,7 +251,7 @@ def test_a_project_that_does_not_answer_is_said_to_until_it_does(store: Store, m
     monkeypatch.setattr("cryowatch.watch.SILENT_SECONDS", 0.0)
     hang = threading.Event()
 
-    class Hung:
+    class Hung(Scripted):
         def read(self, cursor: str) -> Reading:
             hang.wait(30)
             return Reading(cursor=cursor)

@@ -24,6 +24,8 @@ LAYERS = {
     "completion": WIRING,
     "agent": WIRING,
     "watch": WIRING,
+    "looks": WIRING,
+    "rest": WIRING,
     "follower": WIRING,
     "ending": WIRING,
     "errands": WIRING,

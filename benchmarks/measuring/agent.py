@@ -107,14 +107,18 @@ class Watching:
         """Return what the interface answers."""
         return self._client.get(path, params=query).raise_for_status().json()
 
+    def fetched(self, path: str) -> httpx2.Response:
+        """Return an answer of the interface."""
+        return self._client.get(path).raise_for_status()
+
+    def whole(self, projects: int, ctfs: int) -> bool:
+        """Return whether so many projects are read, with at least so many CTFs each."""
+        sessions = self.get("/api/sessions")["sessions"]
+        return len(sessions) == projects and all(s["counts"]["ctf"] >= ctfs for s in sessions)
+
     def wait_for(self, projects: int, ctfs: int) -> None:
         """Wait until so many projects are read, with at least so many CTFs each."""
-
-        def read() -> bool:
-            sessions = self.get("/api/sessions")["sessions"]
-            return len(sessions) == projects and all(s["counts"]["ctf"] >= ctfs for s in sessions)
-
-        until(read, every=0.2)
+        until(lambda: self.whole(projects, ctfs), every=0.2)
 
     def settle(self) -> None:
         """Wait until some seconds have passed with hardly any work: all has been read, and rendered ahead."""

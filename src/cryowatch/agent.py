@@ -1,7 +1,7 @@
 """The agent: reads every session at its own pace, commits what is new, and tells those who follow.
 
-Schedules and what happens after an error are here, those of one session in `watch`.  Each session has a thread of its
-own, so that a hung file system under one project holds up no other; the threads only meet at the store's one writer.
+What happens after an error is here, what one session is read for and when in `watch`.  The sessions take turns in a few
+threads, and a hung file system under one holds up no other (`looks`); they only meet at the store's one writer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from cryowatch.errors import SourceError, SourceGone, StoreError
 from cryowatch.follower import Follower, Problem, finished
+from cryowatch.looks import Looks
 from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.names import readable
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 
 DISCOVERY_SECONDS = 5.0
+MOST_DISCOVERY_SECONDS = 15.0
+DISCOVERY_REST = 200
+"""New projects are looked for at most every so many times as long as that takes: a folder may hold thousands."""
+
 FORGET_SECONDS = 600
 RETRY_SECONDS = 5.0
 
@@ -44,16 +49,22 @@ def _run(endless: Follower | Ahead) -> float:
     return 0.0
 
 
-def repeat(
-    step: Callable[[], float], stop: threading.Event, what: str, *, over: Callable[[], bool] = lambda: False
-) -> None:
-    """Call `step` until `stop`, or until it is over, waiting as many seconds as it returns.
+def _place(watch: Watch) -> object:
+    """Return what a project shares with others that do not answer when it does not."""
+    return watch.path.parent if watch.device is None else watch.device
 
-    Nothing that goes wrong in it ends this.
-    """
+
+def _is_live(watch: Watch) -> bool:
+    """Return whether a run is known to be at work in a project."""
+    return watch.active and watch.last_read is not None
+
+
+def guarded(step: Callable[[], float], what: str) -> Callable[[], float]:
+    """Return a step that raises nothing: what goes wrong is said, and it asks to be tried again."""
     said = ""
-    while not (stop.is_set() or over()):
-        wait = RETRY_SECONDS
+
+    def tried() -> float:
+        nonlocal said
         try:
             wait = step()
             said = ""
@@ -63,7 +74,18 @@ def repeat(
                 log.error("%s", said)  # noqa: TRY400  a person needs the line, not the trace
         except Exception:
             log.exception("%s: unexpected; it is tried again", what)
-        stop.wait(wait)
+        else:
+            return wait
+        return RETRY_SECONDS
+
+    return tried
+
+
+def repeat(step: Callable[[], float], stop: threading.Event, what: str) -> None:
+    """Call `step` until `stop`, waiting as many seconds as it returns; nothing that goes wrong in it ends this."""
+    tried = guarded(step, what)
+    while not stop.is_set():
+        stop.wait(tried())
 
 
 class Agent:
@@ -107,6 +129,7 @@ class Agent:
         self._runs = runs
         self._clock = clock
         self._stop = threading.Event()
+        self._looks = Looks(self._stop)
         self._threads: list[threading.Thread] = []
         self._listeners: list[Listener] = []
         self._companions: list[tuple[str, Callable[[], float]]] = []
@@ -210,7 +233,7 @@ class Agent:
         deadline = time.monotonic() + patience
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return self._looks.end(deadline) and not any(thread.is_alive() for thread in self._threads)
 
     def last_read(self, session: int) -> int | None:
         """Return when a session could be read last, as of this moment."""
@@ -241,10 +264,8 @@ class Agent:
         for step in self._last:
             step()
 
-    def _spawn(self, what: str, step: Callable[[], float], over: Callable[[], bool] = lambda: False) -> None:
-        thread = threading.Thread(
-            target=partial(repeat, over=over), args=(step, self._stop, what), name=what, daemon=True
-        )
+    def _spawn(self, what: str, step: Callable[[], float]) -> None:
+        thread = threading.Thread(target=repeat, args=(step, self._stop, what), name=what, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -264,18 +285,27 @@ class Agent:
 
     def _look_for_projects(self) -> float:
         again = self.looked
-        for watch in self.discover():
+        began = time.monotonic()
+        new = self.discover()
+        rest = DISCOVERY_REST * (time.monotonic() - began)
+        for watch in new:
             log.info("watching %s", watch.path)
-            look = partial(watch.look, self._interval, self.tell)
-            self._spawn(str(watch.path), look, partial(getattr, watch, "over"))
+            name = str(watch.path)
+            self._looks.add(
+                name,
+                guarded(partial(watch.look, self._interval, self.tell), name),
+                place=partial(_place, watch),
+                urgent=partial(_is_live, watch),
+                over=partial(getattr, watch, "over"),
+            )
         for watch in list(self.watches.values()):
-            change = watch.silence()
+            change = watch.silence(held_since=self._looks.held_since(str(watch.path)))
             if change is not None:
                 self.tell(change)
         if again and not self._missing_noted:
             self._note_missing()
             self._missing_noted = True
-        return DISCOVERY_SECONDS
+        return max(DISCOVERY_SECONDS, min(rest, MOST_DISCOVERY_SECONDS))
 
     def _sample_host(self) -> float:
         self._store.add_host_sample(self._host_source.sample((self._store.data_dir, *self._folders())))

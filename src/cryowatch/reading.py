@@ -136,6 +136,12 @@ class Source(Protocol):
     `read` is called from one thread at a time, with the cursor that the store committed last (empty at first).
     It only reads, holds nothing open afterwards, and does not retry: a `SourceError` means that nothing was
     read this time, and the same cursor comes again.  Reading from the same cursor twice gives the same values.
+    `is_whole` says whether all that there was had been read at a cursor.  `rest` lets go of what is only kept to make
+    the next reading fast, as that is far away.
     """
 
     def read(self, cursor: str) -> Reading: ...
+
+    def is_whole(self, cursor: str) -> bool: ...
+
+    def rest(self) -> None: ...

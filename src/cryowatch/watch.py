@@ -13,6 +13,7 @@ from cryowatch.follower import Problem
 from cryowatch.model import Run, Session
 from cryowatch.reach import MARK
 from cryowatch.reading import READABLE, ZONE, Origin, Reading, Source, Trouble
+from cryowatch.rest import REST_AFTER, Outside, Rest, outside, pause
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY
 from cryowatch.sources.scipion.project import origin_of
 from cryowatch.store import Change, Store
@@ -61,17 +62,6 @@ def _stamp(project: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def pause(interval: float, *, active: bool, quiet: float) -> float:
-    """Return the seconds to the next look at a project.
-
-    A project with a run at work is looked at every `interval`.  One without, where nothing has changed for `quiet`
-    seconds, more rarely: a facility's folder holds years of finished projects.
-    """
-    if active or quiet < 600:
-        return interval
-    return max(interval, 5.0 if quiet < 86_400 else 30.0)
 
 
 def has_left(folder: Path, inode: int | None, created: str, *, now_at: int) -> bool:
@@ -136,12 +126,16 @@ class Watch:
         """Whether another one watches the session, since its project has moved there."""
         self.forgotten = False
         """Whether the project is passed over, since its session was forgotten."""
+        self.device: int | None = None
+        """Of the project's file, once that has been looked at."""
         self.last_read: int | None = None
         self.last_change = clock()
         self.active = True
         self.whole = False
         """Whether all that there was had been read at `last_read`."""
         self.problem: Problem | None = None
+        self._rest = Rest()
+        self._outside = known.outside if known else ""
         self._passed: tuple[object, int] | None = None
         self._judged = 0
         self._busy_since: int | None = None
@@ -214,7 +208,7 @@ class Watch:
             self._cursor = reading.cursor
         if reading.session is not None:
             self.active = reading.session.status == "running"
-        if change is not None:
+        if change is not None and self.whole:
             self.last_change = now
         self.last_read = now
         self.whole = reading.finished
@@ -277,9 +271,12 @@ class Watch:
             return None
         return self._tried if self._tried - self._touched < _LIVES * _SECOND else None
 
-    def silence(self) -> Change | None:
-        """Store that the source does not answer, where a reading has not come back; called from another thread."""
-        began = self._began
+    def silence(self, *, held_since: float | None = None) -> Change | None:
+        """Store that the source does not answer, where a look has not come back; called from another thread.
+
+        `held_since` is since when a look is put off, as others beside it do not come back (monotonic).
+        """
+        began = self._began if self._began is not None else held_since
         if began is None or time.monotonic() - began < SILENT_SECONDS:
             return None
         error = SourceGone(SILENT, where=self.path, remedy=SILENT_REMEDY)
@@ -349,7 +346,11 @@ class Watch:
 
     def look(self, interval: float, tell: Listener) -> float:
         """Read once and tell of a change; returns the seconds to the next look, more where looking takes long."""
-        began = time.monotonic()
+        began = self._began = time.monotonic()
+        seen = outside(self.path)
+        self._began = None
+        if self._rests(seen):
+            return pause(interval, active=False, quiet=REST_AFTER)
         reading, change = self.step()
         took = time.monotonic() - began
         if self.forgotten:
@@ -361,5 +362,35 @@ class Watch:
                 self._progress_said = self._clock()
                 log.info("%s: %s of %s items read", self.path, f"{reading.done:,}", f"{reading.total:,}")
             return 0.0
+        if reading is not None:
+            self._lie_down(seen, reading.troubles)
         wait = pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
         return max(wait, min(took * (COSTLY if self.problem is not None else 1), MOST_PAUSE))
+
+    def _rests(self, seen: Outside | None) -> bool:
+        """Return whether nothing has changed in a project that rests: it is as good as read then."""
+        now = self._clock()
+        if seen is not None and self.device is None:
+            self.last_change = min(now, seen.written)
+        self.device = seen.device if seen is not None else self.device
+        stamps, self._outside = self._outside, ""
+        if seen is not None and seen.stamps == stamps and self._source.is_whole(self._cursor):
+            self._rest.begin(seen, now=now, known_before=True)
+            self.active, self.whole = False, True
+        if self.forgotten or self.session in self._store.forgotten_sessions or not self._rest.lasts(seen, now=now):
+            return False
+        self.last_read = now
+        return True
+
+    def _lie_down(self, seen: Outside | None, troubles: Sequence[Trouble]) -> None:
+        """Let a project rest that has been read whole since it was `seen`, and had no change for long."""
+        now = self._clock()
+        if seen is None or self.active or now - self.last_change < REST_AFTER * _SECOND:
+            return
+        if self._busy("", troubles):
+            return
+        troubled = any(trouble.state != ZONE for trouble in troubles)
+        self._rest.begin(seen, now=now, troubled=troubled)
+        self._source.rest()
+        if not troubled:
+            self._store.rests(self.session, seen.stamps)

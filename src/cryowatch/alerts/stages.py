@@ -69,12 +69,14 @@ class Stages:
     def __init__(self, reader: Reader, incoming: Callable[[str, str], int | None] = lambda *_: None) -> None:
         self._reader = reader
         self._incoming = incoming
+        self._runs: dict[int, tuple[int, list[Row]]] = {}
+        """The runs of a session as of its last change."""
         self._grown: dict[tuple[int, ...], deque[tuple[int, int]]] = {}
 
     def findings(self, session: Row, rules: Iterable[Rule], host: str, as_of: int) -> Iterator[Finding]:
         """Yield what the rules find in a session that was read whole at `as_of` (UTC ns)."""
         rules = list(rules)
-        runs = self._reader.runs(session["id"])
+        runs = self._runs_of(session)
         stages = [] if all(rule.about is About.RUN for rule in rules) else self._stages(session, runs, as_of)
         for rule in rules:
             key = Key(rule=rule.name, session=session["id"], host=host)
@@ -87,6 +89,12 @@ class Stages:
                 for place, stage in enumerate(stages):
                     if stage.about is rule.about:
                         yield self._stall(key, rule, stages, place, as_of, session["path"])
+
+    def _runs_of(self, session: Row) -> list[Row]:
+        known = self._runs.get(session["id"])
+        if known is None or known[0] != session["seq"]:
+            known = self._runs[session["id"]] = (session["seq"], self._reader.runs(session["id"]))
+        return known[1]
 
     def _stages(self, session: Row, runs: list[Row], as_of: int) -> list[Stage]:
         """Return the stages that the session has, in order; the first is the import, whatever it brings."""

@@ -99,6 +99,8 @@ class Alarms:
         self._quality = Quality(self._reader)
         self._stages = Stages(self._reader, incoming)
         self._changed: dict[int, int] = {}
+        self._newest: dict[int, tuple[int, int]] = {}
+        """When a session brought something last, as of its last change."""
 
     def step(self) -> float:
         """Look at everything once; returns the seconds after which to look again."""
@@ -154,8 +156,10 @@ class Alarms:
         for session in self._reader.sessions():
             if session["host"] != self._host or session["replaced"]:
                 continue
-            rules = [rule for rule in self._rules if rule.concerns(session["name"])]
             recent = self._recent(session, now)
+            if not recent and session["last_read"] is not None:
+                continue
+            rules = [rule for rule in self._rules if rule.concerns(session["name"])]
             since = self._unread(session["id"]) if session["last_read"] is None else session["last_read"]
             if since is not None and (session["last_read"] is None or (recent and session["status"] == "running")):
                 yield from source_findings(session, _about(rules, {About.SOURCE}), self._host, now, since=since)
@@ -174,12 +178,13 @@ class Alarms:
 
     def _recent(self, session: Row, now: int) -> bool:
         """Return whether a session has brought something, or a run of it was started, within a day."""
-        newest = max(
-            self._reader.value(_NEWEST, (session["id"],)) or 0,
-            self._reader.value(_STARTED, (session["id"],)) or 0,
-            session["created"] or 0,
-        )
-        return bool(now - newest < _RECENT)
+        number = session["id"]
+        seq, newest = self._newest.get(number, (None, 0))
+        if seq != session["seq"]:
+            found = (self._reader.value(sql, (number,)) or 0 for sql in (_NEWEST, _STARTED))
+            newest = max(*found, session["created"] or 0)
+            self._newest[number] = (session["seq"], newest)
+        return now - newest < _RECENT
 
     def _over(self, key: Key, now: int) -> str:
         """Return why an alert of which no rule says anything any more is over; empty where it is not."""

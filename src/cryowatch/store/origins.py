@@ -19,6 +19,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from cryowatch.model import Run, Session
@@ -187,7 +188,8 @@ def _new(tx: sqlite3.Connection, session: Session, origin: Origin | None) -> int
 def _free_key(tx: sqlite3.Connection, session: Session, origin: str) -> str:
     """Return an unused name for a session's addresses: its own where that is short and plain ASCII."""
     own = plain(session.name)
-    keys = [own] if own == session.name else []
-    keys += [marked(session.name, of) for of in (session.path, f"{session.path}\0{origin}")]
-    keys += [marked(session.name, f"{session.path}\0{number}") for number in range(1000)]
+    seeds = chain(("", f"\0{origin}"), (f"\0{number}" for number in range(1000)))
+    keys = chain(
+        [own] if own == session.name else [], (marked(session.name, f"{session.path}{seed}") for seed in seeds)
+    )
     return next(key for key in keys if not tx.execute("SELECT 1 FROM session WHERE key = ?", (key,)).fetchone())

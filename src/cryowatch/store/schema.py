@@ -360,6 +360,11 @@ CREATE TABLE retracted (
 ) WITHOUT ROWID;
 """
 
+_RESTING = """
+-- What showed of the project from outside when all of it had been read.
+ALTER TABLE session ADD COLUMN outside TEXT NOT NULL DEFAULT '';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _HISTORY,
@@ -372,6 +377,7 @@ MIGRATIONS: tuple[str, ...] = (
     DELIVERED,
     _CALMING,
     _FORGOTTEN,
+    _RESTING,
 )
 
 

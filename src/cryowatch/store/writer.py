@@ -47,7 +47,7 @@ DEVICE_COLUMNS = tuple(quantities(DeviceSample))
 _host_values = attrgetter(*HOST_COLUMNS)
 _device_values = attrgetter(*DEVICE_COLUMNS)
 
-_KNOWN = "SELECT id, key, origin, inode FROM session WHERE path = ?"
+_KNOWN = "SELECT id, key, origin, inode, outside FROM session WHERE path = ?"
 _THERE = "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?)"
 _FORGOTTEN = "SELECT session_id FROM forgotten"
 _CHANGE = "SELECT id, key, seq, generation FROM session WHERE id = ?"
@@ -61,13 +61,14 @@ WHERE follower = :follower"""
 class Known(NamedTuple):
     """A session that the store holds, by its row id, and what it knows of the origin of its project ("": nothing).
 
-    `inode` is that of the project's database.
+    `inode` is that of the project's database, and `outside` what `rests` was told of it ("": nothing).
     """
 
     session: int
     key: str
     origin: str
     inode: int | None
+    outside: str
 
 
 class Store:
@@ -211,6 +212,11 @@ class Store:
             commit = Commit(tx, session, now)
             commit.reading(reading)
             return commit.close()
+
+    def rests(self, session: int, outside: str) -> None:
+        """Record what shows of a project from outside, all of which has been read, for the next agent."""
+        with self._transaction() as tx:
+            tx.execute("UPDATE session SET outside = ? WHERE id = ? AND outside <> ?", (outside, session, outside))
 
     def note(
         self, session: int, *, state: str, text: str, troubles: Sequence[Trouble] = (), last_read: int | None

@@ -104,6 +104,15 @@ class ScipionSource:
         except MemoryError as error:
             raise SourceMalformed("takes more memory than there is", where=self._path) from error
 
+    def is_whole(self, cursor: str) -> bool:
+        """Return whether each set that there was had been read to its end at a cursor."""
+        number, sets, _ = parsed(cursor)
+        return number > 0 and all(known.ended for known in sets.values())
+
+    def rest(self) -> None:
+        """Let go of what is known besides the cursor."""
+        self._cursor, self._memory = None, _Memory()
+
     def _read(self, cursor: str) -> Reading:
         memory = self._memory if cursor == self._cursor else _Memory()
         number, progress, gain_progress = parsed(cursor)
