@@ -76,4 +76,5 @@ def serve(
     agent.listen(hub.publish)
     agent.accompany("certificate", server.renew)
     agent.start()
+    store.publish_address(address)
     server.run(sockets=[listener])

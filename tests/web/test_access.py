@@ -373,3 +373,11 @@ def test_a_link_opens_a_session_by_its_folder(tmp_path: Path) -> None:
         assert answer.status_code == 404
         assert "not here any more" in answer.text
         person.close()
+
+
+def test_a_label_says_for_whom_an_operator_made_a_link(operator: Person) -> None:
+    made = operator.post("/api/sessions/demo/shares", {"days": 3, "label": " Ada’s group"})
+    assert made.json()["label"] == "Ada’s group"
+    assert "Ada’s group" in [one["label"] for one in operator.json("/api/sessions/demo/shares")["shares"]]
+    for label in (7, "a\nb", "x" * 81):
+        assert operator.post("/api/sessions/demo/shares", {"days": 3, "label": label}).status_code == 400

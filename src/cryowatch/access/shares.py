@@ -2,13 +2,14 @@
 
 ::
 
-    {"shares": {ID: {"session": KEY, "path": PATH, "origin": TEXT, "until": UTC ms, "created": UTC ms, "by": ACCOUNT}}}
+    {"shares": {ID: {"session": KEY, "path": PATH, "origin": TEXT, "until": UTC ms, "created": UTC ms, "by": ACCOUNT,
+                     "label": TEXT}}}
 
-A link's token is `ID.SIGNATURE`, signed over all of that but `by` with the key of the data directory: the file alone
-opens nothing, and what somebody changes in it neither.  The session is known by when its project was made, and by its
-key or its folder: so a link follows a project that is moved, and never opens another one that gets the same name or the
-same folder.  Links of earlier versions have no `origin`; they open a session of the same key and folder, and only one
-whose project was made before the link.
+A link's token is `ID.SIGNATURE`, signed over all of that but `by` and `label` with the key of the data directory: the
+file alone opens nothing, and what somebody changes in it neither.  The session is known by when its project was made,
+and by its key or its folder: so a link follows a project that is moved, and never opens another one that gets the same
+name or the same folder.  The label says for whom the link is, and may be empty.  Links of earlier versions have no
+`origin`; they open a session of the same key and folder, and only one whose project was made before the link.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from cryowatch.errors import AccessError, ConfigError
 FILE_NAME = "shares.json"
 MOST = 1000
 MOST_DAYS = 366
+MOST_LABEL = 80
+"""Characters of a label."""
+
 DAY = 24 * 3600 * 1000
 _NS = 10**6
 """Of a millisecond."""
@@ -49,6 +53,7 @@ class Share:
     created: int
     by: str
     origin: str = ""
+    label: str = ""
 
     def opens(self, session: Mapping[str, Any]) -> bool:
         """Return whether a session, a row of the store, is the one that the link was made for."""
@@ -67,23 +72,29 @@ class Shares:
         self._key = key
         self._clock = clock
 
-    def create(self, *, session: str, path: str, origin: str, days: int, by: str) -> tuple[Share, str]:
+    def create(self, *, session: str, path: str, origin: str, days: int, by: str, label: str = "") -> tuple[Share, str]:
         """Make a link; returns it and its token, which is shown this once.  Raises `ConfigError`."""
         if not origin:
             what = "its project has not said yet when it was made; a link could open another one made in its folder"
             raise ConfigError(what, where=session, remedy="Try again once the session has been read")
         if not 1 <= days <= MOST_DAYS:
             raise ConfigError(f"a link lasts from 1 to {MOST_DAYS} days")
+        label = label.strip()
+        if len(label) > MOST_LABEL or not label.isprintable():
+            raise ConfigError(f"a label is one line of at most {MOST_LABEL} characters")
         now = self._clock() // 10**6
         share = Share(
             id=secrets.token_hex(6), session=session, path=path, origin=origin, until=now + days * DAY, created=now,
-            by=by,
+            by=by, label=label,
         )  # fmt: skip
         with self._kept.change() as content:
             kept = {known: said for known, said in content.get("shares", {}).items() if said.get("until", 0) > now}
             if len(kept) >= MOST:
                 raise ConfigError(f"there are {MOST} links already", remedy="Revoke some: `cryowatch share revoke ID`")
-            said = {"session": session, "path": path, "origin": origin, "until": share.until, "created": now, "by": by}
+            said = {
+                "session": session, "path": path, "origin": origin, "until": share.until, "created": now, "by": by,
+                "label": label,
+            }  # fmt: skip
             content["shares"] = {**kept, share.id: said}
         return share, f"{share.id}.{self._signature(share)}"
 
@@ -130,6 +141,7 @@ class Shares:
                 created=int(said["created"]),
                 by=str(said["by"]),
                 origin=str(said.get("origin", "")),
+                label=str(said.get("label", "")),
             )
         except (KeyError, ValueError, TypeError):
             raise AccessError("is not as cryowatch writes it", where=f"{self._kept.path}: {id}") from None

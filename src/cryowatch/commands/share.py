@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from cryowatch.access.shares import Share, Shares
     from cryowatch.config import Settings
 
+EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104  nothing is bound
+
 app = typer.Typer(name="share", help="Links that open one session to people without an account.", no_args_is_help=True)
 
 
@@ -23,6 +27,7 @@ app = typer.Typer(name="share", help="Links that open one session to people with
 def create(
     session: SessionName,
     days: Annotated[int, typer.Option(min=1, max=366, help="How many days the link is valid.", metavar="N")] = 14,
+    label: Annotated[str, typer.Option(help="For whom the link is, as `list` shows it.", metavar="TEXT")] = "",
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
@@ -38,11 +43,10 @@ def create(
         what = "there are no accounts: whoever reaches the pages sees every session, and needs no link"
         raise ConfigError(what, remedy="Add one with `cryowatch accounts add NAME`")
     share, token = _shares(folder).create(
-        session=found["key"], path=found["path"], origin=found["origin"], days=days, by="command line"
-    )
-    scheme = "https" if settings.web.certificate else "http"
-    base = settings.web.url or f"{scheme}://{settings.web.listen}"
-    typer.echo(f"{base}/share/{token}")
+        session=found["key"], path=found["path"], origin=found["origin"], days=days, by="command line",
+        label=label,
+    )  # fmt: skip
+    typer.echo(f"{_base(settings)}/share/{token}")
     typer.echo(
         f"It opens {found['name']!r} until {_day(share.until)}.  `cryowatch share revoke {share.id}` ends it.", err=True
     )
@@ -52,7 +56,7 @@ def create(
 
 @app.command("list")
 def listed(data_dir: DataDir = None, config: Config = None) -> None:
-    """List the links: number, session, last day, creator, and why a link is void."""
+    """List the links: number, session, last day, creator, label, and why a link is void."""
     from cryowatch.errors import StoreFailed, one_line  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
 
@@ -64,7 +68,8 @@ def listed(data_dir: DataDir = None, config: Config = None) -> None:
     except StoreFailed as error:
         typer.echo(one_line(f"Which links open something cannot be looked up: {error}"), err=True)
     for share in found:
-        said = f"{share.id}  {share.session:<32}  until {_day(share.until)}  by {share.by}"
+        by = f"{share.by}, {share.label}" if share.label else share.by
+        said = f"{share.id}  {share.session:<32}  until {_day(share.until)}  by {by}"
         typer.echo(one_line(f"{said}  void: {void[share.id]}" if share.id in void else said))
     if not found:
         typer.echo("There are no links.", err=True)
@@ -107,6 +112,19 @@ def _settings(data_dir: Path | None, config: Path | None) -> Settings:
     from cryowatch import resolved  # noqa: PLC0415
 
     return resolved.settings(config, data_dir=data_dir)
+
+
+def _base(settings: Settings) -> str:
+    """Return the pages' address: `web.url`, else where the agent at work listens, else what the settings say."""
+    from cryowatch.exposure import host_of  # noqa: PLC0415
+    from cryowatch.store.lock import published_address  # noqa: PLC0415
+
+    scheme = "https" if settings.web.certificate else "http"
+    listening = published_address(settings.data_dir) or f"{scheme}://{settings.web.listen}"
+    parts = urlsplit(listening)
+    if host_of(parts.netloc) in EVERY_INTERFACE:
+        listening = f"{parts.scheme}://{socket.gethostname()}:{parts.port}"
+    return (settings.web.url or listening).rstrip("/")
 
 
 def _shares(folder: Path) -> Shares:

@@ -1,7 +1,8 @@
 """Which data directories the store accepts, and the lock that keeps a second agent out of one.
 
 SQLite in WAL mode needs locks and shared memory that network file systems do not give.  The kernel releases the
-lock (flock on `cryowatch.lock`) when its process ends, however it ends.
+lock (flock on `cryowatch.lock`) when its process ends, however it ends.  The file holds the number of that process, and
+on a second line the address of its pages, where it has some.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Lock:
             ) from error
         if not _taken(self._file):
             self._file.seek(0)
-            owner = self._file.read().strip()
+            owner = self._file.readline().strip()
             self._file.close()
             raise StoreInUse(
                 f"another cryowatch{f' (process {owner})' if owner else ''} works with this data directory",
@@ -115,9 +116,25 @@ class Lock:
             self._file.truncate(0)
             os.write(self._file.fileno(), f"{os.getpid()}\n".encode())
 
+    def publish(self, address: str) -> None:
+        """Write the address of this process's pages, which commands look up with `published_address`."""
+        with contextlib.suppress(OSError):  # on a full disk commands go by the settings
+            os.write(self._file.fileno(), f"{address}\n".encode())
+
     def release(self) -> None:
         """Let the next one in."""
         self._file.close()
+
+
+def published_address(data_dir: Path) -> str:
+    """Return the address of the pages of the agent that works with a data directory; "" where none is known."""
+    try:
+        descriptor = os.open(data_dir / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, encoding="utf-8") as file:
+            process, address, *_ = [*file.read(4096).split("\n"), ""]
+    except (OSError, ValueError):
+        return ""
+    return address if process.isdecimal() and Path(f"/proc/{process}").exists() else ""
 
 
 def _opened(path: Path) -> TextIO:

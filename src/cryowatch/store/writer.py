@@ -144,6 +144,10 @@ class Store:
                     seal.seal(self.path)
             self._lock.release()
 
+    def publish_address(self, address: str) -> None:
+        """Let commands know where the pages of this process are, as long as it holds the data directory."""
+        self._lock.publish(address)
+
     def reader(self) -> Reader:
         """Return a reader of this store's file."""
         return Reader(self.path, damaged=self._found_damaged)

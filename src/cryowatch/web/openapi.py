@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cryowatch import __version__
-from cryowatch.access.shares import MOST_DAYS
+from cryowatch.access.shares import MOST_DAYS, MOST_LABEL
 from cryowatch.dashboards import Dashboard
 from cryowatch.model import RECORDS, ImageKind
 from cryowatch.store.selection import SORTABLE
@@ -171,9 +171,13 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         errors=(401, 403, 404),
     ),
     ("POST", "/api/sessions/{session}/shares"): Operation(
-        summary="Make a link that opens a session.",
+        summary="Make a link that opens a session; a label says for whom.",
         answers=named("ShareMade"),
-        sends=holding(days={"type": "integer", "minimum": 1, "maximum": MOST_DAYS}),
+        sends=holding(
+            "label",
+            days={"type": "integer", "minimum": 1, "maximum": MOST_DAYS},
+            label={**TEXT, "maxLength": MOST_LABEL},
+        ),
         errors=(401, 403, 404),
     ),
     ("POST", "/api/shares/{share}/revoke"): Operation(

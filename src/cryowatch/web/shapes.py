@@ -337,6 +337,6 @@ COMPONENTS: dict[str, Schema] = {
         influxdb=listed(holding(where=TEXT, points=COUNT)),
         published=listed(holding(where=TEXT, files=COUNT)),
     ),
-    "Share": holding(id=TEXT, until=TIME, created=TIME, by=TEXT),
-    "ShareMade": holding(id=TEXT, until=TIME, created=TIME, by=TEXT, url=TEXT),
+    "Share": holding(id=TEXT, until=TIME, created=TIME, by=TEXT, label=TEXT),
+    "ShareMade": holding(id=TEXT, until=TIME, created=TIME, by=TEXT, label=TEXT, url=TEXT),
 }

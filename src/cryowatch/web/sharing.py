@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cryowatch.access.shares import MOST_DAYS, Share
+from cryowatch.access.shares import MOST_DAYS, MOST_LABEL, Share
 from cryowatch.errors import ConfigError, NotFoundError
 from cryowatch.store.reader import Reader
 from cryowatch.web.actions import content_of
@@ -42,10 +42,12 @@ class Sharing:
 
     async def create(self, request: Request) -> Response:
         said = await content_of(request)
-        days = said.get("days")
-        if set(said) != {"days"} or type(days) is not int or not 1 <= days <= MOST_DAYS:
+        days, label = said.get("days"), said.get("label", "")
+        if not {"days"} <= set(said) <= {"days", "label"} or type(days) is not int or not 1 <= days <= MOST_DAYS:
             raise BadQuery(f"days must be a whole number from 1 to {MOST_DAYS}")
-        share, token = await run_in_threadpool(self._made, request, days)
+        if not isinstance(label, str) or len(label) > MOST_LABEL or not label.isprintable():
+            raise BadQuery(f"label must be one line of at most {MOST_LABEL} characters")
+        share, token = await run_in_threadpool(self._made, request, days, label)
         base = self._url or f"{request.url.scheme}://{request.headers['host']}"
         return JSON({**_shown(share), "url": f"{base}/share/{token}"})
 
@@ -58,7 +60,7 @@ class Sharing:
             raise NotFoundError("there is no such link any more") from None
         return JSON(_shown(share))
 
-    def _made(self, request: Request, days: int) -> tuple[Share, str]:
+    def _made(self, request: Request, days: int, label: str) -> tuple[Share, str]:
         session = self._reader.session(request.path_params["session"])
         if not self._access.accounts.any():
             raise Refused("there are no accounts: whoever reaches the pages sees every session, and needs no link")
@@ -69,10 +71,11 @@ class Sharing:
                 origin=session["origin"],
                 days=days,
                 by=who(request).name,
+                label=label,
             )
         except ConfigError as error:
             raise Refused(str(error)) from None
 
 
 def _shown(share: Share) -> dict[str, Any]:
-    return {"id": share.id, "until": share.until, "created": share.created, "by": share.by}
+    return {"id": share.id, "until": share.until, "created": share.created, "by": share.by, "label": share.label}
