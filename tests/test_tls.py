@@ -176,7 +176,7 @@ def test_placement_names_every_file_and_owner(made: tls.Created) -> None:
     text = tls.placement(made)
     for path in (made.certificate, made.key, made.ca_certificate):
         assert str(path) in text
-    for owner in ("chown influxdb:influxdb", "chown root:grafana", "[influx]\n  ca_file = "):
+    for owner in ("install -o influxdb", "install -g grafana", "install -o scipion", "[influx]\n  ca_file = "):
         assert owner in text
 
 

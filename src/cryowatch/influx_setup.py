@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -28,6 +29,7 @@ DATABASE = "scipion"
 POLICY = "ret_pol"
 """The name that Scipion's monitor gives its policy, so that both find the same points."""
 RETENTION = "12w"
+DEFAULT_PORT = 8086
 WRITER, READER = "scipion_writer", "scipion_reader"
 
 _NANOSECONDS = {
@@ -109,6 +111,14 @@ def init(
         if not server.encrypted and not server.local:
             steps.append(Step("note", "http sends passwords for everybody to read: see `cryowatch tls create`"))
     return steps
+
+
+def port_of(url: str) -> int:
+    """Return the port of a server's address; raises `ConfigError` for what is none."""
+    try:
+        return urlsplit(url).port or DEFAULT_PORT
+    except ValueError:
+        raise ConfigError("is no address of a server", where=url, remedy="Write https://HOST:8086") from None
 
 
 def readable(length: int) -> str:

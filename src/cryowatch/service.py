@@ -320,13 +320,28 @@ def write(service: Service, text: str) -> str:
     return "made" if there is None else "changed"
 
 
-def next_steps(service: Service, folder: Path) -> list[str]:
-    """Return the commands that make the data directory, start the service and show how it is."""
+def make_data_dir(service: Service, folder: Path) -> bool:
+    """Make the data directory of a system service for its account, where it is not there; raises `ConfigError`.
+
+    So accounts can be made before the service starts, whoever makes them.
+    """
+    if service.manager is not Manager.SYSTEM or folder.exists():
+        return False
+    account = pwd.getpwnam(service.account)
+    try:
+        folder.mkdir(parents=True, mode=0o750)
+        folder.chmod(0o750)
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    except OSError as error:
+        raise ConfigError(f"cannot be made: {error.strerror}", where=folder, remedy=remedy_of(error)) from None
+    return True
+
+
+def next_steps(service: Service) -> list[str]:
+    """Return the commands that start the service and show how it is."""
     unit_name = shlex.quote(service.name)
     if service.manager is Manager.SYSTEM:
-        make = f"sudo install -d -o {shlex.quote(service.account)} -m 0750 {shlex.quote(str(folder))}"
         return [
-            *([] if folder.exists() or folder == Path("/var/lib") / service.name else [make]),
             "sudo systemctl daemon-reload",
             f"sudo systemctl enable --now {unit_name}",
             f"systemctl status {unit_name}",

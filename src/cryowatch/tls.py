@@ -36,7 +36,18 @@ from cryowatch.errors import ConfigError, remedy_of
 DAYS = 825
 """As long as every browser takes a certificate of a private authority; Safari takes no longer one."""
 
-INFLUX_FOLDER, GRAFANA_FOLDER, AGENT_FOLDER = "/etc/ssl/influxdb", "/etc/grafana", "/etc/cryowatch"
+INFLUX_FOLDER, GRAFANA_FOLDER, AGENT_FOLDER = "/etc/ssl/influxdb", "/etc/grafana/tls", "/etc/cryowatch"
+INFLUX_SETTINGS = "/etc/default/influxdb"
+"""What InfluxDB's unit takes settings from, in the packages of Debian, Ubuntu and InfluxData."""
+
+INFLUX_ENVIRONMENT = f"""\
+INFLUXDB_HTTP_AUTH_ENABLED=true
+INFLUXDB_HTTP_HTTPS_ENABLED=true
+INFLUXDB_HTTP_HTTPS_CERTIFICATE={INFLUX_FOLDER}/server-cert.pem
+INFLUXDB_HTTP_HTTPS_PRIVATE_KEY={INFLUX_FOLDER}/server-key.pem
+"""
+ACCOUNT = "scipion"
+"""The account that most facilities process under."""
 
 ALWAYS = ("localhost", "127.0.0.1")
 _SKEW = timedelta(hours=1)
@@ -114,12 +125,12 @@ def create(
     return created
 
 
-def influx_fragment() -> str:
-    """Return what belongs into influxdb.conf: accounts, and https with the files where `placement` puts them."""
+def influx_fragment(port: int) -> str:
+    """Return the section [http] of influxdb.conf: accounts, and https with the files where `placement` puts them."""
     return (
         "[http]\n"
         "  enabled = true\n"
-        '  bind-address = ":8086"\n'
+        f'  bind-address = ":{port}"\n'
         "  auth-enabled = true\n"
         "  https-enabled = true\n"
         f'  https-certificate = "{INFLUX_FOLDER}/server-cert.pem"\n'
@@ -127,37 +138,40 @@ def influx_fragment() -> str:
     )
 
 
-def placement(created: Created) -> str:
-    """Return, as commands and lines of configuration, where each file goes: InfluxDB, Grafana, the agent."""
-    pair = f"{shlex.quote(str(created.certificate))} {shlex.quote(str(created.key))}"
+def placement(created: Created, *, account: str = ACCOUNT) -> str:
+    """Return, as commands and lines of configuration, where each file goes: the pages, InfluxDB, Grafana.
+
+    `account` is the one that the service runs under.
+    """
+    certificate, key = shlex.quote(str(created.certificate)), shlex.quote(str(created.key))
     ca = shlex.quote(str(created.ca_certificate))
     return f"""\
-InfluxDB, on its machine:
-  sudo mkdir -p {INFLUX_FOLDER}
-  sudo cp {pair} {INFLUX_FOLDER}/
-  sudo chown influxdb:influxdb {INFLUX_FOLDER}/server-cert.pem {INFLUX_FOLDER}/server-key.pem
-  sudo chmod 0600 {INFLUX_FOLDER}/server-key.pem
-and in /etc/influxdb/influxdb.conf, then: sudo systemctl restart influxdb
-{_indented(influx_fragment())}
-Grafana, on its machine, where it is served under one of these names too:
-  sudo cp {pair} {ca} {GRAFANA_FOLDER}/
-  sudo chown root:grafana {GRAFANA_FOLDER}/server-cert.pem {GRAFANA_FOLDER}/server-key.pem
-  sudo chmod 0640 {GRAFANA_FOLDER}/server-key.pem
-and in {GRAFANA_FOLDER}/grafana.ini, then: sudo systemctl restart grafana-server
-  [server]
-  protocol = https
-  cert_file = {GRAFANA_FOLDER}/server-cert.pem
-  cert_key = {GRAFANA_FOLDER}/server-key.pem
-In its InfluxDB data source: "Skip TLS Verify" off, "With CA Cert" on, and below it the text of
-{GRAFANA_FOLDER}/ca-cert.pem
+Where they go.  The commands are for root.
 
-The agent, on the machine that processes:
-  sudo mkdir -p {AGENT_FOLDER}
-  sudo cp {ca} {AGENT_FOLDER}/
-and in cryowatch.toml
+The agent and its pages, on the machine that processes ({account} is the account of the service):
+  install -d {AGENT_FOLDER}
+  install -m 0644 {ca} {certificate} {AGENT_FOLDER}/
+  install -o {shlex.quote(account)} -m 0600 {key} {AGENT_FOLDER}/
+and in {AGENT_FOLDER}/cryowatch.toml
+  [web]
+  certificate = "{AGENT_FOLDER}/server-cert.pem"
+  key = "{AGENT_FOLDER}/server-key.pem"
   [influx]
   ca_file = "{AGENT_FOLDER}/ca-cert.pem"
 
+InfluxDB, on its machine:
+  install -d {INFLUX_FOLDER}
+  install -m 0644 {certificate} {INFLUX_FOLDER}/
+  install -o influxdb -m 0600 {key} {INFLUX_FOLDER}/
+and in {INFLUX_SETTINGS}, then: systemctl restart influxdb
+{_indented(INFLUX_ENVIRONMENT)}
+Grafana, on its machine:
+  install -d {GRAFANA_FOLDER}
+  install -m 0644 {ca} {certificate} {GRAFANA_FOLDER}/
+  install -g grafana -m 0640 {key} {GRAFANA_FOLDER}/
+The settings for it are those of `cryowatch grafana provision`.
+
+Whoever opens the pages or Grafana needs ca-cert.pem in the browser.
 ca-key.pem has done its work: keep it off these machines, or delete it.
 """
 

@@ -16,8 +16,9 @@ from cryowatch.commands.grafana import LayoutName
 from cryowatch.dashboards import STANDARD
 from cryowatch.dashboards.layouts import Layout
 from cryowatch.errors import ConfigError
-from cryowatch.grafana.provision import CA_FILE, PASSWORD_FILE, DataSource, provision
+from cryowatch.grafana.provision import ADMIN_FILE, CA_FILE, PASSWORD_FILE, DataSource, provision
 
+SECRETS = ("scipion_reader", "grafana_admin")
 FILES = {
     "compose.yaml",
     "grafana.ini",
@@ -107,7 +108,7 @@ def test_the_fragment_of_grafana_ini(tmp_path: Path) -> None:
     assert settings["server"]["protocol"] == "https"
     assert settings["auth.anonymous"]["enabled"] == "false"
     assert settings["panels"]["disable_sanitize_html"] == "false"
-    assert "ln -s /home/scipionbox/public_html /usr/share/grafana/public/img/scipionbox" in (
+    assert "ln -s /srv/scipionbox/images /usr/share/grafana/public/img/scipionbox" in (
         tmp_path / "grafana.ini"
     ).read_text(encoding="utf-8")
 
@@ -116,10 +117,10 @@ def test_the_containers_mount_what_the_folder_holds(tmp_path: Path) -> None:
     run("provision", "--out", str(tmp_path))
     compose = (tmp_path / "compose.yaml").read_text(encoding="utf-8")
     provider = (tmp_path / "provisioning/dashboards/cryowatch.yaml").read_text(encoding="utf-8")
-    mounts = dict(re.findall(r"- \./([\w.]+):([^:]+):ro", compose))
+    mounts = dict(re.findall(r"- \./([\w.-]+):([^:]+):ro", compose))
     assert mounts["dashboards"] == re.findall(r"path: (.+)", provider)[0]
-    assert PASSWORD_FILE.startswith(mounts["secrets"])
-    assert CA_FILE.startswith("/etc/grafana/tls")
+    assert {PASSWORD_FILE, ADMIN_FILE} == {f"{mounts['grafana-secrets']}/{name}.password" for name in SECRETS}
+    assert f"{mounts['grafana-tls']}/ca-cert.pem" == CA_FILE
     assert "image: influxdb:1.8" in compose
     known = json.loads((Path(__file__).parent / "genuine/package.json").read_text(encoding="utf-8"))["dependencies"]
     (version,) = re.findall(r"image: grafana/grafana:\$\{GRAFANA_VERSION:-([\d.]+)\}", compose)

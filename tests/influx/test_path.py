@@ -153,7 +153,7 @@ def test_names_of_databases_may_be_anything(tmp_path: Path, secured: tuple[Influ
 
 
 def test_the_fragment_switches_accounts_and_tls_on() -> None:
-    text = tls.influx_fragment()
+    text = tls.influx_fragment(8086)
     for line in ("auth-enabled = true", "https-enabled = true"):
         assert line in text
     assert influx_setup.nanoseconds("12w") == 12 * 7 * 86_400 * 10**9

@@ -103,6 +103,6 @@ def _images(config: Path | None, secrets: Path | None) -> Images:
 
     settings = resolved.settings(config, secrets=secrets)
     if not settings.images.publish:
-        remedy = 'Write for example publish = "sftp://scipionbox@grafana.example.org/home/scipionbox/public_html"'
+        remedy = 'Write for example publish = "sftp://scipionbox@grafana.example.org/srv/scipionbox/images"'
         raise ConfigError("images are not published anywhere", where=f"{settings.file}: images.publish", remedy=remedy)
     return settings.images

@@ -61,7 +61,7 @@ def init(
     conf_fragment: Annotated[
         Path | None,
         typer.Option(
-            help="First write what belongs into influxdb.conf to this file; - prints it.",
+            help="Only write the section [http] of influxdb.conf to this file; - prints it.",
             metavar="FILE",
             readable=False,
             allow_dash=True,
@@ -75,7 +75,9 @@ def init(
     from cryowatch import influx_setup  # noqa: PLC0415
 
     if conf_fragment is not None:
-        _write_fragment(conf_fragment)
+        _write_fragment(conf_fragment, influx_setup.port_of(url))
+        typer.echo("With this in influxdb.conf restart InfluxDB; then run this without --conf-fragment.", err=True)
+        return
     wanted = influx_setup.Wanted(
         admin=admin,
         database=database,
@@ -111,11 +113,11 @@ def _password(wanted: Wanted, file: Path | None) -> SecretStr | None:
     return SecretStr(typed) if typed else None
 
 
-def _write_fragment(path: Path) -> None:
-    """Write the lines for influxdb.conf, or print them; what is in a file already is not overwritten."""
+def _write_fragment(path: Path, port: int) -> None:
+    """Write the section for influxdb.conf, or print it; what is in a file already is not overwritten."""
     from cryowatch import tls  # noqa: PLC0415
 
-    text = tls.influx_fragment()
+    text = tls.influx_fragment(port)
     if str(path) == "-":
         typer.echo(text)
         return

@@ -80,8 +80,12 @@ def install(
         typer.echo(text, nl=False)
         return
     services.refuse_stranger(service)
-    typer.echo(f"{services.write(service, text):<8}{service.unit_file}\n")
+    folder = services.data_dir(service, settings)
+    typer.echo(f"{services.write(service, text):<8}{service.unit_file}")
+    if services.make_data_dir(service, folder):
+        typer.echo(f"{'made':<8}{folder}")
+    typer.echo()
     for warning in services.warnings(service, settings, version=version):
         typer.secho(f"  {warning}\n", fg=typer.colors.YELLOW)
-    for step in services.next_steps(service, services.data_dir(service, settings)):
+    for step in services.next_steps(service):
         typer.echo(f"  {step}")

@@ -1,4 +1,4 @@
-"""`cryowatch tls`: certificates for InfluxDB and Grafana."""
+"""`cryowatch tls`: certificates for the pages, InfluxDB and Grafana."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="tls", help="Certificates for InfluxDB and Grafana.", no_args_is_help=True)
+app = typer.Typer(name="tls", help="Certificates for the pages, InfluxDB and Grafana.", no_args_is_help=True)
 
 
 @app.command()
@@ -26,6 +26,9 @@ def create(
         str | None,
         typer.Option(help="Group that may read the server's key, of mode 0640 then.", metavar="GROUP"),
     ] = None,
+    run_as: Annotated[
+        str, typer.Option(help="Account of the service, which reads the pages' key.", metavar="USER")
+    ] = "scipion",
 ) -> None:
     """Make a private authority and a server certificate, and say which file goes where.
 
@@ -42,4 +45,4 @@ def create(
         (created.key, "what the server keeps to itself"),
     ):
         typer.echo(f"  {path}  {path.stat().st_mode & 0o777:04o}  {what}")
-    typer.echo(f"\n{tls.placement(created)}", nl=False)
+    typer.echo(f"\n{tls.placement(created, account=run_as)}", nl=False)

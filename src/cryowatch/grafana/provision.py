@@ -31,7 +31,11 @@ from cryowatch.errors import ConfigError, remedy_of
 FOLDER = "cryowatch"
 DASHBOARDS = "/etc/grafana/dashboards/cryowatch"
 IMAGES = "/usr/share/grafana/public/img/scipionbox"
+PUBLISHED = "/srv/scipionbox/images"
+"""Where images are published to.  Grafana's unit has seen nothing of /home since 8.2 (ProtectHome)."""
+
 PASSWORD_FILE = "/etc/grafana/secrets/scipion_reader.password"  # noqa: S105  the file's place in Grafana
+ADMIN_FILE = "/etc/grafana/secrets/grafana_admin.password"
 CA_FILE = "/etc/grafana/tls/ca-cert.pem"
 GRAFANA = "12.4.11"
 """The version of the container, one that the tests compare the dashboards with."""
@@ -169,7 +173,7 @@ providers:
 """
 
 _INI = f"""\
-; Written by cryowatch: what differs from Grafana's defaults.  Merge it into /etc/grafana/grafana.ini.
+; Written by cryowatch: what differs from Grafana's defaults.  It can stand at the end of /etc/grafana/grafana.ini.
 
 [server]
 protocol = https
@@ -178,6 +182,8 @@ cert_key = /etc/grafana/tls/server-key.pem
 
 [security]
 cookie_secure = true
+; The password of the account admin.  It counts when Grafana starts for the first time.
+admin_password = $__file{{{ADMIN_FILE}}}
 
 [users]
 allow_sign_up = false
@@ -194,18 +200,24 @@ enabled = false
 disable_sanitize_html = false
 
 ; Images: link the folder that the images are published to, so that Grafana serves it as /public/img/scipionbox:
-;   ln -s /home/scipionbox/public_html {IMAGES}
-; and let Grafana's user read it.  Grafana serves files below /public to everybody who knows their address.
+;   ln -s {PUBLISHED} {IMAGES}
+; and let Grafana's user read it.  It must not lie below /home, which Grafana's service cannot see.
+; Grafana serves files below /public to everybody who knows their address.
 """
 
 _COMPOSE = f"""\
-# Written by cryowatch: InfluxDB 1.8 and Grafana on one machine.
+# Written by cryowatch: InfluxDB 1.8 and Grafana as containers on one machine.  In this folder:
 #   cryowatch tls create --out tls --name influxdb --name grafana.example.org
 #   docker compose up -d influxdb
-#   cryowatch influx init --create-admin --url https://localhost:8086 --ca-file tls/ca-cert.pem --out secrets
+#   curl --retry 20 --retry-delay 1 --retry-all-errors --cacert tls/ca-cert.pem https://localhost:8086/ping
+#   cryowatch influx init --create-admin --url https://localhost:8086 --ca-file tls/ca-cert.pem --out passwords
+#   openssl rand -base64 18 > passwords/grafana_admin.password
+#   mkdir images
+#   sudo install -d -o 472 -m 0700 grafana-tls grafana-secrets
+#   sudo install -o 472 -m 0400 tls/ca-cert.pem tls/server-cert.pem tls/server-key.pem grafana-tls/
+#   sudo install -o 472 -m 0400 passwords/scipion_reader.password passwords/grafana_admin.password grafana-secrets/
 #   docker compose up -d
-# The containers have to be able to read tls/server-key.pem and secrets/: Grafana runs as user 472.
-# The images that cryowatch publishes go to ./images.
+# Grafana runs as user 472, and reads no other secrets than these.  The images that cryowatch publishes go to ./images.
 services:
   influxdb:
     image: influxdb:1.8
@@ -226,8 +238,6 @@ services:
     restart: unless-stopped
     depends_on:
       - influxdb
-    environment:
-      GF_SECURITY_ADMIN_PASSWORD__FILE: /etc/grafana/secrets/grafana_admin.password
     ports:
       - "3000:3000"
     volumes:
@@ -235,8 +245,8 @@ services:
       - ./grafana.ini:/etc/grafana/grafana.ini:ro
       - ./provisioning:/etc/grafana/provisioning:ro
       - ./dashboards:{DASHBOARDS}:ro
-      - ./tls:/etc/grafana/tls:ro
-      - ./secrets:/etc/grafana/secrets:ro
+      - ./grafana-tls:/etc/grafana/tls:ro
+      - ./grafana-secrets:/etc/grafana/secrets:ro
       - ./images:{IMAGES}:ro
 volumes:
   influxdb:
