@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx2
 import pytest
@@ -25,6 +25,7 @@ import typer
 
 from cryowatch import cli, tls
 from cryowatch.config import load
+from tests.docs import ROOT, blocks, commands, pages
 from tests.grafana.server import TOKEN, GrafanaServer
 from tests.influx.server import InfluxServer
 from tests.publishing.sshd import Sshd
@@ -32,10 +33,10 @@ from tests.test_secrets import b64
 from tests.test_service import verified
 from tests.web.serving import demo_project
 
-ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-SHELLS = ("bash", "console", "sh")
 SECONDS = 60
+SETUP = "docs/setup.md"
+"""A page that tests/test_setup.py follows on a machine of its own."""
 
 NOT_RUN = {
     r"python3 -m venv |~?\S*pip install |sudo \S*/pip |sudo python3 ": "tests/test_wheel.py installs what is built",
@@ -46,35 +47,6 @@ NOT_RUN = {
     r"(CRYOWATCH_PACKAGE=\S+ )?scipion3 |export CRYOWATCH_HOME=": "tests/plugin works inside genuine Scipion",
 }
 """Beginnings of commands that no test here can run, and why."""
-
-
-class Block(NamedTuple):
-    """A fenced block of a page: its language and its lines."""
-
-    page: str
-    language: str
-    text: str
-
-
-def pages() -> list[str]:
-    return ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
-
-
-def blocks(page: str) -> list[Block]:
-    """Return a page's fenced blocks, also those that are indented below a point of a list."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
-    return [
-        Block(page, language, "".join(line.removeprefix(margin) for line in lines.splitlines(keepends=True)))
-        for margin, language, lines in found
-    ]
-
-
-def commands(page: str) -> list[str]:
-    """Return the commands of a page, without what is said of them behind a #."""
-    lines = [line for block in blocks(page) if block.language in SHELLS for line in block.text.splitlines()]
-    typed = [line.removeprefix("$ ") for line in lines]
-    return [bare for line in typed if (bare := re.sub(r"(^|\s)#.*", "", line).strip())]
 
 
 class Facility:
@@ -234,7 +206,7 @@ def follow(facility: Facility, page: str, command: str, where: Path) -> None:
             facility.run(typed, where)
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if commands(page)])
+@pytest.mark.parametrize("page", [page for page in pages() if commands(page) and page != SETUP])
 def test_every_command_of_a_page_does_what_it_says(facility: Facility, tmp_path: Path, page: str) -> None:
     settle(facility, page, tmp_path)
     for command in commands(page):
@@ -246,7 +218,7 @@ def test_every_command_of_a_page_does_what_it_says(facility: Facility, tmp_path:
 
 
 def test_what_is_not_run_is_still_in_the_documentation() -> None:
-    everything = [command for page in pages() for command in commands(page)]
+    everything = [command for page in pages() if page != SETUP for command in commands(page)]
     assert len(everything) > 30
     idle = [words for words in NOT_RUN if not any(re.match(words, command) for command in everything)]
     assert idle == []

@@ -76,6 +76,8 @@ class MailServer:
         account: bool = False,
         size: int = 33_554_432,
         host: str = "127.0.0.1",
+        port: int = 0,
+        known: tuple[str, str] = ACCOUNT,
     ) -> None:
         self.answers = Answers()
         self.logins: list[tuple[str, str]] = []
@@ -90,7 +92,8 @@ class MailServer:
             }
         self._tls = tls
         self._host = host
-        self.port = 0
+        self.port = port
+        self._login = known
         self.start()
 
     def start(self) -> None:
@@ -115,7 +118,7 @@ class MailServer:
         assert isinstance(data, LoginPassword)
         said = (data.login.decode(), data.password.decode())
         self.logins.append(said)
-        return AuthResult(success=said == ACCOUNT, handled=False)
+        return AuthResult(success=said == self._login, handled=False)
 
 
 def _free_port() -> int:
