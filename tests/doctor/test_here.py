@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import time
@@ -96,3 +97,16 @@ def test_a_machine_without_a_driver_of_nvidias_says_so(tmp_path: Path) -> None:
     verdict, text = looked(tmp_path)["GPUs"]
     assert verdict == "absent"
     assert "NVIDIA" in text or "driver" in text
+
+
+def test_pages_of_the_agent_at_work_are_no_reason_to_look(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        (tmp_path / "cryowatch.toml").write_text(f'[web]\nlisten = "127.0.0.1:{port}"\n')
+        verdict, text = looked(tmp_path)["pages"]
+        assert (verdict, "Is an agent at work?" in text) == ("look", True)
+        store.publish_address(f"http://127.0.0.1:{port}/")
+        assert looked(tmp_path)["pages"] == ("ok", f"http://127.0.0.1:{port}/ is the agent's at work")
+    store.close()

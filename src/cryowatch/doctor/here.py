@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from cryowatch.alerts.rules import rules_of
 from cryowatch.config import Settings
@@ -20,7 +20,7 @@ from cryowatch.durations import duration
 from cryowatch.errors import CryowatchError, StoreInUse
 from cryowatch.facility import dashboards_of, logo_of
 from cryowatch.sources.host.gpus import Gpus
-from cryowatch.store.lock import NETWORK_FILE_SYSTEMS, Lock, kind_of, prepare
+from cryowatch.store.lock import NETWORK_FILE_SYSTEMS, Lock, kind_of, prepare, published_address
 from cryowatch.store.schema import MIGRATIONS
 from cryowatch.store.writer import FILE_NAME
 
@@ -195,9 +195,13 @@ def _file(chosen: Settings) -> Iterator[Finding]:
 
 
 def pages(chosen: Settings) -> Iterator[Finding]:
-    """Look whether the address of the pages is free."""
+    """Look whether the address of the pages is free, or an agent's of this data directory."""
     what = "pages"
     host, _, port = chosen.web.listen.rpartition(":")
+    address = published_address(chosen.data_dir)
+    if address and port in ("0", str(urlsplit(address).port)):
+        yield well(what, f"{address} is the agent's at work")
+        return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
