@@ -103,10 +103,11 @@ def test_pages_of_the_agent_at_work_are_no_reason_to_look(tmp_path: Path) -> Non
     store = Store(tmp_path / "data")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()
         port = listener.getsockname()[1]
-        (tmp_path / "cryowatch.toml").write_text(f'[web]\nlisten = "127.0.0.1:{port}"\n')
-        verdict, text = looked(tmp_path)["pages"]
+        config = f'[web]\nlisten = "127.0.0.1:{port}"\n'
+        verdict, text = looked(tmp_path, config)["pages"]
         assert (verdict, "Is an agent at work?" in text) == ("look", True)
         store.publish_address(f"http://127.0.0.1:{port}/")
-        assert looked(tmp_path)["pages"] == ("ok", f"http://127.0.0.1:{port}/ is the agent's at work")
+        assert looked(tmp_path, config)["pages"] == ("well", f"http://127.0.0.1:{port}/ is the agent's at work")
     store.close()
