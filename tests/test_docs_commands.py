@@ -42,7 +42,6 @@ NOT_RUN = {
     r"python3 -m venv |~?\S*pip install |sudo \S*/pip |sudo python3 ": "tests/test_wheel.py installs what is built",
     r"sudo ln -s /opt/|(sudo )?ln -s \S+ /usr/share/grafana/": "writes to the machine's own folders",
     r"(sudo )?systemctl |loginctl |journalctl ": "there is no systemd at work where tests run",
-    r"sudo useradd |sudo -u scipionbox |ssh-copy-id ": "makes an account on another machine",
     r"ssh -L ": "logs in to another machine, and stays there",
     r"(CRYOWATCH_PACKAGE=\S+ )?scipion3 |export CRYOWATCH_HOME=": "tests/plugin works inside genuine Scipion",
 }
@@ -76,11 +75,12 @@ class Facility:
         for written, meant in (
             ("https://influx.example.org:8086", self.influx.url),
             ("https://grafana.example.org:3000", self.grafana.url),
-            ("scipionbox@grafana.example.org/home/scipionbox", self.sshd.url.removeprefix("sftp://")),
+            ("scipionbox@grafana.example.org/srv/scipionbox", self.sshd.url.removeprefix("sftp://")),
             ("/etc/cryowatch/scipion_writer.password", str(self.passwords / "scipion_writer.password")),
             ("/etc/cryowatch/ca-cert.pem", str(self.authority)),
             ("tls/ca-cert.pem", str(self.authority)),
-            ("~/.ssh/id_ed25519", f"{self.sshd.key}"),
+            ("/etc/cryowatch/images_key", f"{self.sshd.key}"),
+            ("--out passwords", f"--out {self.passwords}"),
             ("~/cryowatch/bin/cryowatch", "cryowatch"),
             (".venv/bin/cryowatch", "cryowatch"),
             ("/data/projects", str(self.projects)),
@@ -200,8 +200,6 @@ def follow(facility: Facility, page: str, command: str, where: Path) -> None:
             assert "CryowatchMonitorSummary" in (where / typed.split()[-1]).read_text()
         case ["cryowatch", "--version"]:
             assert re.fullmatch(r"cryowatch \d+\.\d+\S*\n", facility.run(typed, where))
-        case ["ssh-keygen", *_]:
-            facility.run(f"{typed.replace(str(facility.sshd.key), 'key')} -q -N ''", where)
         case _:
             facility.run(typed, where)
 
