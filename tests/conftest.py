@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browsing import CHROMIUM, FLAGS
 from tests.influx.server import InfluxServer
+from tests.setup.machine import CannotTry, Outcome, follow
 
 expect.set_options(timeout=20_000)  # a machine that runs the tests may be slow, and is busy with others of them
 
@@ -32,3 +33,15 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     server.query("CREATE DATABASE scipion")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What came of following the page docs/setup.md on a machine of its own."""
+    for program in ("influxd", "sshd"):
+        if not any((Path(folder) / program).exists() for folder in ("/usr/bin", "/usr/sbin")):
+            pytest.skip(f"there is no {program}")
+    try:
+        return follow("docs/setup.md", tmp_path_factory.mktemp("machine"))
+    except CannotTry as error:
+        pytest.skip(str(error))

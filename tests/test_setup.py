@@ -14,7 +14,7 @@ import pytest
 from cryowatch import tls
 from cryowatch.dashboards.standard import STANDARD
 from tests.docs import ROOT, SHELLS, blocks
-from tests.setup.machine import MICROGRAPHS, CannotTry, Outcome, follow
+from tests.setup.machine import MICROGRAPHS, Outcome
 
 PAGE = "docs/setup.md"
 pytestmark = pytest.mark.timeout(900)
@@ -31,17 +31,6 @@ SKIPPED = [
     "the packages of Grafana",
 ]
 """What no test runs, in the order of the page."""
-
-
-@pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    for program in ("influxd", "sshd"):
-        if not any((Path(folder) / program).exists() for folder in ("/usr/bin", "/usr/sbin")):
-            pytest.skip(f"there is no {program}")
-    try:
-        return follow(PAGE, tmp_path_factory.mktemp("machine"))
-    except CannotTry as error:
-        pytest.skip(str(error))
 
 
 def test_every_command_of_the_page_runs_as_it_is_written(outcome: Outcome) -> None:
