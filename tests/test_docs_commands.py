@@ -87,6 +87,7 @@ class Facility:
             ("/data/krios1", str(self.projects)),
             ("/data/krios2", str(self.projects)),
             ("--run-as scipion", f"--run-as {self.sshd.user}"),
+            ("sudo -Hu scipion ", ""),
         ):
             text = text.replace(written, meant)
         return text.removeprefix("sudo ")

@@ -87,10 +87,10 @@ def test_secrets_belong_to_who_reads_them_as_the_table_of_the_page_says(outcome:
         "/etc/grafana/secrets/scipion_reader.password": "root:grafana 0640",
         "/etc/grafana/secrets/grafana_admin.password": "root:grafana 0640",
         "/var/lib/cryowatch": "scipion:scipion 0750",
-        "/root/cryowatch": "root:root 0700",
+        "~/cryowatch": "root:root 0700",
     }.items():
         assert owners[path] == expected, path
-    assert "/root/cryowatch/tls/ca-key.pem" not in owners
+    assert "~/cryowatch/tls/ca-key.pem" not in owners
 
 
 def test_the_page_and_tls_create_put_certificates_at_the_same_places(tmp_path: Path) -> None:

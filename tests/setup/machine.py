@@ -35,6 +35,8 @@ MAIL = "mail.example.org"
 MICROGRAPHS = 6
 PASSWORD, MAIL_PASSWORD = "correct horse battery", "Ein-geheimes-Wort"
 SECONDS = 120
+OWN = str(Path.home() / "cryowatch")
+"""Where the page works."""
 SHELLS = ("sh", "bash")
 
 _ENTER = """
@@ -43,15 +45,15 @@ ip link set lo up
 hostname cryo
 mount --make-rprivate /
 mount -t tmpfs tmpfs {folder}
-mkdir {folder}/upper {folder}/work {folder}/root
-mount -t overlay overlay -o lowerdir=/,upperdir={folder}/upper,workdir={folder}/work {folder}/root
-mount --rbind /dev {folder}/root/dev
-mount --rbind /sys {folder}/root/sys
-mount -t proc proc {folder}/root/proc
-mount -t tmpfs tmpfs {folder}/root/run
-mount -t tmpfs -o mode=1777 tmpfs {folder}/root/tmp
-cd {folder}/root
-exec chroot . /bin/sh -c 'cd {here} && exec {python} -m tests.setup.machine {page}'
+mkdir {folder}/upper {folder}/work {folder}/system
+mount -t overlay overlay -o lowerdir=/,upperdir={folder}/upper,workdir={folder}/work {folder}/system
+mount --rbind /dev {folder}/system/dev
+mount --rbind /sys {folder}/system/sys
+mount -t proc proc {folder}/system/proc
+mount -t tmpfs tmpfs {folder}/system/run
+mount -t tmpfs -o mode=1777 tmpfs {folder}/system/tmp
+cd {folder}/system
+exec chroot . /bin/sh -c 'cd {here} && HOME=~root exec {python} -m tests.setup.machine {page}'
 """
 
 SUDO = """#!/bin/sh
@@ -110,7 +112,7 @@ def follow(page: str, folder: Path) -> Outcome:
 
 def furnish() -> MailServer:
     """Put there what a facility has before it begins, and what packages would bring that cannot be installed here."""
-    Path("/root").chmod(0o711)  # the interpreter of the tests may be there
+    Path.home().chmod(0o711)  # the interpreter of the tests may be there
     with Path("/etc/hosts").open("a") as hosts:
         hosts.write(f"127.0.0.1 {NAME} {MAIL}\n")
     for name, text in (("sudo", SUDO), ("systemctl", SYSTEMCTL)):
@@ -154,7 +156,7 @@ class Person:
     )
 
     def __init__(self) -> None:
-        self.where = "/root"
+        self.where = str(Path.home())
 
     def write(self, block: Block) -> None:
         """Put a block at the end of the file that its title names."""
@@ -229,10 +231,12 @@ def visit() -> dict[str, Any]:
 def owners() -> dict[str, str]:
     """Return who owns the files that hold secrets, and their modes."""
     found = {}
-    for folder in ("/etc/cryowatch", "/etc/ssl/influxdb", "/etc/grafana", "/var/lib/cryowatch", "/root/cryowatch"):
+    for folder in ("/etc/cryowatch", "/etc/ssl/influxdb", "/etc/grafana", "/var/lib/cryowatch", OWN):
         for path in (Path(folder), *Path(folder).rglob("*")):
             if path.suffix in (".password", ".pem") or "images_key" in path.name or str(path) == folder:
-                found[str(path)] = f"{path.owner()}:{path.group()} {path.stat().st_mode & 0o7777:04o}"
+                found[str(path).replace(str(Path.home()), "~")] = (
+                    f"{path.owner()}:{path.group()} {path.stat().st_mode & 0o7777:04o}"
+                )
     return found
 
 
