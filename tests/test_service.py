@@ -102,7 +102,9 @@ def test_a_unit_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert "is there already, and not written by this command. Nothing was changed" in done.stderr
     assert "ExecStart=/bin/true" in unit.read_text()
     unit.write_text(f"{MARK}, an older one\n")
-    assert cryowatch(tmp_path, "service", "install", "--user", tmp_path).stdout.startswith("changed ")
+    changed = cryowatch(tmp_path, "service", "install", "--user", tmp_path).stdout
+    assert changed.startswith("changed ")
+    assert "systemctl --user restart cryowatch" in changed, "or the old one goes on"
     assert sorted(path.name for path in unit.parent.iterdir()) == ["cryowatch.service"]
 
 

@@ -337,19 +337,21 @@ def make_data_dir(service: Service, folder: Path) -> bool:
     return True
 
 
-def next_steps(service: Service) -> list[str]:
-    """Return the commands that start the service and show how it is."""
+def next_steps(service: Service, *, changed: bool = False) -> list[str]:
+    """Return the commands that start the service, anew where its unit was changed, and show how it is."""
     unit_name = shlex.quote(service.name)
     if service.manager is Manager.SYSTEM:
         return [
             "sudo systemctl daemon-reload",
             f"sudo systemctl enable --now {unit_name}",
+            *([f"sudo systemctl restart {unit_name}"] if changed else []),
             f"systemctl status {unit_name}",
             f"journalctl -u {unit_name} -f",
         ]
     return [
         "systemctl --user daemon-reload",
         f"systemctl --user enable --now {unit_name}",
+        *([f"systemctl --user restart {unit_name}"] if changed else []),
         "loginctl enable-linger          # it goes on when you log out",
         f"systemctl --user status {unit_name}",
         f"journalctl --user -u {unit_name} -f",

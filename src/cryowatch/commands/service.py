@@ -81,11 +81,12 @@ def install(
         return
     services.refuse_stranger(service)
     folder = services.data_dir(service, settings)
-    typer.echo(f"{services.write(service, text):<8}{service.unit_file}")
+    state = services.write(service, text)
+    typer.echo(f"{state:<8}{service.unit_file}")
     if services.make_data_dir(service, folder):
         typer.echo(f"{'made':<8}{folder}")
     typer.echo()
     for warning in services.warnings(service, settings, version=version):
         typer.secho(f"  {warning}\n", fg=typer.colors.YELLOW)
-    for step in services.next_steps(service):
+    for step in services.next_steps(service, changed=state == "changed"):
         typer.echo(f"  {step}")
