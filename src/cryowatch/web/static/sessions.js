@@ -5,9 +5,18 @@ import { get } from "./api.js";
 import { byId, el } from "./dom.js";
 import { listen } from "./events.js";
 import { showDeliveries } from "./deliveries.js";
+import { Finder } from "./finder.js";
 import { age, future, moment, number, quantity, share, status } from "./format.js";
 
+// So many cards are made before the page may answer to something else.
+const AT_ONCE = 40;
+
+const OVER = ["finished", "failed", "aborted", "gone"];
+
 const cards = new Map();
+const finder = new Finder(draw);
+let sessions = [];
+let turn = 0;
 let asked = false;
 let again = false;
 
@@ -31,16 +40,26 @@ async function refresh() {
   const active = new Set(found.sessions.flatMap((session) => session.alerts.active.map((alert) => alert.id)));
   document.title = titled(active.size, "Sessions · cryowatch");
   byId("none").hidden = found.sessions.length > 0;
-  const place = byId("sessions");
-  const ordered = found.sessions.sort((a, b) => (b.newest.time ?? b.created ?? 0) - (a.newest.time ?? a.created ?? 0));
-  const known = new Set(ordered.map((s) => s.id));
+  sessions = found.sessions.sort((a, b) => (b.newest.time ?? b.created ?? 0) - (a.newest.time ?? a.created ?? 0));
+  await draw();
+}
+
+// Those that are sought, a screenful at once and the others while the page goes on answering; a later call replaces this.
+async function draw() {
+  turn += 1;
+  const mine = turn;
+  const sought = finder.among(sessions);
+  const known = new Set(sought.map((s) => s.id));
   for (const [id, card] of cards) {
     if (!known.has(id)) {
       card.node.remove();
       cards.delete(id);
     }
   }
-  ordered.forEach((session, i) => {
+  const place = byId("sessions");
+  for (const [i, session] of sought.entries()) {
+    if (i && i % AT_ONCE === 0) await new Promise((done) => { setTimeout(done); });
+    if (turn !== mine) return;
     const said = JSON.stringify([session, Math.floor(Date.now() / 10000)]);
     const old = cards.get(session.id);
     if (!old || old.said !== said) {
@@ -48,9 +67,9 @@ async function refresh() {
       if (old) old.node.replaceWith(node);
       cards.set(session.id, { node, said });
     }
-    const node = cards.get(session.id).node;
+    const { node } = cards.get(session.id);
     if (place.children[i] !== node) place.insertBefore(node, place.children[i] ?? null);
-  });
+  }
 }
 
 function card(session) {
@@ -77,7 +96,7 @@ function card(session) {
       el("h2", { text: session.name, title: session.path }),
       el("div", { class: "row" },
         el("span", { class: `pill ${kind}`, text: word }),
-        el("span", { class: "muted", title: moment(newest.time), text: newest.time ? `newest ${age(newest.time)}` : "waiting for the first movie" }),
+        el("span", { class: "muted", title: moment(newest.time), text: newest.time ? `newest ${age(newest.time)}` : OVER.includes(session.status) ? "no movies" : "waiting for the first movie" }),
         rate && el("span", { class: "muted", text: rate })),
       strip(session.alerts.active),
       el("div", { class: "figures" }, ...figures.map(([value, label, judged]) => el("div", { class: judged ?? "" }, el("b", { text: value }), el("span", { text: label })))),
@@ -93,4 +112,4 @@ refresh();
 setInterval(() => { if (!document.hidden) refresh(); }, 10000);
 setInterval(() => { if (document.hidden) refresh(); }, 60000); // it has no line then, but its title counts alerts
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-listen(null, { changed: refresh, renewed: refresh });
+listen(null, { changed: refresh, heard: () => {}, renewed: refresh });
