@@ -150,6 +150,12 @@ def test_old_projects_are_looked_at_more_rarely(*, active: bool, quiet: float, s
     assert pause(1.0, active=active, quiet=quiet) == seconds
 
 
+def test_a_thousand_that_have_just_finished_are_looked_at_in_turn() -> None:
+    assert pause(1.0, active=False, quiet=10, took=0.001, crowd=1_000) == 100.0
+    assert pause(1.0, active=False, quiet=10, took=0.001, crowd=5) == 1.0
+    assert pause(1.0, active=True, quiet=10, took=0.001, crowd=1_000) == 1.0
+
+
 def test_projects_are_picked_up_as_they_appear(tmp_path: Path, started: Callable[..., Agent], store: Store) -> None:
     projects = tmp_path / "projects"
     genuine(projects, "first")

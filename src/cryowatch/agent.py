@@ -119,6 +119,8 @@ class Agent:
         """Whether the paths have been looked through once."""
         self._listed: set[Path] = set()
         self._doubles: dict[Path, Path] = {}
+        self._crowd = 1
+        """Projects without a run at work that do not rest."""
         self._missing_noted = False
         self._store = store
         self._interval = interval
@@ -293,11 +295,12 @@ class Agent:
             name = str(watch.path)
             self._looks.add(
                 name,
-                guarded(partial(watch.look, self._interval, self.tell), name),
+                guarded(partial(watch.look, self._interval, self.tell, lambda: self._crowd), name),
                 place=partial(_place, watch),
                 urgent=partial(_is_live, watch),
                 over=partial(getattr, watch, "over"),
             )
+        self._crowd = sum(not (watch.active or watch.rests) for watch in self.watches.values())
         for watch in list(self.watches.values()):
             change = watch.silence(held_since=self._looks.held_since(str(watch.path)))
             if change is not None:

@@ -23,19 +23,25 @@ WHOLE_SECONDS = 3_600.0
 TROUBLED_SECONDS = 300.0
 """The same for one of which something could not be read: it may be back."""
 
+CROWD_SHARE = 0.01
+CROWD_SECONDS = 120.0
+"""A crowd of projects that do not rest yet, though no run is at work, takes this share; each is looked at so often."""
+
 _SECOND = 10**9
 _BESIDE = (f"{MARK}-journal", f"{MARK}-wal", "Runs")
 
 
-def pause(interval: float, *, active: bool, quiet: float) -> float:
+def pause(interval: float, *, active: bool, quiet: float, took: float = 0.0, crowd: int = 1) -> float:
     """Return the seconds to the next look at a project.
 
     A project with a run at work is looked at every `interval`; one without, in which nothing has changed for `quiet`
-    seconds, more rarely.
+    seconds, more rarely, and where there is a `crowd` of such, each as long as this (`took` seconds), so rarely that
+    all of them together take a small share of a processor.
     """
-    if active or quiet < 600:
+    if active:
         return interval
-    return max(interval, 5.0 if quiet < REST_AFTER else 30.0)
+    wait = 0.0 if quiet < 600 else 5.0 if quiet < REST_AFTER else 30.0
+    return max(interval, wait, min(took * crowd / CROWD_SHARE, CROWD_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from cryowatch.reach import MARK
 from cryowatch.reading import READABLE, ZONE, Origin, Reading, Source, Trouble
 from cryowatch.rest import REST_AFTER, Outside, Rest, outside, pause
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY
-from cryowatch.sources.scipion.project import origin_of
+from cryowatch.sources.scipion.project import has_left
 from cryowatch.store import Change, Store
 
 log = logging.getLogger(__name__)
@@ -64,32 +63,6 @@ def _stamp(project: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def has_left(folder: Path, inode: int | None, created: str, *, now_at: int) -> bool:
-    """Return whether a project, made at a time, lies in a folder no more, as it has another one by now.
-
-    `inode` is that which its database had, `now_at` the one it has.  An empty place where nothing is mounted is no sign
-    that something has left it, unless the file is the very same.
-    """
-    try:
-        (folder / MARK).stat()
-    except FileNotFoundError:
-        return inode == now_at or _holds_something(folder.parent)
-    except OSError:
-        return False
-    try:
-        return origin_of(folder) != created
-    except SourceError:
-        return False
-
-
-def _holds_something(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is not None
-    except OSError:
-        return False
-
-
 class Watch:
     """Reads one session: once to the end, or again and again until told to stop.
 
@@ -134,6 +107,8 @@ class Watch:
         self.whole = False
         """Whether all that there was had been read at `last_read`."""
         self.problem: Problem | None = None
+        self.rests = False
+        """Whether the last look found that nothing has changed in it for long."""
         self._rest = Rest()
         self._outside = known.outside if known else ""
         self._passed: tuple[object, int] | None = None
@@ -344,12 +319,16 @@ class Watch:
                     return Problem(where=str(self.path), text=text)
                 wait(0.1)
 
-    def look(self, interval: float, tell: Listener) -> float:
-        """Read once and tell of a change; returns the seconds to the next look, more where looking takes long."""
+    def look(self, interval: float, tell: Listener, crowd: Callable[[], int] = lambda: 1) -> float:
+        """Read once and tell of a change; returns the seconds to the next look, more where looking takes long.
+
+        `crowd` says how many projects there are in which no run is at work, and which do not rest.
+        """
         began = self._began = time.monotonic()
         seen = outside(self.path)
         self._began = None
-        if self._rests(seen):
+        self.rests = self._rests(seen)
+        if self.rests:
             return pause(interval, active=False, quiet=REST_AFTER)
         reading, change = self.step()
         took = time.monotonic() - began
@@ -364,7 +343,8 @@ class Watch:
             return 0.0
         if reading is not None:
             self._lie_down(seen, reading.troubles)
-        wait = pause(interval, active=self.active, quiet=(self._clock() - self.last_change) / _SECOND)
+        quiet = (self._clock() - self.last_change) / _SECOND
+        wait = pause(interval, active=self.active, quiet=quiet, took=took, crowd=crowd())
         return max(wait, min(took * (COSTLY if self.problem is not None else 1), MOST_PAUSE))
 
     def _rests(self, seen: Outside | None) -> bool:

@@ -10,6 +10,7 @@ says: its process was stopped and could not say so itself.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -169,6 +170,32 @@ def origin_of(folder: Path) -> str:
     with reading(folder / MARK, project=folder) as database:
         rows = database.rows("SELECT value FROM Objects NOT INDEXED WHERE name = ? AND parent_id IS NULL", (CREATION,))
     return text_of(rows[0][0])[:MOST_ORIGIN] if rows else ""
+
+
+def has_left(folder: Path, inode: int | None, created: str, *, now_at: int) -> bool:
+    """Return whether a project, made at a time, lies in a folder no more, as it has another one by now.
+
+    `inode` is that which its database had, `now_at` the one it has.  An empty place where nothing is mounted is no sign
+    that something has left it, unless the file is the very same.
+    """
+    try:
+        (folder / MARK).stat()
+    except FileNotFoundError:
+        return inode == now_at or _holds_something(folder.parent)
+    except OSError:
+        return False
+    try:
+        return origin_of(folder) != created
+    except SourceError:
+        return False
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def _newer(
