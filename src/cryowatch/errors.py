@@ -31,6 +31,7 @@
         ├── ImageIncomplete        shorter than its header says: perhaps still being written
         ├── ImageAway              its disk does not answer, or the process that renders it ended: try again soon
         └── ImageUnreadable        not an image of a known kind, or damaged
+            └── ImageUnsupported       whole, but of a kind that is not shown: the answer is final
 
 Foreign exceptions are turned into these where they enter.  Each is one line for a person: where, what, and
 what to do about it.
@@ -186,6 +187,10 @@ class ImageAway(ImageError):
 
 class ImageUnreadable(ImageError):
     """The file is not an image of a known kind, or it is damaged."""
+
+
+class ImageUnsupported(ImageUnreadable):
+    """The file is an image, but of a kind that is not shown: as long as the file does not change, that is final."""
 
 
 def remedy_of(error: OSError) -> str:

@@ -6,6 +6,16 @@ Nothing that is imported here needs numpy or an image library: those are the wor
 from cryowatch.images.paths import can_be_reached, confined
 from cryowatch.images.process import Rendered
 from cryowatch.images.server import ImageServer
-from cryowatch.images.subject import Shifts, Subject, available, subject
+from cryowatch.images.subject import UNNAMED, Shifts, Subject, available, subject
 
-__all__ = ["ImageServer", "Rendered", "Shifts", "Subject", "available", "can_be_reached", "confined", "subject"]
+__all__ = [
+    "UNNAMED",
+    "ImageServer",
+    "Rendered",
+    "Shifts",
+    "Subject",
+    "available",
+    "can_be_reached",
+    "confined",
+    "subject",
+]

@@ -5,6 +5,8 @@ Numbers are 0 (black) to 255 (white) in the result.  An image without any contra
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,6 +88,29 @@ def spectrum_contrast(plane: Floats) -> NDArray[np.uint8]:
     return _scaled(plane, bottom, middle, top)
 
 
+def centred(plane: Floats) -> Floats:
+    """Return a power spectrum with zero frequency in the middle, also of one that has it in the corners.
+
+    Xmipp writes both kinds.  A spectrum is much the same all along a circle around zero frequency, so the circles whose
+    means leave the least variance are around it.
+    """
+    finite = np.isfinite(plane)
+    if not finite.any():
+        return plane
+    ranks = np.argsort(np.argsort(np.where(finite, plane, np.median(plane[finite])).ravel())).reshape(plane.shape)
+    moved = np.fft.fftshift(plane)
+    shares = [_circular(values) for values in (ranks, np.fft.fftshift(ranks))]
+    return moved if shares[1] > shares[0] else plane
+
+
+def _circular(values: NDArray[np.intp]) -> float:
+    """Return how much of the variance of values the means over circles around the middle have."""
+    ring = np.round(np.sqrt(_squared_radius(values)) * min(values.shape)).astype(np.intp)
+    counts = np.bincount(ring.ravel())
+    means = _ring_means(values.astype(np.float64), ring, counts)
+    return float(((means - values.mean()) ** 2 * counts).sum())
+
+
 def flattened(plane: Floats) -> NDArray[np.uint8]:
     """Return greys of a centred power spectrum as it was measured: the same contrast at every frequency.
 
@@ -132,7 +157,7 @@ def _scaled(plane: Floats, bottom: float, middle: float, top: float) -> NDArray[
         return np.clip((whole - bottom) * (255.0 / (top - bottom)), 0, 255).astype(np.uint8)
 
 
-def _squared_radius(plane: Floats) -> NDArray[np.float64]:
+def _squared_radius(plane: NDArray[Any]) -> NDArray[np.float64]:
     """Return the squared distance of each pixel to zero frequency, in cycles a pixel."""
     height, width = plane.shape
     y, x = np.ogrid[:height, :width]

@@ -1,7 +1,6 @@
 """MRC files, plain or compressed with gzip or bzip2, row by row (MRC2014, www.ccpem.ac.uk/mrc_format/mrc2014.php).
 
-Row 0 comes first, and is drawn at the top, as Scipion's own viewers draw it.  Nothing is mapped into memory: a mapped
-file that somebody shortens ends the process.
+Row 0 comes first, and is drawn at the top, as Scipion's own viewers draw it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,7 @@ from numpy.typing import NDArray
 from cryowatch.errors import ImageIncomplete, ImageMissing, ImageUnreadable
 from cryowatch.images.paths import COMPRESSIONS, MRC_SUFFIXES, unreachable
 from cryowatch.images.plane import too_large
-
-GROWING = "It may still be being written; it is tried again"
+from cryowatch.images.rows import GROWING, File, Rows, fill
 
 _HEADER = 1024
 _TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 101: "u1"}
@@ -33,13 +31,6 @@ _NIBBLES = 101
 _MARK = b"MAP "
 _IMOD = 1_146_047_817
 _MOST_EXTENDED = 2**28
-_PIECE = 2**20
-
-
-class _File(Protocol):
-    def readinto(self, buffer: memoryview, /) -> int | None: ...
-
-    def seek(self, offset: int, /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,36 +64,6 @@ class _Header:
         return _HEADER + self.extended + index * self.height * self.row
 
 
-class _Rows:
-    """The rows of one image in an open file, which is read forwards only."""
-
-    def __init__(self, file: _File, header: _Header, index: int, name: str) -> None:
-        self.width, self.height = header.width, header.height
-        self._file = file
-        self._header = header
-        self._start = header.start(index)
-        self._name = name
-        self._band = np.empty((0, header.stored), header.kind)
-        self._end = 0
-
-    def rows(self, first: int, last: int) -> NDArray[Any]:
-        """Return rows; those that the band before held already are not read again, and its memory is used again."""
-        known = max(0, self._end - first)
-        band = self._band
-        if len(band) != last - first:
-            band = np.empty((last - first, self._header.stored), self._header.kind)
-        band[:known] = self._band[len(self._band) - known :]
-        self._file.seek(self._start + (first + known) * self._header.row)
-        _fill(self._file, band[known:].reshape(-1).view(np.uint8).data, self._name)
-        self._band, self._end = band, last
-        if self._header.mode != _NIBBLES:
-            return band
-        pixels = np.empty((len(band), 2 * band.shape[1]), np.uint8)
-        np.bitwise_and(band, 15, out=pixels[:, ::2])
-        np.right_shift(band, 4, out=pixels[:, 1::2])
-        return pixels[:, : self.width]
-
-
 def is_called(path: Path) -> bool:
     """Return whether a file's name is that of an MRC file."""
     name = path.name.lower()
@@ -112,7 +73,7 @@ def is_called(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path, index: int = 0, *, opener: Callable[[Path], io.FileIO] = io.FileIO) -> Iterator[_Rows]:
+def opened(path: Path, index: int = 0, *, opener: Callable[[Path], io.FileIO] = io.FileIO) -> Iterator[Rows]:
     """Give one image of an MRC file, which is opened by `opener`; raises an `ImageError`, also while used."""
     name = path.name
     try:
@@ -123,7 +84,16 @@ def opened(path: Path, index: int = 0, *, opener: Callable[[Path], io.FileIO] = 
                 raise ImageMissing(f"holds {held}", where=name)
             if file is plain:
                 _check_length(plain, header, index, name)
-            yield _Rows(file, header, index, name)
+            yield Rows(
+                file,
+                width=header.width,
+                height=header.height,
+                start=header.start(index),
+                kind=header.kind,
+                name=name,
+                stored=header.stored,
+                convert=_nibbles(header.width) if header.mode == _NIBBLES else None,
+            )
     except EOFError as error:
         raise ImageIncomplete("ends in the middle of what is compressed", where=name, remedy=GROWING) from error
     except OSError as error:
@@ -133,7 +103,7 @@ def opened(path: Path, index: int = 0, *, opener: Callable[[Path], io.FileIO] = 
 
 
 @contextmanager
-def _unpacked(plain: io.FileIO, path: Path) -> Iterator[_File]:
+def _unpacked(plain: io.FileIO, path: Path) -> Iterator[File]:
     match path.suffix.lower():
         case ".gz":
             with io.BufferedReader(plain) as packed, gzip.GzipFile(fileobj=packed, mode="rb") as file:
@@ -145,17 +115,19 @@ def _unpacked(plain: io.FileIO, path: Path) -> Iterator[_File]:
             yield plain
 
 
-def _fill(file: _File, buffer: memoryview, name: str) -> None:
-    """Read as much as a buffer holds."""
-    done = 0
-    while done < len(buffer):
-        read = file.readinto(buffer[done : done + _PIECE])  # what is unpacked lies in memory a second time
-        if not read:
-            raise ImageIncomplete("is shorter than its header says", where=name, remedy=GROWING)
-        done += read
+def _nibbles(width: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return what unpacks rows of 4-bit pixels, two to a byte, the first in its lower half."""
+
+    def unpacked(band: NDArray[Any]) -> NDArray[Any]:
+        pixels = np.empty((len(band), 2 * band.shape[1]), np.uint8)
+        np.bitwise_and(band, 15, out=pixels[:, ::2])
+        np.right_shift(band, 4, out=pixels[:, 1::2])
+        return pixels[:, :width]
+
+    return unpacked
 
 
-def _checked(file: _File, name: str) -> _Header:
+def _checked(file: File, name: str) -> _Header:
     """Return the header of an image that can be shown.
 
     As in mrcfile, a machine stamp under which the mode is none gives way to the other byte order.  mrcfile itself
@@ -163,7 +135,7 @@ def _checked(file: _File, name: str) -> _Header:
     """
     content = bytearray(_HEADER)
     try:
-        _fill(file, memoryview(content), name)
+        fill(file, memoryview(content), name)
     except ImageIncomplete:
         raise ImageIncomplete("holds no complete MRC header", where=name, remedy=GROWING) from None
     if not any(content):

@@ -22,11 +22,15 @@ from cryowatch.within import within
 MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".ctf")
 """`.ctf` is what Gctf calls its diagnostic images, which are MRC files."""
 
+SPIDER_SUFFIXES = (".psd", ".xmp", ".spi", ".stk")
+"""What SPIDER and Xmipp call their images, stacks and power spectra."""
+
 COMPRESSIONS = (".gz", ".bz2")
 
 SUFFIXES = (
     *MRC_SUFFIXES,
     *(f"{suffix}{compression}" for suffix in MRC_SUFFIXES for compression in COMPRESSIONS),
+    *SPIDER_SUFFIXES,
     *(".tif", ".tiff", ".png", ".jpg", ".jpeg"),
 )
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
-from cryowatch.images.mrc import GROWING
 from cryowatch.images.paths import unreachable
 from cryowatch.images.plane import MOST_PIXELS, too_large
+from cryowatch.images.rows import GROWING
 
 MOST_BYTES = 400_000_000
 

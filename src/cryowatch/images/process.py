@@ -26,12 +26,16 @@ SLOW = "Is its disk slow or unreachable?"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """An encoded image, its media type, and how many pixels its source has (None where that is not known)."""
+    """An encoded image, its media type, and how many pixels its source has (None where that is not known).
+
+    `computed` says of a power spectrum why it is computed from the micrograph, and is empty where a file shows it.
+    """
 
     data: bytes
     media_type: str
     width: int | None = None
     height: int | None = None
+    computed: str = ""
 
 
 class Worker:

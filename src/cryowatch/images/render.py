@@ -15,8 +15,8 @@ from typing import Any
 from PIL import Image
 
 from cryowatch.errors import ImageMissing
-from cryowatch.images import mrc, pictures, shift_plot
-from cryowatch.images.contrast import contrast, flattened, spectrum_contrast
+from cryowatch.images import mrc, pictures, shift_plot, spider
+from cryowatch.images.contrast import centred, contrast, flattened, spectrum_contrast
 from cryowatch.images.paths import opened
 from cryowatch.images.plane import Plane, reduce, reduced_size
 from cryowatch.images.spectrum import power_spectrum
@@ -53,9 +53,10 @@ def render(subject: Subject, size: int) -> Picture:
     if subject.path is None:
         raise ImageMissing("there is nothing to make an image of")
     opener = _opener(subject.path, subject.project)
-    if mrc.is_called(subject.path):
-        with mrc.opened(subject.path, subject.index, opener=opener) as plane:
-            return _measured(plane, subject, subject.path, size)
+    for form in (mrc, spider):
+        if form.is_called(subject.path):
+            with form.opened(subject.path, subject.index, opener=opener) as plane:
+                return _measured(plane, subject, subject.path, size)
     return _picture(subject, subject.path, size, opener)
 
 
@@ -73,7 +74,10 @@ def _measured(plane: Plane, subject: Subject, path: Path, size: int) -> Picture:
         rows, columns = reduced_size(height, width, size)
         return _encoded(shown.resize((columns, rows), Image.Resampling.BOX), "JPEG", width, height)
     reduced = reduce(plane, size)
-    greys = spectrum_contrast(reduced) if subject.kind is ImageKind.POWER_SPECTRUM else contrast(reduced)
+    if subject.kind is ImageKind.POWER_SPECTRUM:
+        greys = spectrum_contrast(centred(reduced) if spider.is_called(path) else reduced)
+    else:
+        greys = contrast(reduced)
     return _encoded(Image.fromarray(greys), "JPEG", plane.width, plane.height)
 
 

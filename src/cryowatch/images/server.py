@@ -14,22 +14,25 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from cryowatch.detached import Detached
-from cryowatch.errors import ImageAway, ImageError
+from cryowatch.errors import ImageAway, ImageError, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images.cache import Cache
 from cryowatch.images.crew import SLOW_SECONDS, Crew, Place
 from cryowatch.images.paths import unreachable
 from cryowatch.images.process import SLOW, Rendered, Worker
-from cryowatch.images.subject import Subject, to_json
+from cryowatch.images.subject import Subject, stand_in, to_json
 
 SIZES = (128, 256, 512, 1024, 2048)
 LOOK_SECONDS = 10.0
 MOST_HANGING = 16
 """At the files of one project."""
+
+MOST_UNSUPPORTED = 10_000
+"""Files of a kind that is not shown, which are kept in mind so that they are not read again."""
 
 ENDING_SECONDS = 2.0
 
@@ -44,6 +47,7 @@ class ImageServer:
         self._looks = Detached("images: look", seconds=LOOK_SECONDS, most=MOST_HANGING)
         self._crew = Crew(workers)
         self._jobs: dict[str, _Job] = {}
+        self._unsupported: dict[str, ImageUnsupported] = {}
         self._waiting: list[_Job] = []
         self._served: dict[str, int] = {}
         self._ended_for_others: set[Worker] = set()
@@ -64,7 +68,7 @@ class ImageServer:
         """Ask for an image without waiting for it, as `image` does."""
         size = next((s for s in SIZES if s >= size), SIZES[-1])
         loop = self._running()
-        return asyncio.run_coroutine_threadsafe(self._image(subject, size, ahead=ahead), loop)
+        return asyncio.run_coroutine_threadsafe(self._shown(subject, size, ahead=ahead), loop)
 
     def ask_for(
         self, find: Callable[[], Subject], size: int, *, name: str, project: str, ahead: bool = False
@@ -93,12 +97,32 @@ class ImageServer:
                 threading.Thread(target=_run, args=(self._loop,), name="images", daemon=True).start()
             return self._loop
 
+    async def _shown(self, subject: Subject, size: int, *, ahead: bool) -> Rendered:
+        """Return an image or, where its file cannot be shown, what stands in for it."""
+        try:
+            rendered = await self._image(subject, size, ahead=ahead)
+        except (ImageMissing, ImageUnreadable) as error:
+            project, spare = subject.project, subject.micrograph
+            if project is None or not spare:
+                raise
+            cause = error
+        else:
+            return replace(rendered, computed=subject.reason) if subject.computed else rendered
+        subject = await self.look(lambda: stand_in(project, spare, cause), spare, str(project))
+        try:
+            rendered = await self._image(subject, size, ahead=ahead)
+        except (ImageMissing, ImageUnreadable):
+            raise cause from None
+        return replace(rendered, computed=subject.reason)
+
     async def _image(self, subject: Subject, size: int, *, ahead: bool) -> Rendered:
         state, place = await self._state(subject)
         key = Cache.key(json.dumps(to_json(subject)), state, str(size))
         kept = await asyncio.to_thread(self._cache.get, key)
         if kept is not None:
             return kept
+        if key in self._unsupported:
+            raise ImageUnsupported(str(self._unsupported[key]))
         if self._crew.dead(place.disk):
             raise _dead()
         if ahead and self._crew.heavy(place.project):
@@ -184,6 +208,9 @@ class ImageServer:
         late = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._late, worker)
         try:
             rendered = await worker.render(job.subject, job.size)
+        except ImageUnsupported as error:
+            self._refused(job.key, error)
+            job.fail(error)
         except ImageError as error:
             job.fail(_too_heavy(job) if worker in self._ended_for_others else error)
         else:
@@ -196,6 +223,12 @@ class ImageServer:
             late.cancel()
             self._crew.give_back(worker)
             self._begin()
+
+    def _refused(self, key: str, error: ImageUnsupported) -> None:
+        """Keep in mind that a file, as it is now, is of a kind that is not shown; the oldest of many is forgotten."""
+        self._unsupported[key] = error
+        if len(self._unsupported) > MOST_UNSUPPORTED:
+            del self._unsupported[next(iter(self._unsupported))]
 
     def _late(self, worker: Worker) -> None:
         self._crew.late(worker)

@@ -79,7 +79,8 @@ class Maker:
         rows = found.leading_rows
         pictured = sum(chosen.holds(row["id"]) for row in rows)
         left_out = _left_out(chosen, rows, pictured, size_mb)
-        data = self._page(found, now, page.inert({"images": chosen.images, "reasons": chosen.reasons}), left_out)
+        shown = {"images": chosen.images, "reasons": chosen.reasons, "computed": chosen.computed}
+        data = self._page(found, now, page.inert(shown), left_out)
         file.write(path, data)
         return Made(
             path=path,

@@ -49,6 +49,8 @@ class Pictures:
 
     images: dict[str, dict[int, str | int]] = field(default_factory=lambda: {kind.value: {} for kind in ImageKind})
     reasons: list[str] = field(default_factory=lambda: [LEFT_OUT])
+    computed: list[int] = field(default_factory=list)
+    """The micrographs whose power spectrum is not the project's, but computed."""
     bytes: int = 0
     """How much of a file they take."""
 
@@ -170,11 +172,13 @@ def _add(
             room += 20
         else:
             new[kind] = base64.b64encode(_reduced(image, size)).decode()
-            room += len(new[kind]) + 20 * outputs
+            room += len(new[kind]) + 20 * outputs + 12 * bool(image.computed)
     if place.bytes + room > most:
         return False
     for kind, value in new.items():
         place.images[kind.value][row["id"]] = value
+    if any(isinstance(image, Rendered) and image.computed for image in rendered.values()):
+        place.computed.append(row["id"])
     place.bytes += room
     return True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from cryowatch import __version__
 from cryowatch.dashboards import Dashboard, Panel, Scope, answer_panels, find
 from cryowatch.dashboards.described import described
 from cryowatch.errors import NotFoundError
-from cryowatch.images import ImageServer, Shifts, available, subject
+from cryowatch.images import UNNAMED, ImageServer, Shifts, available, subject
 from cryowatch.model import RECORDS, ImageKind, quantities
 from cryowatch.store.leading import Leading
 from cryowatch.store.reader import Reader, Row
@@ -33,6 +34,10 @@ from cryowatch.web.summaries import Summaries, milliseconds
 
 _BEYOND_SESSION = ("host", "device", "alert")
 _HIDDEN = ("output_id", "seq", "session", "session_id", "session_path")
+_LASTING = "private, max-age=31536000, immutable"
+_FOR_NOW = "private, max-age=300"
+"""Of what stands in for a file, which may still come."""
+
 MOST_MICROGRAPHS = 500
 MOST_CHANGES = 5_000
 MOST_TEXT = 4_000_000
@@ -220,8 +225,12 @@ class API:
             rendering.cancel()
         if rendered is None:
             return Response(status_code=GONE)
-        lasting = "private, max-age=31536000, immutable" if "v" in request.query_params else "private, no-cache"
+        lasting = _LASTING if "v" in request.query_params else "private, no-cache"
         headers = {"Cache-Control": lasting}
+        if rendered.computed:
+            headers["X-Computed"] = quote(rendered.computed)
+            if rendered.computed != UNNAMED and "v" in request.query_params:
+                headers["Cache-Control"] = _FOR_NOW
         if rendered.width is not None and rendered.height is not None:
             headers |= {"X-Source-Width": str(rendered.width), "X-Source-Height": str(rendered.height)}
         return Response(rendered.data, media_type=rendered.media_type, headers=headers)

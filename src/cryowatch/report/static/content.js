@@ -81,9 +81,12 @@ export function micrograph(output, row) {
 
 function image(kind, id) {
   const found = pictures.images[kind][id];
-  if (typeof found === "string") return found.startsWith("=") ? image(kind, Number(found.slice(1))) : address(found);
+  if (typeof found === "string") return found.startsWith("=") ? image(kind, Number(found.slice(1))) : address(found) + mark(kind, id);
   return `#${pictures.reasons[found ?? 0]}`;
 }
+
+// What is behind "#" of a power spectrum that is not the project's.
+const mark = (kind, id) => (kind === "power-spectrum" && pictures.computed?.includes(id) ? "computed" : "");
 
 // Whether any image of a micrograph is in the file.
 export const pictured = (id) => KINDS.some((kind) => typeof pictures.images[kind][id] === "string");

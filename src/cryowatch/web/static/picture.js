@@ -18,7 +18,10 @@ export function picture(address, label, size, { eager = false } = {}) {
   }
   let tries = 0;
   const image = el("img", { alt: label, loading: eager ? "eager" : "lazy", decoding: "async" });
-  image.addEventListener("load", () => box.classList.add("loaded"));
+  image.addEventListener("load", () => {
+    box.classList.add("loaded");
+    if (address.startsWith("/") && address.includes("/power-spectrum")) mark(box, image, label);
+  });
   image.addEventListener("error", async () => {
     const { reason, again } = await why(image.src);
     if (again && tries < RETRIES && box.isConnected) {
@@ -31,6 +34,21 @@ export function picture(address, label, size, { eager = false } = {}) {
   image.src = `${address}&size=${size}`;
   box.append(image);
   return box;
+}
+
+// Says so where a power spectrum is none of the project's; its answer is in the browser's cache by now.
+async function mark(box, image, label) {
+  const answer = await reach(image.src, { cache: "force-cache" }).catch(() => null);
+  const reason = answer?.headers.get("X-Computed");
+  if (!reason || box.querySelector(".computed")) return;
+  const text = `Computed from the micrograph: ${decodeURIComponent(reason)}`;
+  image.alt = `${label}. ${text}`;
+  box.append(computed(text));
+}
+
+// The mark of a power spectrum that is computed from its micrograph.
+export function computed(text) {
+  return el("span", { class: "computed", text: "computed", title: text });
 }
 
 async function why(address) {
