@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cryowatch.errors import ImageAway, ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.errors import ImageAway, ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import ImageServer, Rendered, Subject
 from cryowatch.images import process as process_module
 from cryowatch.images import server as server_module
@@ -49,6 +49,12 @@ def written(path: Path, value: float = 0.0, *, size: int = 300) -> Path:
     side = int(size * (0.3 + value))
     plane[:side, :side] = 1
     mrcfile.write(path, plane, overwrite=True)
+    return path
+
+
+def noisy(path: Path, seed: int) -> Path:
+    """Write a micrograph that has a power spectrum."""
+    mrcfile.write(path, np.random.default_rng(seed).normal(0, 1, (128, 128)).astype(np.float32), overwrite=True)
     return path
 
 
@@ -135,6 +141,68 @@ def test_the_second_time_an_image_comes_from_disk(tmp_path: Path, rendered: list
         assert again == first
         assert [image.media_type for image in again] == ["image/jpeg", "image/png"]
         assert rendered == ["1.mrc", "2.png"]
+
+    serve(tmp_path / "images", use)
+
+
+def test_a_spectrum_that_cannot_be_read_is_computed_and_follows_the_micrograph(
+    tmp_path: Path, rendered: list[str]
+) -> None:
+    named = tmp_path / "1.psd"
+    path = noisy(tmp_path / "1.mrc", 1)
+    spectrum = Subject(
+        kind=ImageKind.POWER_SPECTRUM, path=named, micrograph="1.mrc", project=tmp_path
+    )
+
+    async def use(images: ImageServer) -> None:
+        named.write_text("no image at all " * 100)
+        first = await images.image(spectrum, 256)
+        assert first.computed == "1.psd: is not a SPIDER image"
+        assert rendered == ["1.psd", "1.mrc"]
+        assert (await images.image(spectrum, 256)) == first
+        noisy(path, 2)
+        os.utime(path, (1, 1))
+        assert (await images.image(spectrum, 256)).data != first.data
+        named.unlink()
+        assert "1.psd: is not there" in (await images.image(spectrum, 256)).computed
+        mrcfile.write(tmp_path / "2.mrc", np.ones((64, 64), np.float32))
+        (tmp_path / "2.mrc").rename(named.with_suffix(".ctf"))
+        own = await images.image(Subject(kind=spectrum.kind, path=named.with_suffix(".ctf")), 256)
+        assert own.computed == ""
+        path.unlink()
+        with pytest.raises(ImageMissing, match=r"1\.psd: is not there"):
+            await images.image(spectrum, 256)
+
+    serve(tmp_path / "images", use)
+
+
+def test_a_spectrum_that_still_grows_is_waited_for(tmp_path: Path) -> None:
+    named = written(tmp_path / "psd.mrc")
+    noisy(tmp_path / "1.mrc", 1)
+    whole = named.read_bytes()
+    named.write_bytes(whole[:5000])
+    spectrum = Subject(kind=ImageKind.POWER_SPECTRUM, path=named, micrograph="1.mrc", project=tmp_path)
+
+    async def use(images: ImageServer) -> None:
+        with pytest.raises(ImageIncomplete):
+            await images.image(spectrum, 256)
+        named.write_bytes(whole)
+        assert (await images.image(spectrum, 256)).computed == ""
+
+    serve(tmp_path / "images", use)
+
+
+def test_a_kind_of_image_that_is_not_shown_is_read_once(tmp_path: Path, rendered: list[str]) -> None:
+    path = tmp_path / "1.tif"
+    path.write_bytes(complex_tiff())
+
+    async def use(images: ImageServer) -> None:
+        for _ in range(3):
+            with pytest.raises(ImageUnsupported, match=r"^1\.tif: .*this kind of image is not shown$"):
+                await images.image(shown(path), 256)
+        assert rendered == ["1.tif"]
+        Image.new("L", (50, 50)).save(path)
+        assert (await images.image(shown(path), 256)).width == 50
 
     serve(tmp_path / "images", use)
 

@@ -48,11 +48,37 @@ def test_a_spectrum_that_is_not_named_is_computed_and_a_plot_is_drawn(project: P
     assert plot == Subject(kind=ImageKind.SHIFT_PLOT, shifts=SHIFTS)
 
 
-@pytest.mark.parametrize("kind", [ImageKind.POWER_SPECTRUM, ImageKind.SHIFT_PLOT])
-def test_what_is_named_and_was_cleaned_up_is_missing_and_nothing_stands_in(project: Path, kind: ImageKind) -> None:
-    named = row(project, micrograph_path="mic.mrc", power_spectrum_path="gone.mrc", shift_plot_path="gone.mrc")
-    with pytest.raises(ImageMissing, match=r"gone\.mrc: is not there.*were they cleaned up"):
-        subject(named, kind, lambda: SHIFTS)
+def test_a_plot_that_is_named_and_was_cleaned_up_is_missing_and_nothing_stands_in(project: Path) -> None:
+    named = row(project, micrograph_path="mic.mrc", shift_plot_path="gone.png")
+    with pytest.raises(ImageMissing, match=r"gone\.png: is not there.*were they cleaned up"):
+        subject(named, ImageKind.SHIFT_PLOT, lambda: SHIFTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("gone.mrc", "gone.mrc: is not there"),
+        ("/data/other/psd.mrc", "lies outside the project"),
+        ("../psd.mrc", "lies outside the project"),
+        ("psd.dat", "is not called like an image"),
+    ],
+)
+def test_a_spectrum_that_is_named_and_not_to_be_had_is_computed_and_says_why(
+    project: Path, text: str, reason: str
+) -> None:
+    (project / "psd.dat").write_bytes(b"image")
+    found = subject(
+        row(project, micrograph_path="mic.mrc", power_spectrum_path=text), ImageKind.POWER_SPECTRUM, unasked
+    )
+    assert (found.path, found.computed) == (project / "mic.mrc", True)
+    assert reason in found.reason
+
+
+def test_without_its_micrograph_a_spectrum_that_is_gone_is_missing(project: Path) -> None:
+    named = row(project, micrograph_path="gone-too.mrc", power_spectrum_path="gone.mrc")
+    for paths in (named, {**named, "micrograph_path": ""}):
+        with pytest.raises(ImageMissing, match=r"^gone\.mrc: is not there"):
+            subject(paths, ImageKind.POWER_SPECTRUM, unasked)
 
 
 def test_what_nobody_names_is_missing(project: Path) -> None:

@@ -196,6 +196,23 @@ def test_images_come_as_encoded_pictures_no_larger_than_asked(finished: Served) 
             assert min(image.size) > 100, kind
 
 
+def test_a_spectrum_that_cryowatch_computed_says_so_and_why(project: Path, tmp_path: Path) -> None:
+    picture = project / "mic.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (128, 128), np.uint8)).save(picture)
+    (project / "own.png").write_bytes(picture.read_bytes())
+    for item, psd in enumerate(("own.png", "", "/data/elsewhere/ü.psd"), start=1):
+        change(project / CTFS, item, **{"micObj._filename": "mic.png", "psdFile": psd})
+    with serving([project], tmp_path / "data") as served:
+        found = {row["item"]: row["images"]["power-spectrum"] for row in micrographs(served, "small")}
+        own, unnamed, elsewhere = (served.client.get(found[item]) for item in (1, 2, 3))
+    assert "x-computed" not in own.headers
+    assert unquote(unnamed.headers["x-computed"]) == "the project names no power spectrum"
+    assert unquote(elsewhere.headers["x-computed"]) == "/data/elsewhere/ü.psd: lies outside the project and is not shown"
+    assert "immutable" in own.headers["cache-control"]
+    assert elsewhere.headers["cache-control"] == "private, max-age=300"
+    assert own.content != unnamed.content == elsewhere.content
+
+
 def test_a_project_without_its_images_says_what_is_missing(live: Served) -> None:
     row = micrographs(live, "small", limit=1)[0]
     answer = live.client.get(row["images"]["micrograph"])

@@ -82,7 +82,7 @@ def _checked(file: io.FileIO, name: str) -> _Header:
     raise ImageUnreadable("is not a SPIDER image", where=name)
 
 
-def _understood(content: bytes, order: str, name: str) -> _Header | None:
+def _understood(content: bytearray, order: str, name: str) -> _Header | None:
     """Return what a header says in a byte order, None where that makes no sense."""
     numbers = struct.unpack_from(f"{order}256f", content)
     kind, height, width = (_whole(numbers[place]) for place in (_KIND, _ROWS, _COLUMNS))

@@ -86,7 +86,8 @@ function image(kind, id) {
 }
 
 // What is behind "#" of a power spectrum that is not the project's.
-const mark = (kind, id) => (kind === "power-spectrum" && pictures.computed?.includes(id) ? "computed" : "");
+const computed = new Set(pictures.computed);
+const mark = (kind, id) => (kind === "power-spectrum" && computed.has(id) ? "computed" : "");
 
 // Whether any image of a micrograph is in the file.
 export const pictured = (id) => KINDS.some((kind) => typeof pictures.images[kind][id] === "string");
