@@ -7,12 +7,13 @@ low priority, and whoever waits for an image comes first.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future
 from functools import partial
 
-from cryowatch.errors import ImageAway, ImageError, NotFoundError
+from cryowatch.errors import ImageAway, ImageError, ImageUnsupported, NotFoundError
 from cryowatch.images import ImageServer, Rendered, Shifts, available, subject
 from cryowatch.model import ImageKind
 from cryowatch.store import Change, Reader, Selection
@@ -74,7 +75,8 @@ class Ahead:
             try:
                 for asked in [self._ask(row, kind) for kind in ImageKind]:
                     if asked is not None:
-                        asked.result()
+                        with contextlib.suppress(ImageUnsupported):  # which is final
+                            asked.result()
             except ImageAway:  # its disk may not answer, and the other sessions wait: all is tried at the next change
                 for other in rows:
                     if known.get(other["id"]) != other["seq"]:

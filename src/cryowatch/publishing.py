@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from cryowatch.errors import ImageAway, ImageError, SinkError
+from cryowatch.errors import ImageAway, ImageError, ImageUnsupported, SinkError
 from cryowatch.images import ImageServer, Shifts, available, can_be_reached, subject
 from cryowatch.images.subject import COLUMNS
 from cryowatch.model import ImageKind
@@ -256,6 +256,8 @@ class Publisher:
         """
         if self._stopped or not await self._reached(row):
             return RETRY_SECONDS[-1]
+        if all(isinstance(error, ImageUnsupported) for error in reasons):
+            return None
         away = any(isinstance(error, ImageAway) for error in reasons)
         fresh = self._clock() - row["time"] < FRESH_SECONDS * _SECOND
         waits = RETRY_AWAY_SECONDS if away else RETRY_SECONDS if fresh else ()

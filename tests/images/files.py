@@ -112,3 +112,27 @@ def saved(path: Path, image: Image.Image, **options: Any) -> Path:
     """Write an image with Pillow."""
     image.save(path, **options)
     return path
+
+
+def tiff(
+    path: Path,
+    plane: NDArray[Any],
+    *,
+    order: Order = "<",
+    compression: int = 1,
+    photometric: int = 1,
+    big: bool = False,
+) -> Path:
+    """Write a plane of any kind of numbers as a TIFF of one strip, its directory first."""
+    kinds = {"u": 1, "i": 2, "f": 3, "c": 6}
+    kind = plane.dtype
+    data = plane.astype(kind.newbyteorder(order)).tobytes()
+    tags = {256: plane.shape[1], 257: plane.shape[0], 258: 8 * kind.itemsize, 259: compression, 262: photometric}
+    start, count, entry = ("Q", "Q", "HHQQ") if big else ("I", "H", "HHII")
+    head = struct.pack(f"{order}HHHQ", 43, 8, 0, 16) if big else struct.pack(f"{order}HI", 42, 8)
+    after = 2 + len(head) + struct.calcsize(f"{order}{count}{start}") + 10 * struct.calcsize(f"{order}{entry}")
+    tags |= {273: after, 277: 1, 278: plane.shape[0], 279: len(data), 339: kinds[kind.kind]}
+    entries = b"".join(struct.pack(f"{order}{entry}", tag, 16 if big else 4, 1, tags[tag]) for tag in sorted(tags))
+    mark = b"II" if order == "<" else b"MM"
+    path.write_bytes(mark + head + struct.pack(f"{order}{count}", 10) + entries + bytes(8 if big else 4) + data)
+    return path

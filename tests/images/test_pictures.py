@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import pictures
 from cryowatch.model import ImageKind
 from tests.images.files import (
+    Order,
     mrc,
     noise,
     peak,
@@ -28,6 +29,7 @@ from tests.images.files import (
     saved,
     shown,
     spectrum,
+    tiff,
 )
 
 
@@ -48,6 +50,62 @@ def test_tiffs_of_every_depth_are_drawn(tmp_path: Path, kind: str) -> None:
     most = 255 if kind == "u1" else 4000
     path = saved(tmp_path / "1.tif", Image.fromarray(ramp(high=most).astype(kind)))
     assert rises(shown(path))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "u4", "i4", "f4"])
+def test_numbers_of_every_kind_that_a_tiff_shows_are_those_that_were_written(
+    tmp_path: Path, kind: str, order: Order
+) -> None:
+    limits = np.finfo(kind) if kind[0] == "f" else np.iinfo(kind)
+    least, most = (-1000.0, 1000.0) if kind[0] == "f" else (float(limits.min), float(limits.max) * 0.999)
+    plane = ramp(low=least, high=most).astype(kind)
+    path = tiff(tmp_path / "1.tif", plane, order=order)
+    if (kind, order) == ("u4", ">"):
+        with pytest.raises(ImageUnsupported, match="32-bit unsigned whole numbers; this kind of image is not shown"):
+            render(path)
+        return
+    with pictures.opened(path, 0, None) as (image, _, _):
+        assert (pictures.PicturePlane(image).rows(0, 64) == plane).all()
+    assert rises(shown(path))
+    assert shown(path) == pytest.approx(shown(mrc(tmp_path / "1.mrc", plane)), abs=12)
+
+
+@pytest.mark.parametrize("kind", ["u2", "i4", "f4"])
+def test_a_tiff_in_which_white_is_zero_is_not_drawn_as_a_negative(tmp_path: Path, kind: str) -> None:
+    path = tiff(tmp_path / "1.tif", ramp()[:, ::-1].astype(kind), photometric=0)
+    try:
+        assert rises(shown(path))
+    except ImageUnsupported:
+        assert kind == "i4"
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("f2", "16-bit floating-point numbers"),
+        ("f8", "64-bit floating-point numbers"),
+        ("i8", "64-bit signed whole numbers"),
+        ("u8", "64-bit unsigned whole numbers"),
+        ("c8", "64-bit complex numbers"),
+    ],
+)
+def test_a_tiff_of_a_kind_that_is_not_shown_is_refused_by_its_name(
+    tmp_path: Path, kind: str, name: str, order: Order, *, big: bool
+) -> None:
+    path = tiff(tmp_path / "1.tif", ramp().astype(kind), order=order, big=big)
+    with pytest.raises(ImageUnsupported, match=rf"^1\.tif: is a TIFF of {name}; this kind of image is not shown$"):
+        render(path)
+
+
+@pytest.mark.parametrize("compression", [65000, 65001, 65002, 12345])
+def test_a_movie_of_events_is_refused_by_its_name(tmp_path: Path, compression: int) -> None:
+    path = tiff(tmp_path / "1.tif", ramp().astype(np.uint8), compression=compression)
+    what = "is an EER movie" if compression >= 65000 else "is a TIFF with compression 12345"
+    with pytest.raises(ImageUnsupported, match=rf"^1\.tif: {what}; this kind of image is not shown$"):
+        render(path)
 
 
 def test_a_compressed_tiff_is_drawn(tmp_path: Path) -> None:

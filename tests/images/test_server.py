@@ -22,6 +22,7 @@ from cryowatch.images import process as process_module
 from cryowatch.images import server as server_module
 from cryowatch.images.process import Worker
 from cryowatch.model import ImageKind
+from tests.images.files import tiff
 
 
 def shown(path: Path, kind: ImageKind = ImageKind.MICROGRAPH) -> Subject:
@@ -150,9 +151,7 @@ def test_a_spectrum_that_cannot_be_read_is_computed_and_follows_the_micrograph(
 ) -> None:
     named = tmp_path / "1.psd"
     path = noisy(tmp_path / "1.mrc", 1)
-    spectrum = Subject(
-        kind=ImageKind.POWER_SPECTRUM, path=named, micrograph="1.mrc", project=tmp_path
-    )
+    spectrum = Subject(kind=ImageKind.POWER_SPECTRUM, path=named, micrograph="1.mrc", project=tmp_path)
 
     async def use(images: ImageServer) -> None:
         named.write_text("no image at all " * 100)
@@ -193,8 +192,7 @@ def test_a_spectrum_that_still_grows_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_kind_of_image_that_is_not_shown_is_read_once(tmp_path: Path, rendered: list[str]) -> None:
-    path = tmp_path / "1.tif"
-    path.write_bytes(complex_tiff())
+    path = tiff(tmp_path / "1.tif", np.zeros((8, 8), np.float64))
 
     async def use(images: ImageServer) -> None:
         for _ in range(3):

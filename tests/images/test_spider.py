@@ -84,7 +84,7 @@ def test_any_image_of_a_spider_stack_is_read(tmp_path: Path, width: int, order: 
 def test_files_as_xmipp_writes_them_are_read(tmp_path: Path, name: str) -> None:
     stack = np.random.default_rng(1).normal(0, 1, (3 if name == "1.stk" else 1, 40, 52)).astype(np.float32)
     np.save(tmp_path / "planes.npy", stack)
-    command = [PYTHON, "-c", XMIPP, "planes.npy", name]
+    command = [str(PYTHON), "-c", XMIPP, "planes.npy", name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=60)
     if done.returncode and b"ModuleNotFoundError" in done.stderr:
         pytest.skip("Xmipp is not in Scipion's environment")

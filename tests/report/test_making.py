@@ -209,6 +209,17 @@ def test_images_that_cannot_be_rendered_are_named_without_folders(sessions: Sess
     assert made.left_out[0].startswith("The images of 2 micrographs could not be rendered: the file ")
 
 
+def test_spectra_that_cryowatch_computed_are_marked_in_a_report(sessions: Sessions) -> None:
+    shots = sessions.pictures(3)
+    shots[0] = replace(shots[0], power_spectrum_path="1.png")
+    made = sessions.make(sessions.add("alpha", shots))
+    shown = block(made.path, "pictures")
+    spectra = {int(number): image for number, image in shown["images"]["power-spectrum"].items()}
+    own = [number for number, image in spectra.items() if not str(image).startswith("=")]
+    assert len(own) == 3
+    assert len(set(own) - set(shown["computed"])) == 1
+
+
 def test_only_a_report_is_replaced_unless_told_so(sessions: Sessions) -> None:
     key = sessions.add("alpha", [micrograph(1)])
     out = sessions.folder / "report.html"

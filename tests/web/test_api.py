@@ -12,7 +12,9 @@ from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -207,7 +209,9 @@ def test_a_spectrum_that_cryowatch_computed_says_so_and_why(project: Path, tmp_p
         own, unnamed, elsewhere = (served.client.get(found[item]) for item in (1, 2, 3))
     assert "x-computed" not in own.headers
     assert unquote(unnamed.headers["x-computed"]) == "the project names no power spectrum"
-    assert unquote(elsewhere.headers["x-computed"]) == "/data/elsewhere/ü.psd: lies outside the project and is not shown"
+    assert (
+        unquote(elsewhere.headers["x-computed"]) == "/data/elsewhere/ü.psd: lies outside the project and is not shown"
+    )
     assert "immutable" in own.headers["cache-control"]
     assert elsewhere.headers["cache-control"] == "private, max-age=300"
     assert own.content != unnamed.content == elsewhere.content

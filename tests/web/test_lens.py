@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -80,6 +81,29 @@ def test_a_spectrum_has_no_scale_bar(visit: Visit) -> None:
     expect(page.locator(".scale-bar")).to_be_hidden()
     page.keyboard.press("1")
     expect(page.locator(".scale-bar")).to_be_visible()
+
+
+def test_a_spectrum_that_is_computed_is_marked_in_gallery_summary_and_enlarged(
+    browser: Browser, tmp_path: Path
+) -> None:
+    project = demo_project(tmp_path / "demo", 2)
+    for path in project.rglob("*_ctf.mrc"):
+        path.unlink()
+    with serving([project], tmp_path / "data") as served:
+        opened = Visit(browser, served.address)
+        page = opened.go("/s/demo/summary")
+        mark = page.locator(".newest-card .computed")
+        expect(mark).to_have_count(1)
+        expect(mark).to_have_attribute("title", re.compile("^Computed from the micrograph: .*is not there"))
+        page = opened.go(GALLERY)
+        expect(page.locator(".card .computed")).to_have_count(2)
+        page.locator(".card").first.click()
+        expect(page.locator(".lens img[src*='size=2048']")).to_be_visible()
+        expect(page.locator(".lens .computed")).to_have_count(0)
+        page.keyboard.press("2")
+        expect(page.locator(".lens img[src*='power-spectrum'][src*='size=1024']")).to_be_visible()
+        expect(page.locator(".lens .computed")).to_have_count(1)
+        opened.close()
 
 
 def test_the_wheel_zooms_where_the_pointer_is_and_dragging_moves(visit: Visit) -> None:

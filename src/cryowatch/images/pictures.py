@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
+from cryowatch.images import tiff
 from cryowatch.images.paths import unreachable
 from cryowatch.images.plane import MOST_PIXELS, too_large
 from cryowatch.images.rows import GROWING
@@ -31,6 +32,12 @@ _DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _PIXEL_BYTES = {"1": 2, "L": 1, "RGB": 4, "P": 5, "F": 4, "I": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _MOST_PIXEL_BYTES = 8
 """Of kinds that are not listed: a pixel takes four bytes, and again where it is converted."""
+
+_MISTAKEN = {("L", (8,), (2,)): np.int8, ("I", (32,), (1,)): np.uint32}
+"""By mode, bits and format of a TIFF's numbers: what they are where Pillow mistakes signed ones and unsigned ones."""
+
+_WHITE_IS_ZERO = 0
+"""Pillow heeds this in pictures of up to 8 bits."""
 
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -61,10 +68,17 @@ class PicturePlane:
     def __init__(self, image: Image.Image) -> None:
         self._image = image
         self.width, self.height = image.size
+        tags = getattr(image, "tag_v2", {})
+        bits, form = (tags.get(tag, (1,)) for tag in (TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLEFORMAT))
+        self._kind = _MISTAKEN.get((image.mode, bits, form))
+        self._negative = image.mode in _DEEP and tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
 
     def rows(self, first: int, last: int) -> NDArray[Any]:
         """Return rows of the picture."""
-        return np.asarray(self._image.crop((0, first, self.width, last)))
+        band = np.asarray(self._image.crop((0, first, self.width, last)))
+        if self._kind is not None:
+            band = band.view(self._kind)
+        return np.negative(band, dtype=np.float32) if self._negative else band
 
 
 def is_measured(image: Image.Image) -> bool:
@@ -93,6 +107,8 @@ def opened(
         except UnidentifiedImageError as error:
             if file.length == 0:
                 raise ImageIncomplete("is empty", where=path.name, remedy=GROWING) from error
+            if (kind := _kind(file)) is not None:
+                raise _unsupported(path, kind) from error
             if _begins_as_picture(file):  # a TIFF's directory, as most programs write it, comes last
                 raise _incomplete(path, error) from error
             raise ImageUnreadable("is not a PNG, JPEG, TIFF or MRC image", where=path.name) from error
@@ -124,6 +140,8 @@ def _load(image: Image.Image, path: Path, index: int, size: int | None) -> tuple
         image.seek(index)
     except EOFError as error:
         raise ImageMissing(f"holds fewer than {index + 1:,} images", where=path.name) from error
+    except (SyntaxError, KeyError) as error:  # what Pillow answers to kinds of pixels and compression that it lacks
+        raise _unsupported(path, f"holds an image {index + 1:,} of another kind") from error
     except _DAMAGED as error:
         raise _incomplete(path, error) from error
     width, height = image.size
@@ -156,6 +174,16 @@ def _begins_as_picture(file: _File) -> bool:
         file.seek(0)
         return file.read(8).startswith(_BEGINNINGS)
     return False
+
+
+def _kind(file: _File) -> str | None:
+    with contextlib.suppress(OSError):
+        return tiff.unsupported(file)
+    return None
+
+
+def _unsupported(path: Path, kind: str) -> ImageUnsupported:
+    return ImageUnsupported(f"{kind}; this kind of image is not shown", where=path.name)
 
 
 def _incomplete(path: Path, error: Exception) -> ImageError:
