@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
+from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import mrc as mrc_module
-from tests.images.files import Order, header, mrc, peak, render
+from tests.images.files import STAMPS, Order, header, mrc, peak, render
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress}
 
@@ -70,6 +70,71 @@ def test_bytes_of_imod_are_unsigned_unless_it_says_otherwise(tmp_path: Path) -> 
         struct.pack_into("<2i", head, 152, 1_146_047_817, flags)
         path.write_bytes(bytes(head) + bytes([200] * 6))
         assert rows(path)[0, 0] == expected
+
+
+def in_bytes(
+    path: Path, plane: NDArray[Any], *, least: float = 0, most: float = 0, order: Order = "<", stamp: bytes = b""
+) -> Path:
+    """Write bytes, with the least and the greatest value that a header may tell."""
+    head = bytearray(header(plane.shape[1], plane.shape[0], 0, order=order, stamp=stamp))
+    struct.pack_into(f"{order}2f", head, 76, least, most)
+    path.write_bytes(bytes(head) + plane.tobytes())
+    if path.suffix[1:] in COMPRESS:
+        path.write_bytes(COMPRESS[path.suffix[1:]](path.read_bytes()))
+    return path
+
+
+def spread(middle: float, width: float = 30) -> NDArray[Any]:
+    return np.random.default_rng(1).normal(middle, width, (60, 90)).round()
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize(
+    ("middle", "kind"), [(128, np.uint8), (40, np.uint8), (170, np.uint8), (0, np.int8), (-30, np.int8)]
+)
+def test_bytes_are_signed_or_unsigned_as_their_range_tells_and_else_as_they_look(
+    tmp_path: Path, middle: int, kind: type, order: Order, suffix: str, *, told: bool
+) -> None:
+    limits = np.iinfo(kind)
+    plane: NDArray[Any] = spread(middle).clip(limits.min, limits.max).astype(kind)
+    most = 130.0 if middle == 40 else float(plane.max())
+    least, most = (float(plane.min()), most) if told else (0.0, 0.0)
+    path = in_bytes(tmp_path / f"1.mrc{suffix}", plane, least=least, most=most, order=order)
+    found = rows(path)
+    assert (found == plane).all()
+    expected = rows(mrc(tmp_path / "expected.mrc", plane.astype(float), 2))
+    assert np.corrcoef(found.ravel().astype(float), expected.ravel())[0, 1] == pytest.approx(1)
+
+
+def test_bytes_that_say_nothing_either_way_are_signed_as_the_format_has_it(tmp_path: Path) -> None:
+    plane = np.full((20, 30), 200, np.uint8)
+    for least, most in ((0, 0), (1, 0), (-1e9, 1e9), (float("nan"), 200), (-5, 200), (0, float("inf"))):
+        assert (rows(in_bytes(tmp_path / "1.mrc", plane, least=least, most=most)) == -56).all()
+    assert (rows(in_bytes(tmp_path / "1.mrc", plane, least=200, most=200)) == 200).all()
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 6, 12])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_stamp_of_the_wrong_byte_order_gives_way_to_sizes_that_fit(tmp_path: Path, mode: int, order: Order) -> None:
+    wrong = STAMPS[">" if order == "<" else "<"]
+    path = mrc(tmp_path / "1.mrc", counts(), mode, order=order, stamp=wrong)
+    assert (rows(path) == counts()).all()
+    assert render(path).width == 45
+
+
+@pytest.mark.parametrize("mode", [3, 4, 16])
+def test_a_mode_that_is_not_shown_is_refused_by_its_kind(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "1.mrc"
+    path.write_bytes(header(8, 8, mode) + bytes(1000))
+    with pytest.raises(ImageUnsupported, match=rf"\(mode {mode}\); this kind of image is not shown$"):
+        render(path)
+    unmarked = bytearray(path.read_bytes())
+    unmarked[208:212] = bytes(4)
+    path.write_bytes(unmarked)
+    with pytest.raises(ImageUnreadable, match=r"has an MRC header that cannot be right$"):
+        render(path)
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "bz2"])
