@@ -11,6 +11,7 @@ import io
 import math
 import os
 import re
+import struct
 import tempfile
 import time
 import tracemalloc
@@ -117,6 +118,15 @@ def take_mrc(data: bytes) -> None:
         take_image(Path(folder) / "x.mrc", ImageKind.POWER_SPECTRUM, computed=True)
 
 
+def take_spider(data: bytes) -> None:
+    """Bytes of a SPIDER file, as a power spectrum and as an image of a stack."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.psd"
+        path.write_bytes(data)
+        take_image(path, ImageKind.POWER_SPECTRUM)
+        take_image(path, ImageKind.MICROGRAPH, index=1)
+
+
 @contextmanager
 def written(content: bytes, variables: Mapping[str, str] | None = None) -> Iterator[Path]:
     """A configuration of that content, and an environment that holds these variables alone."""
@@ -211,9 +221,12 @@ _SETTINGS = (
     b'[influx]\nurl = "https://h:8086"\npassword = "wordpass"\n'
 )
 
+_SPIDER = struct.pack("<256f", *(1, 8, 40, 0, 1, *[0] * 6, 8, 32, *[0] * 8, 1024, 32, *[0] * 233)) + bytes(8 * 8 * 4)
+
 TARGETS = {
     "gain": Target(take_gain, (_RESIDUAL, _RESIDUAL * 2 + b"x: nan inf 1e5 2\n", b"m: 1 2 3\n")),
     "mrc": Target(take_mrc, (_MRC, header(8, 8, 0, order=">") + bytes(64), gzip.compress(_MRC, 1))),
+    "spider": Target(take_spider, (_SPIDER, _SPIDER[:100] + bytes(4000))),
     "secrets": Target(take_secrets, (_SECRETS,)),
     "settings": Target(take_settings, (_SETTINGS, b"[[alerts.rules]]\nname = 'x'\nquantity = 'resolution'\n")),
     "query": Target(take_query, (b"sort=resolution&order=asc&min_defocus=1e4&max_resolution=4.5&enabled=1", b"last=5")),

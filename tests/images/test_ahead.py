@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cryowatch import ahead
@@ -16,7 +17,8 @@ from cryowatch.images import ImageServer, Rendered, Subject, subject
 from cryowatch.images.process import Worker
 from cryowatch.model import ImageKind
 from cryowatch.store import Change
-from tests.projects import CTFS, Watched, execute, genuine
+from tests.images.files import tiff
+from tests.projects import CTFS, Watched, change, execute, genuine
 from tests.publishing.images import draw, paths
 
 
@@ -108,3 +110,18 @@ def test_an_image_that_comes_later_is_tried_again(ready: Ready) -> None:
     ready.look()
     ready.until(24)
     assert file.name in ready.rendered
+
+
+def test_a_kind_of_image_that_is_not_shown_is_not_tried_again(ready: Ready) -> None:
+    for number, micrograph in enumerate((micrograph for micrograph, _, _ in paths(ready.watched.project)), start=1):
+        file = (ready.watched.project / micrograph).with_suffix(".tif")
+        tiff(file, np.zeros((8, 8)))
+        change(
+            ready.watched.project / CTFS, number, **{"micObj._filename": str(file.relative_to(ready.watched.project))}
+        )
+    ready.look()
+    ready.until(24)
+    ready.look()
+    ready.look()
+    time.sleep(0.1)
+    assert len(ready.rendered) == 24

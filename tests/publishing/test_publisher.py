@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -22,6 +23,7 @@ from cryowatch.reports import status
 from cryowatch.sinks.folder import Folder
 from cryowatch.sinks.targets import Put, checked
 from cryowatch.store import Publication
+from tests.images.files import tiff
 from tests.projects import CTFS, Watched, append, change, execute, genuine
 from tests.publishing.images import draw, paths
 
@@ -186,6 +188,22 @@ def test_an_image_that_is_gone_carries_its_reason_and_the_others_come(published:
     assert row["power_spectrum"]
     assert "micrograph: " in row["problem"]
     assert "is not there" in row["problem"]
+
+
+def test_a_kind_of_image_that_is_not_shown_is_told_once_and_not_tried_again(published: Published) -> None:
+    micrograph, _, _ = paths(published.project)[0]
+    file = published.project / micrograph
+    tiff(file.with_suffix(".tif"), np.zeros((8, 8)))
+    relative = micrograph.removesuffix(file.suffix) + ".tif"
+    change(published.project / CTFS, 1, **{"micObj._filename": relative})
+    execute(published.project / CTFS, "UPDATE Objects SET creation = '2026-01-01 00:00:00'")
+    published.watched.look()
+    published.now = published.watched.items()[1]["time"] + 10 * SECOND
+    assert published.publisher().finish(), "nothing waits for another try"
+    (first, *_) = published.rows()
+    assert (first["micrograph"], bool(first["power_spectrum"])) == ("", True)
+    assert first["problem"].endswith("is a TIFF of 64-bit floating-point numbers; this kind of image is not shown")
+    assert "object at" not in first["problem"]
 
 
 def test_a_project_out_of_reach_is_not_given_up(published: Published) -> None:
