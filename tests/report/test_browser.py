@@ -184,6 +184,7 @@ def test_the_gallery_obeys_the_keyboard_and_enlarges(opened: Opened) -> None:
     cards = opened.page.locator("#dashboard-gallery .list .card")
     expect(cards.first.locator(".picture.loaded").first).to_be_visible()
     expect(cards.first.locator(".title b")).to_have_text(f"{EXPOSURES[-1].name}{HOSTILE}")
+    expect(cards.first.locator(".computed")).to_have_count(1)
     opened.page.keyboard.press("j")
     opened.page.keyboard.press("j")
     opened.page.keyboard.press("Enter")
