@@ -11,8 +11,8 @@ import asyncssh
 import pytest
 
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.sinks.host_keys import KnownHosts, Trust
-from cryowatch.sinks.ssh import Access, Place, opened, route
+from cryowatch.sinks.host_keys import KnownHosts, Trust, read
+from cryowatch.sinks.ssh import Access, Place, opened, place_of, route
 from tests.publishing.sshd import Sshd, make_key
 
 
@@ -175,11 +175,58 @@ def test_a_jump_host_of_the_users_configuration_is_gone_over_and_checked(sshd: S
         connect(sshd, host="grafana", port=None)
 
 
-@pytest.mark.parametrize("line", ["Port many", "Match odd x", "ProxyJump a:b:c"])
-def test_a_configuration_that_cannot_be_followed_is_explained(sshd: Sshd, tmp_path: Path, line: str) -> None:
-    configure(tmp_path, f"{line}\n")
+@pytest.mark.parametrize(
+    "line", ["Port many", "Match odd x\n HostName nowhere.invalid", "Ciphers future-cipher", 'Host "open', "Port"]
+)
+def test_a_line_that_cannot_be_followed_stops_nothing_and_is_reported_once(
+    sshd: Sshd, tmp_path: Path, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(tmp_path, f"{line}\nHost grafana\n HostName 127.0.0.1\n Port {sshd.port}\n")
+    for _ in range(2):
+        connect(sshd, host="grafana", port=None)
+    (said,) = [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()]
+    assert f"{tmp_path}/.ssh/config line 1: cannot be followed: " in said
+
+
+def test_a_jump_host_that_cannot_be_followed_is_explained(sshd: Sshd, tmp_path: Path) -> None:
+    configure(tmp_path, "ProxyJump a:b:c\n")
     with pytest.raises(SinkRefused, match=r"\.ssh/config: cannot be followed"):
         connect(sshd, port=None)
+
+
+def test_a_host_with_capitals_is_found_in_the_configuration_and_among_the_known(sshd: Sshd, tmp_path: Path) -> None:
+    configure(tmp_path, f"Host Grafana-Krios\n HostName LocalHost\n Port {sshd.port} # the new one\n")
+    sshd.known_hosts.write_text(f"[LOCALHOST]:{sshd.port} {public(sshd.host_key)}\n")
+    place = place_of(f"sftp://{sshd.user}@Grafana-Krios/x")
+    connect(sshd, host=place.host, port=place.port)
+
+
+@pytest.mark.parametrize("name", [" LOCALHOST", " [LocalHost]:{port}", " [local*]:{port}", " *,!other", "\tlocalhost"])
+def test_a_revocation_in_capitals_or_by_pattern_is_never_missed(sshd: Sshd, name: str) -> None:
+    trusted = f"[localhost]:{sshd.port} {public(sshd.host_key)}\n"
+    sshd.known_hosts.write_text(f"{trusted}@revoked{name.format(port=sshd.port)} {public(sshd.host_key)}\n")
+    with pytest.raises(SinkRefused, match=r"host key that was revoked in .*known_hosts"):
+        connect(sshd, host="LocalHost")
+
+
+def test_a_key_in_the_revoked_host_keys_of_the_configuration_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+    configure(tmp_path, f"RevokedHostKeys {tmp_path}/revoked\n")
+    with pytest.raises(SinkRefused, match="the revoked host keys cannot be read"):
+        connect(sshd)
+    (tmp_path / "revoked").write_text(f"# lost\n{public(sshd.host_key)}\n")
+    with pytest.raises(SinkRefused, match=r"host key that was revoked in .*/revoked"):
+        connect(sshd)
+    (tmp_path / "revoked").write_text(f"{public(second_key(sshd))}\n")
+    connect(sshd)
+
+
+def test_a_revocation_in_the_machines_known_hosts_counts_and_its_trust_does_not(sshd: Sshd, tmp_path: Path) -> None:
+    machine = tmp_path / "ssh_known_hosts"
+    key = asyncssh.read_public_key(sshd.host_key.with_suffix(".pub"))
+    machine.write_text(f"host {public(sshd.host_key)}\n")
+    assert read(tmp_path / "none", system=[machine]).of("host", 22).verdict(key) is Trust.UNKNOWN
+    machine.write_text(f"@revoked host {public(sshd.host_key)}\n")
+    assert read(tmp_path / "none", system=[machine]).of("Host", 22).verdict(key) is Trust.REVOKED
 
 
 def test_a_key_of_the_users_configuration_that_is_missing_is_explained(sshd: Sshd, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def trust(
     for number, hop in enumerate(way):
         hosts = host_keys.read(images.known_hosts)
         key = asyncio.run(ssh.host_key(way[:number], hop, hosts, access, seconds=SECONDS))
-        _judged(hop, hosts.of(hop.known_as, hop.port), key, images.known_hosts, yes=yes)
+        _judged(hop, ssh.keys_of(hosts, hop), key, images.known_hosts, yes=yes)
 
 
 def _judged(hop: Hop, keys: Keys, key: SSHKey, file: Path, *, yes: bool) -> None:

@@ -1,14 +1,20 @@
 """Host keys: what the known_hosts file says of the one that a server shows, and adding one that a person trusts.
 
-The file has OpenSSH's format and is read as `ssh` reads it: a host goes by its name, with its port where that is not
-22; a line that cannot be understood counts for nothing.  A key is only ever added, never replaced: one that changed may
-mean that somebody else answers in the server's place.
+The file has OpenSSH's format and is read as `ssh` reads it: a host goes by its name in small letters, with its port
+where that is not 22, and names may be patterns or hashed.  A line that cannot be understood counts for nothing.  A key
+is only ever added, never replaced: one that changed may mean that somebody else answers in the server's place.
+
+A revocation counts wherever `ssh` would look for one: in the file, in the machine's /etc/ssh/ssh_known_hosts, and in
+the `RevokedHostKeys` of ~/.ssh/config.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hmac
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,9 +22,15 @@ from pathlib import Path
 import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
-from cryowatch.errors import ConfigError, remedy_of
+from cryowatch.errors import ConfigError, SinkRefused, remedy_of
+from cryowatch.sinks.ssh_config import matches_list
 
 PORT = 22
+SYSTEM = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
+"""Files of the whole machine, of which only the revocations count."""
+
+_REVOKED, _AUTHORITY = "@revoked", "@cert-authority"
+_KRL = b"SSHKRL\n"
 
 
 class Trust(StrEnum):
@@ -60,17 +72,40 @@ class Keys:
         return list(dict.fromkeys(kind.decode() for kind in kinds))
 
 
-class KnownHosts:
-    """The contents of a known_hosts file."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a known_hosts file; `names` are patterns, or one hashed name."""
 
-    def __init__(self, text: str) -> None:
+    number: int
+    marker: str
+    names: str
+    key: asyncssh.SSHKey
+
+    def means(self, name: str) -> bool:
+        """Return whether it speaks of a host, whose name is in small letters."""
+        if not self.names.startswith("|"):
+            return matches_list(name, self.names.lower())
+        try:
+            _, version, salt, digest = self.names.split("|")
+            expected = hmac.digest(base64.b64decode(salt, validate=True), name.encode(), "sha1")
+            return version == "1" and hmac.compare_digest(expected, base64.b64decode(digest, validate=True))
+        except (ValueError, binascii.Error):
+            return False
+
+
+class KnownHosts:
+    """The contents of a known_hosts file; of `others` only what they revoke counts."""
+
+    def __init__(self, text: str, *, others: Sequence[str] = ()) -> None:
         self._lines = list(_understood(text))
+        for other in others:
+            self._lines += [line for line in _understood(other) if line.marker == _REVOKED]
 
     def of(self, host: str, port: int) -> Keys:
         """Return what is said of a host; what is said of it without a port holds for those of no other word."""
         named = self._find(name_of(host, port))
         if port != PORT:
-            plain = self._find(host)
+            plain = self._find(host.lower())
             named.revoked += plain.revoked
             if not named.trusted and not named.authorities:
                 plain.revoked = named.revoked
@@ -79,38 +114,75 @@ class KnownHosts:
 
     def _find(self, name: str) -> Keys:
         found = Keys(name)
-        for number, line in self._lines:
-            trusted, authorities, revoked, *_ = line.match(name, "", None)
-            found.trusted += trusted
-            found.authorities += authorities
-            found.revoked += revoked
-            if trusted:
-                found.lines.append(number)
+        for line in self._lines:
+            if not line.means(name):
+                continue
+            if line.marker == _REVOKED:
+                found.revoked.append(line.key)
+            elif line.marker == _AUTHORITY:
+                found.authorities.append(line.key)
+            else:
+                found.trusted.append(line.key)
+                found.lines.append(line.number)
         return found
 
 
-def _understood(text: str) -> Iterator[tuple[int, asyncssh.SSHKnownHosts]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _understood(text: str) -> Iterator[_Line]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        marker, rest = "", line.strip()
+        if rest.startswith("@"):
+            marker, _, rest = rest.replace("\t", " ").partition(" ")
+        words = rest.split(None, 1)
+        if len(words) < 2 or rest.startswith("#") or marker not in ("", _REVOKED, _AUTHORITY):
+            continue
         try:
-            yield number, asyncssh.import_known_hosts(line)
+            yield _Line(number, marker, words[0], asyncssh.import_public_key(words[1]))
         except ValueError:
             continue
 
 
-def read(file: Path) -> KnownHosts:
-    """Return what a known_hosts file holds, nothing where there is none; raises `ConfigError`."""
+def revoked_keys(file: Path) -> list[asyncssh.SSHKey]:
+    """Return the keys of a `RevokedHostKeys` file, one a line; raises `SinkRefused` where they cannot be known.
+
+    `ssh` trusts no host either where it cannot read the file.
+    """
     try:
-        return KnownHosts(file.read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        return KnownHosts("")
+        data = file.read_bytes()
     except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        raise ConfigError(what, where=file, remedy="It is named as images.known_hosts") from None
+        what = f"the revoked host keys cannot be read: {error.strerror}"
+        raise SinkRefused(what, where=file, remedy="It is named as RevokedHostKeys in ~/.ssh/config") from None
+    if data.startswith(_KRL):
+        what, remedy = "is a binary list of revoked keys, which is not understood", "Name a file of public keys instead"
+        raise SinkRefused(what, where=file, remedy=remedy)
+    keys = []
+    for line in data.decode(errors="replace").split("\n"):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                keys.append(asyncssh.import_public_key(line))
+            except ValueError as error:
+                raise SinkRefused(f"holds a line that is no public key: {error}", where=file) from None
+    return keys
+
+
+def read(file: Path, *, system: Sequence[Path] = SYSTEM) -> KnownHosts:
+    """Return what a known_hosts file holds, and what the machine's revoke; raises `ConfigError`."""
+    text = _text(file, "It is named as images.known_hosts")
+    return KnownHosts(text, others=[_text(other, "Its revocations count") for other in system])
+
+
+def _text(file: Path, remedy: str) -> str:
+    """Return what a file holds, nothing where there is none; raises `ConfigError`."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=file, remedy=remedy) from None
 
 
 def name_of(host: str, port: int) -> str:
-    """Return how a known_hosts file names a host."""
-    return host if port == PORT else f"[{host}]:{port}"
+    """Return how a known_hosts file names a host, in small letters as `ssh` does."""
+    return (host if port == PORT else f"[{host}]:{port}").lower()
 
 
 def counted(lines: list[int]) -> str:

@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import asyncssh
 
 from cryowatch.errors import ConfigError, SinkAway, SinkRefused
 from cryowatch.redaction import Redaction
-from cryowatch.sinks.host_keys import KnownHosts, Trust, Watcher, counted, read, shown
+from cryowatch.sinks.host_keys import Keys, KnownHosts, Trust, Watcher, counted, read, revoked_keys, shown
+from cryowatch.sinks.ssh_config import HostConfig, configured
 
 KEEP_ALIVE_SECONDS = 15.0
 CLOSE_SECONDS = 2.0
@@ -55,10 +56,17 @@ class Place:
 
 
 def place_of(url: str) -> Place:
-    """Return the place that an address names."""
+    """Return the place that an address names, its host with the capitals that `Host` in ~/.ssh/config compares."""
     parts = urlsplit(url)
     user, path = unquote(parts.username or ""), unquote(parts.path).rstrip("/")
-    return Place(host=parts.hostname or "", path=path, user=user, port=parts.port)
+    return Place(host=_as_typed(parts), path=path, user=user, port=parts.port)
+
+
+def _as_typed(parts: SplitResult) -> str:
+    """Return an address's host with its capitals; `hostname` has none."""
+    host = parts.hostname or ""
+    start = parts.netloc.rpartition("@")[2].removeprefix("[")
+    return start[: len(host)] if start[: len(host)].lower() == host else host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +93,8 @@ class Hop:
     port: int
     known_as: str
     where: str
+    revoked: Path | None = None
+    """A file of keys that `RevokedHostKeys` names."""
 
 
 async def route(place: Place) -> list[Hop]:
@@ -93,9 +103,9 @@ async def route(place: Place) -> list[Hop]:
 
 
 def _hops(host: str, port: int | None, user: str, where: str, seen: set[str]) -> Iterator[Hop]:
-    with _config_explained():
+    with _config_explained(), configured(_USER_CONFIG.expanduser(), host, user=user, port=port) as (config, file):
         options = asyncssh.SSHClientConnectionOptions(
-            host=host, port=port or (), username=user or (), client_keys=None, agent_path=None, config=()
+            host=host, port=port or (), username=user or (), client_keys=None, agent_path=None, config=[file]
         )
     seen.add(host)
     for jump in options.tunnel.split(",") if isinstance(options.tunnel, str) else ():
@@ -110,14 +120,20 @@ def _hops(host: str, port: int | None, user: str, where: str, seen: set[str]) ->
         port=options.port,
         known_as=options.host_key_alias or options.host,
         where=where,
+        revoked=_revocations(config),
     )
+
+
+def _revocations(config: HostConfig) -> Path | None:
+    name = config.value("RevokedHostKeys")
+    return None if name is None or name.lower() == "none" else Path(name).expanduser()
 
 
 def _jump(text: str) -> tuple[str, int | None, str]:
     """Return host, port and user of a jump host, as `user@host:port` or as an address of ssh://."""
     parts = urlsplit(f"ssh://{text.strip().removeprefix('ssh://')}")
     with _config_explained():
-        return parts.hostname or "", parts.port, parts.username or ""
+        return _as_typed(parts), parts.port, parts.username or ""
 
 
 class Connection:
@@ -169,6 +185,14 @@ async def opened(place: Place, access: Access, *, seconds: float) -> Connection:
     return connection
 
 
+def keys_of(hosts: KnownHosts, hop: Hop) -> Keys:
+    """Return what is known of a host's keys, those that `RevokedHostKeys` names included; raises `SinkRefused`."""
+    keys = hosts.of(hop.known_as, hop.port)
+    if hop.revoked is not None:
+        keys.revoked += revoked_keys(hop.revoked)
+    return keys
+
+
 async def host_key(
     before: Sequence[Hop], hop: Hop, hosts: KnownHosts, access: Access, *, seconds: float
 ) -> asyncssh.SSHKey:
@@ -179,12 +203,14 @@ async def host_key(
         for one in before:
             await connection.extend(one, Access(known_hosts=access.known_hosts), seconds=seconds)
         async with asyncio.timeout(seconds):
-            key = await asyncssh.get_server_host_key(
-                hop.asked,
-                hop.asked_port or (),
-                tunnel=connection.last if before else None,
-                server_host_key_algs=hosts.of(hop.known_as, hop.port).kinds,
-            )
+            with _configured(hop) as file:
+                key = await asyncssh.get_server_host_key(
+                    hop.asked,
+                    hop.asked_port or (),
+                    tunnel=connection.last if before else None,
+                    server_host_key_algs=hosts.of(hop.known_as, hop.port).kinds,
+                    config=[file],
+                )
     except (OSError, asyncssh.Error) as error:
         raise SinkAway(f"cannot be reached: {_reason(error)}", where=where) from None
     finally:
@@ -202,7 +228,7 @@ async def _connected(
         hosts = await asyncio.to_thread(read, access.known_hosts)
     except ConfigError as error:
         raise SinkRefused(error.what, where=error.where, remedy=error.remedy) from None
-    keys = hosts.of(hop.known_as, hop.port)
+    keys = await asyncio.to_thread(keys_of, hosts, hop)
     options: dict[str, Any] = {"username": hop.asked_user} if hop.asked_user else {}
     if access.password:
         options["password"] = access.password
@@ -210,7 +236,7 @@ async def _connected(
         key = await asyncio.to_thread(_private_key, access.key_file, access.password)
         options |= {"client_keys": [key], "agent_path": None}
     try:
-        with _config_explained():
+        with _config_explained(), _configured(hop) as file:
             return await asyncssh.connect(
                 hop.asked,
                 hop.asked_port or (),
@@ -221,10 +247,11 @@ async def _connected(
                 connect_timeout=seconds,
                 login_timeout=seconds,
                 keepalive_interval=KEEP_ALIVE_SECONDS,
+                config=[file],
                 **options,
             )
     except asyncssh.HostKeyNotVerifiable as error:
-        raise _untrusted(hop, access, hosts, seen, access.hidden(error.reason)) from None
+        raise _untrusted(hop, access, keys, seen, access.hidden(error.reason)) from None
     except asyncssh.KeyExchangeFailed as error:
         what = f"knows no way to talk safely that we know too: {access.hidden(error.reason)}"
         remedy = "Its SSH server is too old, or allows too little"
@@ -239,6 +266,14 @@ async def _connected(
 
 
 @contextlib.contextmanager
+def _configured(hop: Hop) -> Iterator[Path]:
+    """Give a file for asyncssh with what ~/.ssh/config says of a host."""
+    user = _USER_CONFIG.expanduser()
+    with configured(user, hop.asked, user=hop.asked_user, port=hop.asked_port) as (_, file):
+        yield file
+
+
+@contextlib.contextmanager
 def _config_explained() -> Iterator[None]:
     """Turn what is wrong with ~/.ssh/config, or with a key that it names, into `SinkRefused`."""
     try:
@@ -250,12 +285,11 @@ def _config_explained() -> Iterator[None]:
         raise SinkRefused(f"cannot be followed: {error}", where=_USER_CONFIG.expanduser(), remedy=remedy) from None
 
 
-def _untrusted(hop: Hop, access: Access, hosts: KnownHosts, seen: list[asyncssh.SSHKey], reason: str) -> SinkRefused:
+def _untrusted(hop: Hop, access: Access, keys: Keys, seen: list[asyncssh.SSHKey], reason: str) -> SinkRefused:
     """Return what is wrong with the host's key: revoked, changed or not known yet."""
-    keys = hosts.of(hop.known_as, hop.port)
     file = access.known_hosts
     if not seen and keys.revoked:
-        what = f"shows a host key that was revoked in {file}"
+        what = f"shows a host key that was revoked in {hop.revoked or file}"
         return SinkRefused(what, where=hop.where, remedy="Ask its administrator for the new one, and trust that")
     if not seen:
         return SinkRefused(f"shows a host key that does not hold: {reason}", where=hop.where, remedy=_TRUST)
