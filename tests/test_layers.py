@@ -64,6 +64,7 @@ LAYERS = {
     "installed": GROUND,
     "environment": GROUND,
     "errors": GROUND,
+    "certificate_faults": GROUND,
     "durations": GROUND,
     "digits": GROUND,
     "detached": GROUND,

@@ -200,6 +200,11 @@ class Mail(Section):
         default=[], description="Addresses that it goes to."
     )
     severity: Severity = Field(default=Severity.WARNING, description="The least severity that is sent.")
+    ehlo: str = Field(
+        default="",
+        pattern=r"^(|[A-Za-z0-9._:\[\]-]{1,255})$",
+        description="Name that is given to the server in EHLO; else this machine's full name, or its address.",
+    )
 
     def secret(self) -> str:
         """Return the password, from its file where named; raises `ConfigError`."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import httpx2
 from pydantic import SecretStr
 
+from cryowatch.certificate_faults import https_fault
 from cryowatch.errors import ConfigError, ServerError
 from cryowatch.exposure import is_loopback
 from cryowatch.http_answers import AnswerTooLong, asked, parsed
@@ -23,7 +24,6 @@ _LONGEST = 300
 _PASSWORD = re.compile(r"PASSWORD (?:FOR [^=]* = )?'((?:[^'\\]|\\.)*)'")
 """A password in a statement, which a server may repeat."""
 
-_NAME_MISMATCH = {62, 64}
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
 
@@ -181,13 +181,8 @@ class Server:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                if cause.verify_code in _NAME_MISMATCH:
-                    remedy = "Use a name that stands in its certificate"
-                elif self._ca_file is None:
-                    remedy = "Give the certificate of its authority with --ca-file"
-                else:
-                    remedy = "Give the certificate of the authority that signed the server's with --ca-file"
-                return self._error(f"its certificate cannot be verified: {cause.verify_message}", remedy)
+                what, remedy = https_fault(cause, str(self._url), ca_file=self._ca_file, key="--ca-file")
+                return self._error(what, remedy)
             if isinstance(cause, ssl.SSLError):
                 return self._error(
                     "does not speak TLS", "Is it served over http://? For a certificate see `cryowatch tls create`"

@@ -51,6 +51,24 @@ def test_the_mail_server_is_logged_in_to_and_nothing_is_sent(tmp_path: Path) -> 
     assert "cannot be reached" in looked(tmp_path, mail_section(server, tmp_path, ca_file))["notices, mail"][1]
 
 
+def test_a_mail_server_that_refuses_sender_or_recipients_is_told_before_any_alert(tmp_path: Path) -> None:
+    context, ca_file = server_context(tmp_path / "tls")
+    server = MailServer(starttls=context, account=True)
+    config = mail_section(server, tmp_path, ca_file).replace('["b@', '["c@example.org", "b@')
+    try:
+        server.answers.to = lambda address: "550 5.1.1 nobody here" if address.startswith("b@") else ""
+        state, text = looked(tmp_path, config)["notices, mail"]
+        assert state == "look"
+        assert "b@example.org: 550 5.1.1 nobody here" in text
+        server.answers.to = lambda _: "550 5.7.1 relaying denied"
+        state, text = looked(tmp_path, config)["notices, mail"]
+        assert state == "bad"
+        assert "refuses every recipient" in text
+    finally:
+        server.stop()
+    assert server.answers.tries == 0
+
+
 def test_a_webhooks_host_is_asked_without_the_address_that_is_the_secret(tmp_path: Path) -> None:
     receiver = Receiver()
     config = f'[webhooks.staff]\nurl = "{receiver.url}/services/T0/hunter2"\n'

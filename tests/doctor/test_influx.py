@@ -180,7 +180,12 @@ def certificate(folder: Path, *, begins: int, days: int) -> Path:
     [
         (-20, 10, "localhost", "certificate has expired. Make a new one for the server"),
         (5, 10, "localhost", "not yet valid. Is the clock of this machine, or of the one that made it, wrong?"),
-        (-5, 100, "127.0.0.1", "Use a name that stands in it, or make one with this name"),
+        (
+            -5,
+            100,
+            "127.0.0.1",
+            "not for the name 127.0.0.1; it is for localhost. Use a name that stands in it, or make one with this",
+        ),
         (-5, 10, "localhost", "is valid for 4 days more. Make a new one in time"),
     ],
 )

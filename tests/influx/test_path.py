@@ -124,7 +124,7 @@ def test_an_unverified_certificate_needs_a_person(tmp_path: Path, secured: tuple
         tmp_path, "watch", genuine(tmp_path), "--once", "--data-dir", tmp_path / "d", "--config", tmp_path / "c.toml"
     )
     assert done.returncode == 1
-    assert "Name the certificate of its CA as influx.ca_file" in done.stderr
+    assert "Name the certificate of the authority that signed it as influx.ca_file" in done.stderr
 
 
 def test_init_says_what_is_wrong_in_one_line(tmp_path: Path, secured: tuple[InfluxServer, Path]) -> None:

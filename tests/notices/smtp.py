@@ -39,8 +39,22 @@ class Answers:
     taken: list[EmailMessage] = field(default_factory=list)
     tries: int = 0
     to: Callable[[str], str] = lambda _: ""
+    greeting: Callable[[str], str] = lambda _: ""
     data: Callable[[EmailMessage], str] = lambda _: ""
     recipients: list[list[str]] = field(default_factory=list)
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        refusal = self.greeting(hostname)
+        if refusal:
+            return [refusal]
+        session.host_name = hostname
+        return responses
+
+    async def handle_HELO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
+        session.host_name = hostname
+        return self.greeting(hostname) or f"250 {server.hostname}"
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -16,7 +17,7 @@ import pytest
 from cryowatch.errors import MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.images import Rendered
 from cryowatch.model import Severity
-from cryowatch.notices.mail import Mail, MailServer
+from cryowatch.notices.mail import Mail, MailServer, greeting
 from tests.notices import smtp
 from tests.notices.told import House, Time, message
 
@@ -94,7 +95,8 @@ def test_a_certificate_that_nobody_vouches_for(serving: Start, house: House, tmp
     with pytest.raises(SinkRefused, match=r"certificate cannot be verified.*mail\.ca_file"):
         mail(server, **options).send(message(house), {})
     elsewhere = serving(**{security: context}, account=True, host="127.0.0.2")
-    with pytest.raises(SinkRefused, match="certificate cannot be verified: IP address mismatch"):
+    names = r"its certificate is not for the name 127\.0\.0\.2; it is for localhost, 127\.0\.0\.1\. Use a name that"
+    with pytest.raises(SinkRefused, match=names):
         mail(elsewhere, **options, ca_file=authority, host="127.0.0.2").send(message(house), {})
     assert server.logins == []
 
@@ -161,6 +163,56 @@ def test_a_certificate_that_has_run_out(serving: Start, house: House, tmp_path: 
     context, authority = smtp.server_context(tmp_path / "tls", now=datetime(2001, 1, 1, tzinfo=UTC))
     with pytest.raises(SinkRefused, match="certificate cannot be verified: certificate has expired"):
         mail(serving(**{security: context}), security=security, ca_file=authority).send(message(house), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "given"),
+    [
+        ("krios_1.example.org", "10.1.2.3", "[10.1.2.3]"),
+        ("krios", "10.1.2.3", "[10.1.2.3]"),
+        ("krios", "fe80::1%eth0", "[IPv6:fe80::1]"),
+        ("localhost.localdomain", "10.1.2.3", "[10.1.2.3]"),
+        ("-a.example.org", "10.1.2.3", "[10.1.2.3]"),
+        ("mikroskop-ä.example.org", "10.1.2.3", "[10.1.2.3]"),
+        ("10.1.2.3", "10.1.2.3", "[10.1.2.3]"),
+        ("krios-1.em.example.org", "10.1.2.3", "krios-1.em.example.org"),
+    ],
+)
+def test_a_machine_without_a_proper_name_greets_with_its_address(name: str, address: str, given: str) -> None:
+    assert greeting(name, address) == given
+
+
+def test_a_server_that_takes_no_odd_names_takes_our_mail(
+    serving: Start, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.raise_()
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: "krios_1")
+    server = serving()
+    server.answers.greeting = lambda name: "" if re.fullmatch(r"\[127\.0\.0\.1\]", name) else "501 5.5.4 Invalid name"
+    assert mail(server).reach() == ""
+    assert mail(server).send(message(house), {}) == ""
+    with pytest.raises(SinkRefused, match=r"does not take the name .* in EHLO: 501 .*Set mail\.ehlo to one it takes"):
+        mail(server, ehlo="krios_1").send(message(house), {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("504 5.5.2 <krios_1>: Helo command rejected: need fully-qualified hostname", SinkRefused),
+        ("450 4.7.1 <krios>: Helo command rejected: Host not found", SinkAway),
+    ],
+)
+def test_a_name_that_is_refused_with_the_recipient_blames_no_recipient(
+    serving: Start, house: House, answer: str, kind: type[SinkError]
+) -> None:
+    house.raise_()
+    server = serving()
+    server.answers.to = lambda _: answer
+    said = r"does not take the name that this machine gives.*Set mail\.ehlo"
+    with pytest.raises(kind, match=said):
+        mail(server).reach()
+    with pytest.raises(kind, match=said):
+        mail(server).send(message(house), {})
 
 
 def test_a_recipient_who_is_refused_keeps_mail_from_nobody_else(serving: Start, house: House) -> None:

@@ -11,13 +11,11 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from cryowatch.certificate_faults import https_fault
 from cryowatch.doctor.finding import Finding, bad, look, well
 
 _SECONDS = 10.0
 _DAYS = 30
-_EXPIRED, _NOT_YET = 10, 9
-_NAMES = {62, 64}
-"""OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED, …_NOT_YET_VALID, …_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH."""
 
 
 def served(what: str, url: str, ca_file: Path | None, key: str) -> Iterator[Finding]:
@@ -37,7 +35,8 @@ def served(what: str, url: str, ca_file: Path | None, key: str) -> Iterator[Find
         ):
             der = line.getpeercert(binary_form=True) or b""
     except ssl.SSLCertVerificationError as error:
-        yield bad(what, f"{host}: its certificate cannot be verified: {error.verify_message}. {_mending(error, key)}")
+        wrong, remedy = https_fault(error, url, ca_file=ca_file, key=key)
+        yield bad(what, f"{host}: {wrong}. {remedy}")
         return
     except OSError:
         return  # who is away is told by whoever wants something there
@@ -66,13 +65,3 @@ def lasting(what: str, whose: str, certificate: x509.Certificate) -> Finding:
         return bad(what, f"{whose}: has expired {-days} days ago. Make a new one: `cryowatch tls create`")
     said = f"{whose}: is valid for {days} days more"
     return look(what, f"{said}. Make a new one in time") if days < _DAYS else well(what, said)
-
-
-def _mending(error: ssl.SSLCertVerificationError, key: str) -> str:
-    if error.verify_code == _EXPIRED:
-        return "Make a new one for the server, for example by `cryowatch tls create`"
-    if error.verify_code == _NOT_YET:
-        return "Is the clock of this machine, or of the one that made it, wrong?"
-    if error.verify_code in _NAMES:
-        return "Use a name that stands in it, or make one with this name"
-    return f"Name the certificate of the authority that signed it as {key}"

@@ -1,4 +1,4 @@
-"""Notices: whether the servers behind the channels are there and know the account; nothing is sent."""
+"""Notices: whether the servers behind the channels are there, and take sender and recipients; nothing is sent."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ def channels_of(chosen: Settings) -> Iterator[Finding]:
             what = f"notices, {name}"
             try:
                 channel = make()
-                if isinstance(channel, Mail | Webhook):
+                if isinstance(channel, Mail):
+                    if refused := channel.reach():
+                        yield look(what, refused)
+                        continue
+                    yield well(
+                        what, f"{channel.where}: takes mail for everybody. `cryowatch alerts test` sends a message"
+                    )
+                elif isinstance(channel, Webhook):
                     channel.reach()
-                    if isinstance(channel, Webhook) and channel.open_line:
+                    if channel.open_line:
                         yield look(what, channel.open_line)
                     yield well(what, f"{channel.where}: is there. `cryowatch alerts test` sends a message")
                 else:

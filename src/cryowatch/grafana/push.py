@@ -21,6 +21,7 @@ from typing import Any, Literal, Self
 import httpx2
 
 from cryowatch import __version__
+from cryowatch.certificate_faults import https_fault
 from cryowatch.errors import ConfigError, ServerError, one_line
 from cryowatch.grafana.provision import FOLDER, DataSource
 from cryowatch.http_answers import asked, parsed
@@ -58,6 +59,7 @@ class Grafana:
     def __init__(self, url: str, token: str, *, ca_file: Path | None = None) -> None:
         """Raise `ConfigError` for an address, a token or a certificate file that is none."""
         self._url = _address(url)
+        self._ca_file = ca_file
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ConfigError("is not a service account's token", where="--token-file")
         self._hidden = Redaction(token)
@@ -141,8 +143,8 @@ class Grafana:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                what = f"shows a certificate that cannot be verified: {cause.verify_message}"
-                return ServerError(what, where=self._url, remedy="Name its authority's certificate with --ca-file")
+                what, remedy = https_fault(cause, str(self._url), ca_file=self._ca_file, key="--ca-file")
+                return ServerError(what, where=self._url, remedy=remedy)
             if isinstance(cause, ssl.SSLError):
                 return ServerError("speaks no TLS that fits", where=self._url, remedy="Is it http, not https?")
             cause = cause.__cause__ or cause.__context__

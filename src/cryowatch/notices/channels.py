@@ -95,6 +95,7 @@ def _mail(chosen: Settings) -> Mail:
         username=said.username,
         password=password,
         ca_file=said.ca_file,
+        ehlo=said.ehlo,
     )
     return Mail(server, sender=said.sender, to=said.to, severity=said.severity)
 

@@ -14,7 +14,9 @@ Where STARTTLS is asked for, nothing is said before the line is protected, and n
 from __future__ import annotations
 
 import contextlib
+import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from cryowatch import __version__
+from cryowatch.certificate_faults import fault
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.images import Rendered
 from cryowatch.model import Severity
@@ -37,7 +40,16 @@ TIMEOUT_SECONDS = 20.0
 PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}
 _TOO_LARGE = 552
 _NEEDS_ACCOUNT = 530
+_WELL = 250
+_TAKES = (250, 251)
 _LONGEST = 300
+_NAMELESS = "localhost"
+"""Stands for the name until the connection's own address is known, so that nobody looks names up twice."""
+_DOMAIN = re.compile(
+    r"(?=.{1,255}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]"
+)
+_REFUSES_NAMES = (501, 504, 550, 553, 554)
+_OF_THE_NAME = re.compile(r"\b(helo|ehlo)\b", re.IGNORECASE)
 MOST_REPLY_BYTES = 65_536
 """Of one answer, which may have any number of lines."""
 
@@ -56,6 +68,15 @@ class MailServer:
     username: str = ""
     password: str = field(default="", repr=False)
     ca_file: Path | None = None
+    ehlo: str = ""
+    """The name that is given in EHLO; empty for this machine's, or its address."""
+
+
+def greeting(name: str, address: str) -> str:
+    """Return what to give in EHLO: a full domain name, else the address; servers refuse `_` and names without a dot."""
+    if _DOMAIN.fullmatch(name) and not name.lower().endswith((".localdomain", ".local")):
+        return name
+    return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address}]"
 
 
 class Mail:
@@ -91,7 +112,10 @@ class Mail:
         """Hand a message over; see `Channel`."""
         addresses = [address for _, address in getaddresses(self._to)]
         whole = self.written(message, pictures).as_bytes(policy=_POLICY)
-        refused = self._mapped(lambda: self._hand_over(addresses, whole))
+        return self._partly(self._mapped(lambda: self._hand_over(addresses, whole)))
+
+    def _partly(self, refused: Mapping[str, tuple[int, bytes]]) -> str:
+        """Return who of the recipients was refused, as a line; "" for nobody."""
         if not refused:
             return ""
         answers = "; ".join(f"{address}: {self._said(code, text)}" for address, (code, text) in refused.items())
@@ -121,25 +145,31 @@ class Mail:
             body.add_related(picture.data, main, sub, cid=f"<{ids[session]}>", disposition="inline")
         return mail
 
-    def reach(self) -> None:
-        """Connect and log in, and send nothing; raises a `SinkError`."""
+    def reach(self) -> str:
+        """Connect, log in, name sender and recipients, and send nothing; see `send` for what it returns and raises."""
+        addresses = [address for _, address in getaddresses(self._to)]
+        return self._partly(self._mapped(lambda: self._rehearse(addresses)))
 
-        def greeted() -> dict[str, tuple[int, bytes]]:
-            with contextlib.closing(self._connected()) as connection:
-                connection.noop()
-                connection.quit()
-            return {}
-
-        self._mapped(greeted)
+    def _rehearse(self, addresses: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Go as far as a message would before its text; returns who was refused, some were not."""
+        with contextlib.closing(self._connected()) as connection:
+            connection.ehlo_or_helo_if_needed()
+            sender = parseaddr(self._sender)[1]
+            code, text = connection.mail(sender)
+            if code != _WELL:
+                raise smtplib.SMTPSenderRefused(code, text, sender)
+            answers = {address: connection.rcpt(address) for address in addresses}
+            refused = {address: answer for address, answer in answers.items() if answer[0] not in _TAKES}
+            connection.rset()
+            if len(refused) == len(answers):
+                raise smtplib.SMTPRecipientsRefused(refused)
+            connection.quit()
+        return refused
 
     def _connected(self) -> smtplib.SMTP:
         """Return a connection on which mail can be handed over."""
-        server, port = self._server, self._port
-        connection: smtplib.SMTP
-        if server.security == "tls":
-            connection = _SealedLine(server.host, port, timeout=self._timeout, context=self._tls)
-        else:
-            connection = _OpenLine(server.host, port, timeout=self._timeout)
+        server = self._server
+        connection = self._greeted(self._tls)
         try:
             if server.security == "starttls":
                 connection.starttls(context=self._tls)
@@ -149,6 +179,26 @@ class Mail:
             connection.close()
             raise
         return connection
+
+    def _greeted(self, context: ssl.SSLContext | None) -> smtplib.SMTP:
+        """Return a connection that knows which name to give in EHLO."""
+        host, port = self._server.host, self._port
+        connection: smtplib.SMTP
+        if self._server.security == "tls":
+            connection = _SealedLine(host, port, _NAMELESS, timeout=self._timeout, context=context)
+        else:
+            connection = _OpenLine(host, port, _NAMELESS, timeout=self._timeout)
+        here = connection.sock.getsockname()[0] if connection.sock else "127.0.0.1"
+        connection.local_hostname = self._server.ehlo or greeting(socket.getfqdn(), here)
+        return connection
+
+    def _certificate(self, context: ssl.SSLContext) -> Any:
+        """Return the certificate that the server shows; nothing is said but what it takes to see it."""
+        with contextlib.suppress(smtplib.SMTPException), contextlib.closing(self._greeted(context)) as connection:
+            if self._server.security == "starttls":
+                connection.starttls(context=context)
+            return connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
+        return None
 
     def _hand_over(self, addresses: Sequence[str], whole: bytes) -> dict[str, tuple[int, bytes]]:
         """Return who was refused, with the server's answers; some were not."""
@@ -175,11 +225,11 @@ class Mail:
             what = f"offers no way to log in that fits: {self._hidden(str(error))}"
             raise SinkRefused(what, where=self.where) from None
         except ssl.SSLCertVerificationError as error:
-            raise SinkRefused(
-                f"its certificate cannot be verified: {error.verify_message}",
-                where=self.where,
-                remedy="Name the certificate of its CA as mail.ca_file, and the server as its certificate does",
-            ) from None
+            server = self._server
+            what, remedy = fault(
+                error, host=server.host, shown=self._certificate, ca_file=server.ca_file, key="mail.ca_file"
+            )
+            raise SinkRefused(what, where=self.where, remedy=remedy) from None
         except ssl.SSLError as error:
             raise SinkRefused(
                 f"speaks no TLS that fits: {error.reason}",
@@ -198,6 +248,9 @@ class Mail:
 
     def _answered(self, error: smtplib.SMTPResponseException) -> SinkError:
         code, said = error.smtp_code, self._said(error.smtp_code, error.smtp_error)
+        named = isinstance(error, smtplib.SMTPHeloError | smtplib.SMTPSenderRefused) and _OF_THE_NAME.search(said)
+        if named or (isinstance(error, smtplib.SMTPHeloError) and code in _REFUSES_NAMES):
+            return self._misnamed(code, said)
         if code < 500:
             return SinkAway(f"answers {said}", where=self.where)
         if code == _TOO_LARGE:
@@ -213,6 +266,12 @@ class Mail:
             what, remedy = f"refuses the sender: {said}", "Check mail.sender"
         return SinkRefused(what, where=self.where, remedy=remedy)
 
+    def _misnamed(self, code: int, said: str) -> SinkError:
+        """Return that the server does not take the name in EHLO, which many say only when they hear a recipient."""
+        what = f"does not take the name that this machine gives in EHLO: {said}"
+        kind = SinkAway if code < 500 else SinkRefused
+        return kind(what, where=self.where, remedy="Set mail.ehlo to one it takes")
+
     def _unable(self, error: smtplib.SMTPNotSupportedError) -> SinkRefused:
         what, remedy = "offers no login on this line", "Check mail.security, or leave mail.username out"
         if "STARTTLS" in str(error):
@@ -223,6 +282,8 @@ class Mail:
     def _nobody(self, recipients: Mapping[str, tuple[int, bytes]]) -> SinkError:
         answers = "; ".join(f"{address}: {self._said(code, text)}" for address, (code, text) in recipients.items())
         what = f"refuses every recipient: {cut(answers, _LONGEST)}"
+        if _OF_THE_NAME.search(answers):
+            return self._misnamed(min(code for code, _ in recipients.values()), cut(answers, _LONGEST))
         if any(code < 500 for code, _ in recipients.values()):
             return SinkAway(what, where=self.where)
         return SinkRefused(what, where=self.where, remedy="Check mail.to")

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from cryowatch import __version__
+from cryowatch.certificate_faults import https_fault
 from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.exposure import is_loopback
@@ -60,6 +61,7 @@ class Webhook:
         self.severity = severity
         self._key = key
         self._url = url
+        self._ca_file = ca_file
         self._shape = shape
         self._host = _host(url, key)
         self._hidden = Redaction(*of_address(url))
@@ -136,8 +138,8 @@ class Webhook:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                what = f"its certificate cannot be verified: {cause.verify_message}"
-                remedy = f"Name the certificate of its CA as webhooks.{self._key}.ca_file"
+                setting = f"webhooks.{self._key}.ca_file"
+                what, remedy = https_fault(cause, self._url, ca_file=self._ca_file, key=setting)
                 return SinkRefused(what, where=self.where, remedy=remedy)
             if isinstance(cause, ssl.SSLError):
                 return SinkRefused(f"speaks no TLS that fits: {cause.reason}", where=self.where, remedy=self._check)

@@ -31,6 +31,7 @@ from typing import Any
 import httpx2
 
 from cryowatch import __version__
+from cryowatch.certificate_faults import https_fault
 from cryowatch.config import Influx as InfluxSettings
 from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, SinkAway, SinkError, SinkRefused
@@ -253,11 +254,9 @@ class Influx:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return SinkRefused(
-                    f"its certificate cannot be verified: {cause.verify_message}",
-                    where=self.where,
-                    remedy="Name the certificate of its CA as influx.ca_file",
-                )
+                ca_file = self._access.ca_file
+                what, remedy = https_fault(cause, self._access.url, ca_file=ca_file, key="influx.ca_file")
+                return SinkRefused(what, where=self.where, remedy=remedy)
             if isinstance(cause, ssl.SSLError):
                 return SinkRefused(
                     f"speaks no TLS that fits: {cause.reason}", where=self.where, remedy="Check influx.url"
