@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from cryowatch.access.accounts import Role
 from cryowatch.errors import ConfigError
@@ -46,6 +47,13 @@ def test_others_reach_the_pages_with_accounts_and_tls_alone(web: Web, accounts: 
         return
     with pytest.raises(ConfigError, match=lacking):
         refuse_unprotected(web, exposure_of(web), accounts=accounts)
+
+
+@pytest.mark.parametrize("url", ["https://a.org/cryo", "https://a.org/?x=1", "https://a.org/#x", "https://a.org/a/b/"])
+def test_an_address_with_a_path_is_refused_as_the_pages_do_not_work_below_one(url: str) -> None:
+    with pytest.raises(ValidationError, match="the pages do not work below a path; give them a name or a port"):
+        Web(url=url)
+    assert Web(url="https://a.org:8420/").url == "https://a.org:8420"
 
 
 @pytest.mark.parametrize("half", [{"certificate": "/c.pem"}, {"key": "/k.pem"}])

@@ -60,13 +60,24 @@ def test_systemd_takes_the_unit_whatever_the_projects_are_called(tmp_path: Path)
     paths = [tmp_path / name for name in HOSTILE]
     for path in paths:
         path.mkdir()
-    text = printed(tmp_path, "--run-as", "root", "--", *paths)
+    text = printed(tmp_path, "--run-as", "root", "--data-dir", tmp_path, "--", *paths)
     assert verified(tmp_path, text) == ""
     assert verified(tmp_path, text.replace("ProtectSystem=strict", "ProtectSystem=nonsense")) != ""
     assert len(setting(text, "ReadOnlyPaths")) == len(HOSTILE)
     (command,) = setting(text, "ExecStart")
     for expected in ('"', "100%%h", "$$HOME and $${x}", "back\\\\slash", "día"):
         assert expected in command
+
+
+def test_projects_on_a_private_mount_are_not_mounted_again(tmp_path: Path) -> None:
+    project = tmp_path / "nfs" / "project"
+    project.mkdir(parents=True)
+    text = printed(tmp_path, "--run-as", "root", project)
+    assert setting(text, "ReadOnlyPaths") == []
+    assert setting(text, "ProtectSystem") == ["strict"]
+    assert setting(printed(tmp_path, "--run-as", "root", "--data-dir", tmp_path / "d", project), "ReadOnlyPaths") == []
+    above = printed(tmp_path, "--run-as", "root", "--data-dir", tmp_path / "nfs", project)
+    assert setting(above, "ReadOnlyPaths") == [f"-{project}"]
 
 
 def test_the_unit_leaves_little_to_attack(tmp_path: Path) -> None:

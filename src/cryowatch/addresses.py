@@ -26,6 +26,17 @@ def server(text: str) -> str:
     return text.rstrip("/")
 
 
+def pages(text: str) -> str:
+    """Return the address of the pages, which only work at the root of one."""
+    parts = urlsplit(server(text))
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError(
+            "the pages do not work below a path; give them a name or a port of their own, like"
+            " https://cryowatch.example.org"
+        )
+    return server(text)
+
+
 def target(text: str) -> str:
     """Return a place that files can be copied to."""
     parts = urlsplit(text)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from cryowatch.addresses import listening, server
+from cryowatch.addresses import listening, pages
 from cryowatch.errors import ConfigError
 from cryowatch.section import Directory, Section, contents
 
@@ -38,7 +38,7 @@ class Web(Section):
     """The built-in pages."""
 
     listen: Annotated[str, AfterValidator(listening)] = Field(default="127.0.0.1:8420", description="Address and port.")
-    url: Annotated[str, AfterValidator(server)] = Field(
+    url: Annotated[str, AfterValidator(pages)] = Field(
         default="", description="Address under which readers reach the pages, for links in messages."
     )
     certificate: Directory | None = Field(default=None, description="Certificate of the pages, for https.")

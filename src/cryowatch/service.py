@@ -244,7 +244,9 @@ def _confined(service: Service, settings: Settings, folder: Path, version: int) 
         yield "StateDirectoryMode=0750"
     else:
         written.insert(0, folder)
-    yield from (f"ReadOnlyPaths={_quoted(f'-{path}')}" for path in service.paths)
+    # All else is read-only already.  To say it of a project again mounts it again, which root may not on a private NFS.
+    below = [path for path in service.paths if any(path.is_relative_to(one) for one in written)]
+    yield from (f"ReadOnlyPaths={_quoted(f'-{path}')}" for path in below)
     yield from (f"ReadWritePaths={_quoted(f'-{path}')}" for path in written)
     if version >= CREDENTIALS:
         yield from _credentials(settings)

@@ -123,6 +123,23 @@ def test_grafana_is_asked_with_the_token(tmp_path: Path) -> None:
     assert looked(tmp_path, at=at)["Grafana"][0] == "bad"
 
 
+def test_images_outside_the_path_of_grafana_are_told(tmp_path: Path) -> None:
+    server = GrafanaServer()
+    server.scripted[("GET", "/grafana/api/health")] = (200, b'{"version": "12.1.0", "database": "ok"}', {})
+    at = GrafanaAt(url=f"{server.url}/grafana/", dashboards=tmp_path / "none")
+    config = f'[images]\npublish = "file://{tmp_path}/public"\n'
+    try:
+        state, text = looked(tmp_path, config, at=at)["Grafana, images"]
+        assert state == "look"
+        assert 'Write "/grafana/public/img/scipionbox"' in text
+        assert "Grafana, images" not in looked(
+            tmp_path, f'{config}url_prefix = "/grafana/public/img/scipionbox"\n', at=at
+        )
+        assert "Grafana, images" not in looked(tmp_path, f'{config}url_prefix = "https://images.org"\n', at=at)
+    finally:
+        server.stop()
+
+
 def test_dashboards_of_another_version_are_told(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "cryowatch", "grafana", "provision", "--out", str(tmp_path / "grafana")],

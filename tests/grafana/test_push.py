@@ -56,9 +56,23 @@ def test_a_second_push_makes_no_new_version(server: GrafanaServer) -> None:
     assert all(len(versions) == 1 for versions in server.versions.values())
 
 
+def test_a_grafana_that_writes_the_json_another_way_gets_no_new_version(server: GrafanaServer) -> None:
+    pushed(server)
+    for saved in server.dashboards.values():
+        dashboard = saved["dashboard"]
+        dashboard |= {"schemaVersion": 99, "weekStart": "", "links": [*dashboard.get("links", [])]}
+        for panel in dashboard["panels"]:
+            panel |= {"pluginVersion": "13.2.0", "transparent": False}
+            panel.pop("description", None)
+    assert set(pushed(server).values()) == {"same"}
+    edited = {**server.dashboards[GAIN]["dashboard"], "title": "My own"}
+    server.save(edited, "cryowatch", "")
+    assert pushed(server)["dashboard Gain"] == "kept"
+
+
 def test_an_older_version_of_ours_is_replaced(server: GrafanaServer) -> None:
     pushed(server)
-    server.dashboards[GAIN]["dashboard"]["title"] = "Of an older cryowatch"
+    server.save({**server.dashboards[GAIN]["dashboard"], "title": "Of an older one"}, "cryowatch", "cryowatch 0.0")
     assert pushed(server)["dashboard Gain"] == "changed"
     assert server.dashboards[GAIN]["dashboard"]["title"] == "Gain"
 
@@ -75,9 +89,9 @@ def test_what_a_person_saved_stays_unless_told(server: GrafanaServer) -> None:
 
 def test_what_a_person_saved_in_grafana_13_stays_unless_told_and_the_others_go_on(server: GrafanaServer) -> None:
     pushed(server)
+    for found in list(server.dashboards.values()):
+        server.save({**found["dashboard"], "title": "Of an older cryowatch"}, "cryowatch", "cryowatch 0.0")
     server.saved_in_13.add(GAIN)
-    for found in server.dashboards.values():
-        found["dashboard"]["title"] = "Of an older cryowatch"
     steps = pushed(server)
     assert steps.pop("dashboard Gain") == "kept"
     assert steps == {

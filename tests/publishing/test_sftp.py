@@ -253,6 +253,41 @@ def test_a_quota_needs_a_person_and_no_part_stays(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "public/alpha").iterdir()] == ["2.jpg"]
 
 
+class NoReplacing(asyncssh.SFTPServer):
+    """Permits no rename over a file, as some servers on Windows and in appliances do."""
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        if Path(os.fsdecode(self.map_path(newpath))).exists():
+            raise asyncssh.SFTPPermissionDenied("Access is denied")
+        super().rename(oldpath, newpath)
+
+    def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        self.rename(oldpath, newpath)
+
+
+class NoPosixRename(NoReplacing):
+    """Does not know POSIX's rename either."""
+
+    def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        raise asyncssh.SFTPOpUnsupported("unknown")
+
+
+@pytest.mark.parametrize("kind", [NoReplacing, NoPosixRename])
+def test_a_server_that_permits_no_rename_over_a_file_gets_the_new_image(
+    tmp_path: Path, kind: type[asyncssh.SFTPServer]
+) -> None:
+    async def whole() -> None:
+        async with scripted(tmp_path, kind) as place:
+            chosen = Sftp(place, Access(password="open sesame", known_hosts=tmp_path / "known_hosts"))
+            assert await chosen.put("alpha/1.jpg", DATA) is Put.SENT
+            assert await chosen.put("alpha/1.jpg", DATA[1:]) is Put.SENT
+            await chosen.close()
+
+    asyncio.run(whole())
+    assert [p.name for p in (tmp_path / "public/alpha").iterdir()] == ["1.jpg"]
+    assert (tmp_path / "public/alpha/1.jpg").read_bytes() == DATA[1:]
+
+
 class Shut(asyncssh.SFTPServer):
     """Lets nobody look at a project's folder."""
 

@@ -47,6 +47,7 @@ def server(chosen: Settings, at: GrafanaAt) -> Iterator[Finding]:
             health, date = grafana.health()
             yield well(what, f"{at.url}: answers, version {health}")
             yield from clock.compared("Grafana", date)
+            yield from _images(chosen, at.url)
             if at.token_file is None:
                 yield absent("Grafana, account", "was not tried. Name a file with a token: --grafana-token-file")
                 return
@@ -60,6 +61,14 @@ def server(chosen: Settings, at: GrafanaAt) -> Iterator[Finding]:
         yield look("Grafana, account", f"the token is taken, but {', '.join(missing)} not there. {remedy}")
     else:
         yield well("Grafana, account", f"the token is taken, and all {len(dashboards)} dashboards are there")
+
+
+def _images(chosen: Settings, url: str) -> Iterator[Finding]:
+    """Look whether published images lie below the path that Grafana has; an address of another server may be any."""
+    path, prefix = urlsplit(url).path.rstrip("/"), chosen.images.url_prefix
+    if chosen.images.publish and path and prefix.startswith("/") and not f"{prefix}/".startswith(f"{path}/"):
+        text = f"Grafana lies below {path}, and images.url_prefix does not: its readers see no images"
+        yield look("Grafana, images", f'{text}. Write "{path}{prefix}"')
 
 
 def files(chosen: Settings, at: GrafanaAt) -> Iterator[Finding]:

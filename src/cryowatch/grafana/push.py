@@ -1,9 +1,10 @@
 """The dashboards into a running Grafana 10 to 13, over its HTTP API, with a service account's token.
 
 Only what is ours is overwritten: a dashboard whose newest version was saved by cryowatch, which says so in the
-version's message.  One that a person saved, or that somebody else made at the same address, is left alone unless
-`overwrite`.  A dashboard that is the same already gets no new version.  Between looking and writing nobody else's
-change is lost: the version that was looked at goes along, and Grafana refuses where it has moved on.
+version's message, with a digest of what it pushed: Grafana may store the JSON in another way.  One that a person saved,
+or that somebody else made at the same address, is left alone unless `overwrite`.  A dashboard that is the same already
+gets no new version.  Between looking and writing nobody else's change is lost: the version that was looked at goes
+along, and Grafana refuses where it has moved on.
 
 What a person saves in Grafana 13 has a schema that this API does not show: it answers 406.  With `overwrite` such a
 dashboard is replaced, whatever its version.
@@ -11,6 +12,7 @@ dashboard is replaced, whatever its version.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -224,25 +226,27 @@ def _dashboard(grafana: Grafana, dashboard: Mapping[str, Any], *, overwrite: boo
     there, meta = found.get("dashboard", {}), found.get("meta", {})
     if meta.get("provisioned"):
         return Step(what, "kept", "it is provisioned from Grafana's own files")
-    if _plain(there) == _plain(dashboard) and meta.get("folderUid") == FOLDER:
+    newest = _newest_message(grafana, str(dashboard["uid"])) if found else ""
+    same = newest == _message(dashboard) or _plain(there) == _plain(dashboard)
+    if same and meta.get("folderUid") == FOLDER:
         return Step(what, "same")
-    if not overwrite and (whose := _of_others(grafana, str(dashboard["uid"]), shown=bool(found))):
+    if not overwrite and (whose := _of_others(newest, shown=bool(found))):
         return Step(what, "kept", f"{whose}: --overwrite replaces it")
     version = int(there.get("version", 0))
     grafana.post("api/dashboards/db", _saved(dashboard, version=version, overwrite=not found))
     return Step(what, "changed")
 
 
-def _of_others(grafana: Grafana, uid: str, *, shown: bool) -> str:
-    """Return why a dashboard is not ours to replace, "" where it is."""
+def _of_others(newest: str, *, shown: bool) -> str:
+    """Return why a dashboard is not ours to replace, "" where it is, by the message of its newest version."""
     if not shown:
         return "a person saved it in Grafana 13 or newer"
-    return "" if _ours(grafana, uid) else "a person saved it, or it is somebody else's"
+    return "" if newest.startswith("cryowatch ") else "a person saved it, or it is somebody else's"
 
 
 def _saved(dashboard: Mapping[str, Any], *, version: int, overwrite: bool = False) -> dict[str, Any]:
     body = {**dashboard, "id": None, "version": version}
-    return {"dashboard": body, "folderUid": FOLDER, "overwrite": overwrite, "message": MESSAGE}
+    return {"dashboard": body, "folderUid": FOLDER, "overwrite": overwrite, "message": _message(dashboard)}
 
 
 def _plain(dashboard: Mapping[str, Any]) -> str:
@@ -250,9 +254,14 @@ def _plain(dashboard: Mapping[str, Any]) -> str:
     return json.dumps({k: v for k, v in dashboard.items() if k not in ("id", "version")}, sort_keys=True)
 
 
-def _ours(grafana: Grafana, uid: str) -> bool:
-    """Return whether the newest version says that cryowatch saved it; Grafana 12 wraps the list of versions."""
+def _message(dashboard: Mapping[str, Any]) -> str:
+    """Return the message of a version that holds this dashboard; its digest tells it from all others."""
+    return f"{MESSAGE} ({hashlib.sha256(_plain(dashboard).encode()).hexdigest()[:16]})"
+
+
+def _newest_message(grafana: Grafana, uid: str) -> str:
+    """Return the message of the newest version; Grafana 12 wraps the list of versions."""
     found = grafana.get(f"api/dashboards/uid/{uid}/versions?limit=1")
     versions = found.get("versions") if isinstance(found, dict) else found
     newest = versions[0] if versions else {}
-    return str(newest.get("message") or "").startswith("cryowatch ")
+    return str(newest.get("message") or "")

@@ -325,13 +325,16 @@ def _is_folder(there: asyncssh.SFTPAttrs | None) -> bool:
 
 
 async def _rename(line: _Line, part: str, path: str) -> None:
-    """Put a file into its place, over what lies there; a server without POSIX's way has none there for a moment."""
+    """Put a file into its place, over what lies there; a server that cannot has none there for a moment.
+
+    Such servers say that the way is unknown, that it failed, that a file is there, or that it is not permitted.
+    """
     try:
         await line.heard(line.client.posix_rename(part, path))
-    except asyncssh.SFTPOpUnsupported:
+    except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPPermissionDenied):
         try:
             await line.heard(line.client.rename(part, path))
-        except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+        except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists, asyncssh.SFTPPermissionDenied):
             await line.heard(line.client.remove(path))
             await line.heard(line.client.rename(part, path))
 
