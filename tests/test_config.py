@@ -75,6 +75,7 @@ def test_the_file_sets_every_key(file: Path) -> None:
         keep_mb = 500
 gpus = [0, 2]
 interfaces = ["eth0"]
+disks = ["sda", "md0"]
 disk_rates = false
         [images]
         cache_mb = 10
@@ -104,6 +105,7 @@ disk_rates = false
             "keep_mb": 500.0,
             "gpus": [0, 2],
             "interfaces": ["eth0"],
+            "disks": ["sda", "md0"],
             "disk_rates": False,
         },
         "images": {"cache_mb": 10, "workers": 4, "ahead": False},

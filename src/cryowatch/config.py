@@ -78,7 +78,8 @@ class Host(Section):
     keep_days: int = Field(default=30, ge=1, le=3650, description="Days for which samples are kept.")
     keep_mb: float = Field(default=1000, ge=1, description="Megabytes that samples may take; the oldest go first.")
     gpus: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, description="Numbers of the GPUs; else all.")
-    interfaces: list[str] | None = Field(default=None, description="Network interfaces that are sampled; else all.")
+    interfaces: list[str] | None = Field(default=None, description="Network interfaces; else the physical ones.")
+    disks: list[str] | None = Field(default=None, description="Disks, like sda or md0; else the physical ones.")
     disk_rates: bool = Field(default=True, description="Whether it is sampled what disks read and write.")
 
 

@@ -168,7 +168,12 @@ def _agent(chosen: Settings, store: Store, images: Rendering, paths: Sequence[Pa
         paths,
         interval=chosen.scipion.interval,
         host_interval=chosen.host.interval,
-        parts=Parts(gpus=chosen.host.gpus, interfaces=chosen.host.interfaces, disk_rates=chosen.host.disk_rates),
+        parts=Parts(
+            gpus=chosen.host.gpus,
+            interfaces=chosen.host.interfaces,
+            disks=chosen.host.disks,
+            disk_rates=chosen.host.disk_rates,
+        ),
         keep_days=chosen.host.keep_days,
         keep_mb=chosen.host.keep_mb,
         zone=chosen.zone,

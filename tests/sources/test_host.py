@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ import pytest
 from cryowatch.model import DeviceSample, HostSample
 from cryowatch.sources.host import HostSource, Parts
 from cryowatch.sources.host import source as source_of_samples
-from cryowatch.sources.host.counters import cpu_times, share_at_work
+from cryowatch.sources.host.counters import cpu_times, disk_counters, network_counters, share_at_work
 from cryowatch.sources.host.gpus import Gpus
 from cryowatch.sources.host.pressure import pressure
 
@@ -33,18 +33,52 @@ class NoGpus(Gpus):
 NO_GPUS = NoGpus()
 
 
+DISKS = ("sda", "sdb", "nvme0n1", "nvme1n1", "cciss!c0d0", "vda", "mmcblk0", "sr0")
+"""Of a machine with a RAID controller, and an NVMe disk `nvme1n1` that is reached by two paths."""
+
+PATHS = ("nvme1c0n1", "nvme1c1n1")
+BUILT = ("loop0", "ram0", "zram0", "dm-0", "dm-1", "md0", "md127", "bcache0", "nbd0", "drbd1", "zd0")
+INTERFACES = ("eth0", "eth1", "eno1", "ib0")
+VIRTUAL = ("lo", "docker0", "br-5e21", "veth1a2b3c", "bond0", "vlan7", "virbr0", "tun0", "ifb0")
+
+
+def made_up_sys(folder: Path) -> Path:
+    """Write the tree of /sys as kernels do: devices in /sys/devices, links to them, a link `device` on real ones."""
+
+    def entry(kind: str, name: str, place: str, *, real: bool, hidden: bool = False) -> None:
+        home = folder / "devices" / place / name
+        home.mkdir(parents=True)
+        if real:
+            (home / "device").symlink_to("..")
+        (home / "hidden").write_text(f"{int(hidden)}\n")
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        (folder / kind / name).symlink_to(home)
+
+    for name in DISKS:
+        where = "virtual/nvme-subsystem/nvme-subsys1" if name == "nvme1n1" else "pci0000:00/block"
+        entry("block", name, where, real=True)
+    for name in PATHS:
+        entry("block", name, "pci0000:00/nvme", real=True, hidden=True)
+    for name in BUILT:
+        entry("block", name, "virtual/block", real=False)
+    for name in INTERFACES:
+        entry("class/net", name, "pci0000:00/net", real=True)
+    for name in VIRTUAL:
+        entry("class/net", name, "virtual/net", real=False)
+    return folder
+
+
 class Machine:
     """A clock and counters that a test sets."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.now = 1_795_000_000 * SECOND
         self.networks: Counters = {}
         self.disks: Counters | None = {}
         monkeypatch.setattr(psutil, "net_io_counters", self._networks)
         monkeypatch.setattr(psutil, "disk_io_counters", self._disks)
-        blocks = [Path(f"/sys/block/{name}") for name in ("sda", "nvme0n1", "loop0", "dm-0", "md0", "sr0")]
-        monkeypatch.setattr(Path, "iterdir", lambda folder: iter(blocks))
-        self.source = HostSource("gpu1", clock=lambda: self.now, gpus=NO_GPUS)
+        self.sys = made_up_sys(folder / "sys")
+        self.source = HostSource("gpu1", clock=lambda: self.now, gpus=NO_GPUS, sys=self.sys)
 
     def _networks(self, *, pernic: bool, nowrap: bool) -> dict[str, SimpleNamespace]:
         return {name: SimpleNamespace(bytes_sent=a, bytes_recv=b) for name, (a, b) in self.networks.items()}
@@ -65,8 +99,8 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    return Machine(monkeypatch)
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    return Machine(monkeypatch, tmp_path)
 
 
 def later(take: Callable[[], HostSample], wanted: Callable[[HostSample], bool]) -> HostSample:
@@ -158,6 +192,50 @@ def test_the_loop_device_idle_interfaces_and_parts_of_disks_are_left_out(machine
     assert [d.device for d in sample.devices] == ["eth0", "sda", "nvme0n1"]
 
 
+def test_physical_disks_are_counted_once_and_nothing_that_lies_upon_them(machine: Machine) -> None:
+    names = [*(name.replace("!", "/") for name in DISKS), *PATHS, *BUILT, "sda1", "cciss/c0d0p1", "nvme1n1p1"]
+    disks = dict.fromkeys(names, (1, 1))
+    machine.sample(disks=disks)
+    counted = devices(machine.sample(disks=disks), "disk")
+    assert list(counted) == ["sda", "sdb", "nvme0n1", "nvme1n1", "cciss/c0d0", "vda", "mmcblk0"]
+
+
+def test_interfaces_of_containers_make_no_rates_however_many_come(machine: Machine) -> None:
+    networks = dict.fromkeys((*INTERFACES, *VIRTUAL), (5, 5))
+    machine.sample(networks=networks)
+    for number in range(3):
+        networks = {**networks, f"veth{number}": (5, 5)}
+        assert list(devices(machine.sample(networks=networks), "network")) == list(INTERFACES)
+
+
+def test_others_are_counted_where_the_configuration_names_them(machine: Machine) -> None:
+    parts = Parts(interfaces=["bond0", "eth1"], disks=["md0", "cciss/c0d0", "sda1"])
+    machine.source = HostSource("gpu1", clock=lambda: machine.now, gpus=NO_GPUS, parts=parts, sys=machine.sys)
+    networks = dict.fromkeys((*INTERFACES, *VIRTUAL), (5, 5))
+    disks = dict.fromkeys(("sda", "sda1", "cciss/c0d0", "md0", "md127"), (1, 1))
+    for _ in range(2):
+        sample = machine.sample(networks=networks, disks=disks)
+    assert list(devices(sample, "network")) == ["eth1", "bond0"]
+    assert list(devices(sample, "disk")) == ["sda1", "cciss/c0d0", "md0"]
+
+
+def test_a_container_that_sees_no_physical_interface_shows_its_own(machine: Machine, tmp_path: Path) -> None:
+    machine.source = HostSource("gpu1", clock=lambda: machine.now, gpus=NO_GPUS, sys=tmp_path / "none")
+    networks = dict.fromkeys(("lo", "eth0", "veth1a2b3c", "br-5e21", "docker0"), (5, 5))
+    machine.sample(networks=networks)
+    assert list(devices(machine.sample(networks=networks), "network")) == ["eth0"]
+
+
+def test_this_machines_own_disks_and_interfaces_are_devices() -> None:
+    disks = disk_counters()
+    assert not [name for name in disks if name.startswith(("loop", "zram", "dm-", "md", "bcache"))]
+    real = [
+        e.name for e in Path("/sys/block").glob("*") if "/virtual/" not in str(e.resolve()) and (e / "device").exists()
+    ]
+    assert set(disks) >= {name for name in real if name.startswith(("sd", "vd", "xvd"))}
+    assert "lo" not in network_counters()
+
+
 def test_a_clock_that_was_set_back_gives_no_rates(machine: Machine) -> None:
     machine.sample(networks={"eth0": (1, 1)}, disks={})
     assert machine.sample(after=-3600, networks={"eth0": (9, 9)}, disks={}).devices == ()
@@ -173,13 +251,24 @@ def test_a_machine_without_disks_or_swap_has_none(machine: Machine, monkeypatch:
 
 
 def test_in_a_container_without_the_list_of_disks_partitions_are_known_by_their_names(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, tmp_path: Path
 ) -> None:
-    def gone(folder: Path) -> Iterator[Path]:
-        raise FileNotFoundError(folder)
-
-    monkeypatch.setattr(Path, "iterdir", gone)
-    names = ("sda", "sda1", "sda15", "nvme0n1", "nvme0n1p1", "vdb1", "mmcblk0", "mmcblk0p2", "dm-0", "loop7", "zram0")
+    machine.source = HostSource("gpu1", clock=lambda: machine.now, gpus=NO_GPUS, sys=tmp_path / "none")
+    names = (
+        "sda",
+        "sda1",
+        "sda15",
+        "nvme0n1",
+        "nvme0n1p1",
+        "vdb1",
+        "mmcblk0",
+        "mmcblk0p2",
+        "dm-0",
+        "loop7",
+        "zram0",
+        "bcache0",
+        "nvme0c0n1",
+    )
     disks = dict.fromkeys(names, (1, 1))
     machine.sample(disks=disks)
     assert list(devices(machine.sample(disks=disks), "disk")) == ["sda", "nvme0n1", "vdb1", "mmcblk0"]

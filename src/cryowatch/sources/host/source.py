@@ -18,7 +18,15 @@ import psutil
 from cryowatch.durations import duration
 from cryowatch.model import DeviceSample, HostSample
 from cryowatch.sources.host.aside import STALE, Aside
-from cryowatch.sources.host.counters import Counters, cpu_times, disk_counters, network_counters, rates, share_at_work
+from cryowatch.sources.host.counters import (
+    SYS,
+    Counters,
+    cpu_times,
+    disk_counters,
+    network_counters,
+    rates,
+    share_at_work,
+)
 from cryowatch.sources.host.filesystems import FileSystems
 from cryowatch.sources.host.gpus import Gpus
 from cryowatch.sources.host.pressure import pressure
@@ -29,10 +37,14 @@ PATIENCE = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Which parts of a machine are sampled: all of them unless told otherwise.  File systems always are."""
+    """Which parts of a machine are sampled: every GPU, physical interface and disk where none are named.
+
+    File systems always are.
+    """
 
     gpus: Collection[int] | None = None
     interfaces: Collection[str] | None = None
+    disks: Collection[str] | None = None
     disk_rates: bool = True
 
 
@@ -50,9 +62,11 @@ class HostSource:
         file_systems: FileSystems | None = None,
         gpus: Gpus | None = None,
         parts: Parts = EVERYTHING,
+        sys: Path = SYS,
     ) -> None:
         self._host = host
         self._parts = parts
+        self._sys = sys
         self._clock = clock
         self._before: tuple[int, Counters, Counters] | None = None
         self._cpu = cpu_times()
@@ -103,9 +117,8 @@ class HostSource:
         ]
 
     def _counters(self) -> tuple[Counters, Counters]:
-        wanted = self._parts.interfaces
-        networks = {name: both for name, both in network_counters().items() if wanted is None or name in wanted}
-        return networks, disk_counters() if self._parts.disk_rates else {}
+        networks = network_counters(self._parts.interfaces, sys=self._sys)
+        return networks, disk_counters(self._parts.disks, sys=self._sys) if self._parts.disk_rates else {}
 
     def _gpu_samples(self, deadline: float) -> tuple[DeviceSample, ...]:
         answer = self._gpus.answer(deadline)
