@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from email.utils import parseaddr
 from urllib.parse import urlsplit
 
 from cryowatch.digits import whole
@@ -53,3 +55,16 @@ def target(text: str) -> str:
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
         raise ValueError("a folder here has three slashes; write file:///folder")
     return text.rstrip("/")
+
+
+def mailbox(text: str) -> str:
+    """Return an address of mail, with a name before it or without."""
+    address = parseaddr(text)[1]
+    if not text.isprintable() or not re.fullmatch(r"[!-?A-~]+@[!-?A-~]*[A-Za-z0-9]", address) or "," in address:
+        raise ValueError("it is no mail address; write it like someone@example.org")
+    return text
+
+
+def mailbox_or_none(text: str) -> str:
+    """Return an address of mail, or nothing."""
+    return mailbox(text) if text else text

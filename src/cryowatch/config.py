@@ -10,7 +10,6 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,7 +25,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from cryowatch.addresses import server, target
+from cryowatch.addresses import mailbox, mailbox_or_none, server, target
 from cryowatch.environment import PREFIX
 from cryowatch.errors import ConfigError, remedy_of
 from cryowatch.exposure import Web
@@ -173,17 +172,6 @@ class Alerts(Section):
     rules: dict[str, Any] = Field(default={}, description="Changes of the rules, and own ones.")
 
 
-def _mail_address(text: str) -> str:
-    address = parseaddr(text)[1]
-    if not text.isprintable() or not re.fullmatch(r"[!-?A-~]+@[!-?A-~]*[A-Za-z0-9]", address) or "," in address:
-        raise ValueError("it is no mail address; write it like someone@example.org")
-    return text
-
-
-def _empty_or_mail_address(text: str) -> str:
-    return _mail_address(text) if text else text
-
-
 class Mail(Section):
     """Notices by mail; none without a host."""
 
@@ -194,12 +182,10 @@ class Mail(Section):
     password: SecretStr | None = Field(default=None, description="Its password; better in a file.")
     password_file: Directory | None = Field(default=None, description="File that holds the password.")
     ca_file: Directory | None = Field(default=None, description="Certificate of the CA that signed the server's.")
-    sender: Annotated[str, AfterValidator(_empty_or_mail_address)] = Field(
+    sender: Annotated[str, AfterValidator(mailbox_or_none)] = Field(
         default="", description="Address that the mail comes from."
     )
-    to: list[Annotated[str, AfterValidator(_mail_address)]] = Field(
-        default=[], description="Addresses that it goes to."
-    )
+    to: list[Annotated[str, AfterValidator(mailbox)]] = Field(default=[], description="Addresses that it goes to.")
     severity: Severity = Field(default=Severity.WARNING, description="The least severity that is sent.")
     ehlo: str = Field(
         default="",

@@ -162,18 +162,13 @@ def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, 
 
 
 def _agent(chosen: Settings, store: Store, images: Rendering, paths: Sequence[Path], *, pages: bool = False) -> Agent:
-    deliveries = _deliveries(chosen, store)
+    deliveries, host = _deliveries(chosen, store), chosen.host
     agent = Agent(
         store,
         paths,
         interval=chosen.scipion.interval,
         host_interval=chosen.host.interval,
-        parts=Parts(
-            gpus=chosen.host.gpus,
-            interfaces=chosen.host.interfaces,
-            disks=chosen.host.disks,
-            disk_rates=chosen.host.disk_rates,
-        ),
+        parts=Parts(gpus=host.gpus, interfaces=host.interfaces, disks=host.disks, disk_rates=host.disk_rates),
         keep_days=chosen.host.keep_days,
         keep_mb=chosen.host.keep_mb,
         zone=chosen.zone,

@@ -23,7 +23,7 @@ import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from cryowatch.errors import ConfigError, SinkRefused, remedy_of
-from cryowatch.sinks.ssh_config import matches_list
+from cryowatch.sinks.ssh_patterns import matches_list
 
 PORT = 22
 SYSTEM = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))

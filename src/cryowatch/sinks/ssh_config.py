@@ -27,6 +27,8 @@ from pathlib import Path
 import asyncssh
 import psutil
 
+from cryowatch.sinks.ssh_patterns import Unfollowable, expanded, matches_list, matches_pattern, words
+
 EXEC_SECONDS = 10.0
 """For the command of a `Match exec`."""
 
@@ -54,10 +56,6 @@ _WHOLE = {"proxycommand", "localcommand", "remotecommand", "knownhostscommand"}
 """Options whose value is the rest of the line, as it stands."""
 
 _KEYWORD = re.compile(r'\s*(?:"([^"]*)"|([^\s="]+))(?:\s*=\s*|\s+|$)')
-
-
-class _Unfollowable(Exception):
-    """A line, and why it cannot be followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +182,7 @@ class _Reader:
             where = f"{file} line {number}"
             try:
                 within = self._line(line.strip(" \t\r\f\v"), active=within, allowed=active, where=where, depth=depth)
-            except _Unfollowable as error:
+            except Unfollowable as error:
                 self._pass_over(where, f"cannot be followed: {error}")
                 if line.lstrip().lower().startswith(("host ", "host\t", "host=", "match")):
                     within = False  # whom the lines below are meant for is not known
@@ -200,23 +198,23 @@ class _Reader:
             return active
         matched = _KEYWORD.match(line)
         if matched is None:
-            raise _Unfollowable("it is no option with a value")
+            raise Unfollowable("it is no option with a value")
         keyword, rest = (matched[1] or matched[2] or "").lower(), line[matched.end() :]
         if keyword == "host":
-            return allowed and self._is_named(_words(rest))
+            return allowed and self._is_named(words(rest))
         if keyword == "match":
-            return self._matches(_words(rest)) and allowed
+            return self._matches(words(rest)) and allowed
         if keyword == "include":
-            self._include(_words(rest), active=active, depth=depth)
+            self._include(words(rest), active=active, depth=depth)
         elif keyword in _OPTIONS and active:
-            self._set(_OPTIONS[keyword], [rest] if keyword in _WHOLE else _words(rest), where)
+            self._set(_OPTIONS[keyword], [rest] if keyword in _WHOLE else words(rest), where)
         return active
 
     def _set(self, name: str, values: Sequence[str], where: str) -> None:
         if not values or not values[0]:
-            raise _Unfollowable(f"{name} has no value")
+            raise Unfollowable(f"{name} has no value")
         if len(values) > 1 and name not in ("CanonicalDomains", "CanonicalizePermittedCNAMEs"):
-            raise _Unfollowable(f"{name} has more than one value")
+            raise Unfollowable(f"{name} has more than one value")
         if name == "Port":
             values = [str(_port(values[0]))]
             if self._port is not None:
@@ -229,7 +227,7 @@ class _Reader:
             elif re.fullmatch(r"\$\w+", values[0]):
                 values = [os.environ.get(values[0][1:], "none")]
         if name == "HostName":
-            values = [_expanded(values[0], {"h": self._host})]
+            values = [expanded(values[0], {"h": self._host})]
         said = {option.name for option in self.config.options}
         ways = {"ProxyJump", "ProxyCommand"}
         if name in _LISTS:
@@ -241,9 +239,9 @@ class _Reader:
 
     def _include(self, patterns: Sequence[str], *, active: bool, depth: int) -> None:
         if not patterns:
-            raise _Unfollowable("Include names no file")
+            raise Unfollowable("Include names no file")
         if depth >= MOST_INCLUDED:
-            raise _Unfollowable("too many files include one another")
+            raise Unfollowable("too many files include one another")
         for pattern in patterns:
             whole = Path("~/.ssh").expanduser() / Path(pattern).expanduser()
             for file in sorted(glob.glob(str(whole))):  # noqa: PTH207  Path.glob takes no whole path
@@ -252,7 +250,7 @@ class _Reader:
     def _is_named(self, patterns: Sequence[str]) -> bool:
         """Return whether the patterns of a `Host` line mean the host."""
         if not patterns:
-            raise _Unfollowable("Host names nobody")
+            raise Unfollowable("Host names nobody")
         named = False
         for pattern in patterns:
             if matches_pattern(self._host, pattern.removeprefix("!")):
@@ -265,7 +263,7 @@ class _Reader:
         """Return whether all conditions of a `Match` line hold."""
         rest, holds = list(words), True
         if not rest:
-            raise _Unfollowable("Match has no condition")
+            raise Unfollowable("Match has no condition")
         while rest:
             condition, equals, value = rest.pop(0).partition("=")
             negated, condition = condition.startswith("!"), condition.removeprefix("!").lower()
@@ -275,7 +273,7 @@ class _Reader:
                 met = condition == "all" or (condition == "final" and self._final)
             else:
                 if not equals and not rest:
-                    raise _Unfollowable(f"Match {condition} has no value")
+                    raise Unfollowable(f"Match {condition} has no value")
                 value = value if equals else rest.pop(0)
                 met = self._meets(condition, value, needed=holds)
             holds = holds and met is not negated
@@ -296,7 +294,7 @@ class _Reader:
             return _is_local(value)
         if condition == "exec":
             return needed and self._succeeds(value)
-        raise _Unfollowable(f"Match {condition} is not known")
+        raise Unfollowable(f"Match {condition} is not known")
 
     @property
     def _remote_user(self) -> str:
@@ -318,7 +316,7 @@ class _Reader:
         shell = os.environ.get("SHELL") or "/bin/sh"
         try:
             done = subprocess.run(  # noqa: S603  the user's own command, which `ssh` runs too
-                [shell, "-c", _expanded(command, tokens)],
+                [shell, "-c", expanded(command, tokens)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -326,71 +324,15 @@ class _Reader:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise _Unfollowable(f"the command of Match exec fails: {error}") from None
+            raise Unfollowable(f"the command of Match exec fails: {error}") from None
         return done.returncode == 0
-
-
-def matches_pattern(text: str, pattern: str) -> bool:
-    """Return whether a text is what a pattern with `*` and `?` means; brackets stand for themselves."""
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in re.sub(r"\*+", "*", pattern))
-    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
-
-
-def matches_list(text: str, patterns: str) -> bool:
-    """Return whether a list of patterns with commas between means a text; one with `!` that does excludes it."""
-    found = False
-    for pattern in patterns.split(","):
-        if matches_pattern(text, pattern.removeprefix("!")):
-            if pattern.startswith("!"):
-                return False
-            found = True
-    return found
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of a line up to a comment, by OpenSSH's rules of quoting."""
-    words, at = [], 0
-    while at < len(text):
-        if text[at] in " \t":
-            at += 1
-            continue
-        if text[at] == "#":
-            break
-        word, quote = "", ""
-        while at < len(text):
-            c, after = text[at], text[at + 1 : at + 2]
-            if c == "\\" and after and (after in "\"'\\" or (after == " " and not quote)):
-                word, at = word + after, at + 1
-            elif not quote and c in " \t":
-                break
-            elif not quote and c in "\"'":
-                quote = c
-            elif quote and c == quote:
-                quote = ""
-            else:
-                word += c
-            at += 1
-        if quote:
-            raise _Unfollowable("a quote has no end")
-        words.append(word)
-    return words
-
-
-def _expanded(text: str, tokens: dict[str, str]) -> str:
-    def value(matched: re.Match[str]) -> str:
-        try:
-            return {"%": "%", **tokens}[matched[1]]
-        except KeyError:
-            raise _Unfollowable(f"%{matched[1]} means nothing here") from None
-
-    return re.sub(r"%(.)", value, text)
 
 
 def _port(text: str) -> int:
     with contextlib.suppress(OSError):
         return socket.getservbyname(text, "tcp")
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-        raise _Unfollowable(f"{text} is not a port")
+        raise Unfollowable(f"{text} is not a port")
     return int(text)
 
 
@@ -399,7 +341,7 @@ def _is_local(networks: str) -> bool:
     try:
         wanted = [ipaddress.ip_network(network, strict=False) for network in networks.split(",")]
     except ValueError as error:
-        raise _Unfollowable(str(error)) from None
+        raise Unfollowable(str(error)) from None
     for addresses in psutil.net_if_addrs().values():
         for one in addresses:
             if one.family in (socket.AF_INET, socket.AF_INET6):
