@@ -22,7 +22,7 @@ import asyncssh
 from cryowatch.errors import ConfigError, SinkAway, SinkRefused
 from cryowatch.redaction import Redaction
 from cryowatch.sinks.host_keys import Keys, KnownHosts, Trust, Watcher, counted, read, revoked_keys, shown
-from cryowatch.sinks.ssh_config import HostConfig, configured
+from cryowatch.sinks.ssh_config import HostConfig, held, usable_config
 
 KEEP_ALIVE_SECONDS = 15.0
 CLOSE_SECONDS = 2.0
@@ -93,6 +93,8 @@ class Hop:
     port: int
     known_as: str
     where: str
+    config: str = ""
+    """What ~/.ssh/config says of it, as asyncssh reads it."""
     revoked: Path | None = None
     """A file of keys that `RevokedHostKeys` names."""
 
@@ -103,7 +105,8 @@ async def route(place: Place) -> list[Hop]:
 
 
 def _hops(host: str, port: int | None, user: str, where: str, seen: set[str]) -> Iterator[Hop]:
-    with _config_explained(), configured(_USER_CONFIG.expanduser(), host, user=user, port=port) as (config, file):
+    config = usable_config(_USER_CONFIG.expanduser(), host, user=user, port=port)
+    with _config_explained(), held(config.text) as file:
         options = asyncssh.SSHClientConnectionOptions(
             host=host, port=port or (), username=user or (), client_keys=None, agent_path=None, config=[file]
         )
@@ -120,6 +123,7 @@ def _hops(host: str, port: int | None, user: str, where: str, seen: set[str]) ->
         port=options.port,
         known_as=options.host_key_alias or options.host,
         where=where,
+        config=config.text,
         revoked=_revocations(config),
     )
 
@@ -203,7 +207,7 @@ async def host_key(
         for one in before:
             await connection.extend(one, Access(known_hosts=access.known_hosts), seconds=seconds)
         async with asyncio.timeout(seconds):
-            with _configured(hop) as file:
+            with held(hop.config) as file:
                 key = await asyncssh.get_server_host_key(
                     hop.asked,
                     hop.asked_port or (),
@@ -236,7 +240,7 @@ async def _connected(
         key = await asyncio.to_thread(_private_key, access.key_file, access.password)
         options |= {"client_keys": [key], "agent_path": None}
     try:
-        with _config_explained(), _configured(hop) as file:
+        with _config_explained(), held(hop.config) as file:
             return await asyncssh.connect(
                 hop.asked,
                 hop.asked_port or (),
@@ -263,14 +267,6 @@ async def _connected(
             what = "was offered too many keys before the right one"
             raise SinkRefused(what, where=hop.where, remedy="Name the right one as images.key_file") from None
         raise SinkAway(f"cannot be reached: {access.hidden(_reason(error))}", where=hop.where) from None
-
-
-@contextlib.contextmanager
-def _configured(hop: Hop) -> Iterator[Path]:
-    """Give a file for asyncssh with what ~/.ssh/config says of a host."""
-    user = _USER_CONFIG.expanduser()
-    with configured(user, hop.asked, user=hop.asked_user, port=hop.asked_port) as (_, file):
-        yield file
 
 
 @contextlib.contextmanager

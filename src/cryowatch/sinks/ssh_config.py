@@ -98,15 +98,13 @@ def host_config(file: Path, host: str, *, user: str = "", port: int | None = Non
     return reader.config
 
 
-@contextlib.contextmanager
-def configured(file: Path, host: str, *, user: str = "", port: int | None = None) -> Iterator[tuple[HostConfig, Path]]:
-    """Give what a configuration says of a host, with a file of that for asyncssh; lines passed over are logged once."""
+def usable_config(file: Path, host: str, *, user: str = "", port: int | None = None) -> HostConfig:
+    """Return what a configuration says of a host, as far as asyncssh takes it; lines passed over are logged once."""
     config = host_config(file, host, user=user, port=port)
     _drop_unusable(config, host, user=user, port=port)
     for line in config.passed_over:
         _report_once(line)
-    with _held(config.text) as held:
-        yield config, held
+    return config
 
 
 @functools.lru_cache(maxsize=1024)
@@ -115,7 +113,7 @@ def _report_once(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _held(text: str) -> Iterator[Path]:
+def held(text: str) -> Iterator[Path]:
     """Give a file in memory that holds a text."""
     descriptor = os.memfd_create("ssh_config")
     try:
@@ -129,10 +127,10 @@ def _drop_unusable(config: HostConfig, host: str, *, user: str, port: int | None
     """Remove the options whose values asyncssh does not take, such as unknown ciphers."""
 
     def complaint(text: str) -> str:
-        with _held(text) as held:
+        with held(text) as file:
             try:
                 options = asyncssh.SSHClientConnectionOptions(
-                    host=host, port=port or (), username=user or (), client_keys=None, agent_path=None, config=[held]
+                    host=host, port=port or (), username=user or (), client_keys=None, agent_path=None, config=[file]
                 )
             except ValueError as error:
                 return re.sub(r"^/proc/self/fd/\d+ line \d+: ", "", str(error))
