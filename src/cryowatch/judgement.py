@@ -112,10 +112,23 @@ def is_judged_whole(field: str, *, estimates: bool) -> bool:
 
 def good_sql(bounds: Iterable[Bound]) -> tuple[str, dict[str, Any]]:
     """Return the condition that an estimated row is good, and its parameters."""
-    terms, parameters = ["defocus IS NOT NULL"], {}
+    terms, parameters = _kept_sql(bounds)
+    return " AND ".join(["defocus IS NOT NULL", *terms]), parameters
+
+
+def outside_sql(bounds: Iterable[Bound]) -> tuple[str, dict[str, Any]]:
+    """Return the condition that an estimated row is outside of one of these bounds, and its parameters."""
+    terms, parameters = _kept_sql(bounds)
+    return " OR ".join(f"{term} IS NOT TRUE" for term in terms) or "0", parameters
+
+
+def _kept_sql(bounds: Iterable[Bound]) -> tuple[list[str], dict[str, Any]]:
+    """Return for each bound with a limit the condition that an estimated row is not outside, and the parameters."""
+    terms: list[str] = []
+    parameters: dict[str, Any] = {}
     for bound in bounds:
         within, values = within_sql(bound)
         if within:
             terms.append(f"({within})" if bound.field in OF_A_FIT else f"({within} OR {bound.field} IS NULL)")
             parameters.update(values)
-    return " AND ".join(terms), parameters
+    return terms, parameters

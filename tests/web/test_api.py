@@ -110,6 +110,9 @@ def test_micrographs_are_sorted_filtered_and_paged(finished: Served) -> None:
         {"after": "1e3"},
         {"enabled": "maybe"},
         {"fit": "maybe"},
+        {"good": "maybe"},
+        {"outside": "2"},
+        {"from": "2", "to": "1"},
         {"output": "x"},
         {"limit": "٣"},
     ],
@@ -184,6 +187,25 @@ def test_a_micrograph_knows_its_neighbours_in_time(finished: Served) -> None:
     assert one["session"] == "demo-session"
     first = next(row for row in micrographs(finished) if row["item"] == 1)
     assert finished.get(f"/api/micrographs/{first['id']}")["previous"] is None
+
+
+def test_micrographs_can_be_asked_for_by_time_and_by_how_they_are_judged(finished: Served) -> None:
+    every = micrographs(finished, limit=500, order="asc")
+    since, until_ = every[4]["time"], every[10]["time"]
+    assert [row["item"] for row in micrographs(finished, **{"from": since, "to": until_}, order="asc")] == [
+        row["item"] for row in every if since <= row["time"] <= until_
+    ]
+    good = finished.get("/api/sessions/demo-session/panels/good", dashboard="ctf", defocus_max=1.5)["items"][0]
+    path = "/api/sessions/demo-session/micrographs"
+    assert finished.get(path, good=1, defocus_max=1.5)["total"] == good["value"]
+    worse, usual = (finished.get(path, good=0, **limits)["total"] for limits in ({"defocus_max": 1.5}, {}))
+    assert finished.get(path, outside=1, defocus_max=1.5)["total"] == worse > usual
+
+
+def test_a_micrograph_knows_its_neighbours_among_those_that_a_filter_lets_through(finished: Served) -> None:
+    some = micrographs(finished, outside=1, defocus_max=1.5, sort="defocus")
+    one = finished.get(f"/api/micrographs/{some[2]['id']}", outside=1, defocus_max=1.5, sort="defocus")
+    assert (one["previous"], one["next"]) == (some[1]["id"], some[3]["id"])
 
 
 def test_images_come_as_encoded_pictures_no_larger_than_asked(finished: Served) -> None:

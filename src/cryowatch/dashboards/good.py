@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryowatch.dashboards.definition import Aggregate, Dashboard
+from cryowatch.dashboards.definition import Aggregate, Dashboard, Panel, PanelKind
 from cryowatch.dashboards.pace import pace, pace_sql
 from cryowatch.dashboards.query import HOUR, Scope, Table, window
 from cryowatch.dashboards.standard import STANDARD
@@ -35,16 +35,34 @@ class Good:
         return self.good / self.of if self.of else None
 
 
-def bounds_of_good(dashboards: Sequence[Dashboard]) -> list[Bound]:
+Variables = Callable[[Dashboard], Mapping[str, float]]
+"""The values of a dashboard's variables, by name."""
+
+
+def as_set_up(dashboard: Dashboard) -> Mapping[str, float]:
+    """Return the values that the facility gave to the variables of a dashboard."""
+    return {variable.name: variable.value for variable in dashboard.variables}
+
+
+def bounds_of_good(dashboards: Sequence[Dashboard], variables: Variables = as_set_up) -> list[Bound]:
     """Return the limits that a session is judged by: those of the first panel that counts good ones.
 
-    What readers can move is where the facility has it at first.  One that dropped that panel everywhere is judged by
-    the standard limits.
+    A facility that dropped that panel everywhere is judged by the standard limits.
     """
+    return _bounds(dashboards, variables, lambda panel: panel.aggregate is Aggregate.GOOD)
+
+
+def bounds_of_gallery(dashboards: Sequence[Dashboard], variables: Variables = as_set_up) -> list[Bound]:
+    """Return the limits that the first gallery marks values by; the standard ones where there is no gallery."""
+    return _bounds(dashboards, variables, lambda panel: panel.kind is PanelKind.GALLERY and bool(panel.limits))
+
+
+def _bounds(dashboards: Sequence[Dashboard], variables: Variables, judges: Callable[[Panel], bool]) -> list[Bound]:
+    """Return the limits of the first panel that judges."""
     for dashboard in (*dashboards, *STANDARD):
         for panel in dashboard.panels:
-            if panel.aggregate is Aggregate.GOOD:
-                return [limit.bound({v.name: v.value for v in dashboard.variables}) for limit in panel.limits]
+            if judges(panel):
+                return [limit.bound(variables(dashboard)) for limit in panel.limits]
     return []
 
 

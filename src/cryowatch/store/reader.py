@@ -244,21 +244,14 @@ class Reader:
         x, y = (tuple(map(float, found[0][axis].split())) for axis in ("x", "y"))
         return x, y
 
-    def neighbours(self, micrograph: Row) -> tuple[int | None, int | None]:
-        """Return the ids of the micrographs just before and just after one, in time.
-
-        They are of the same output, or of any that counts together with it.
-        """
-        own = micrograph["output_id"]
-        stages = self.leading(micrograph["session_id"]).stages.values()
-        outputs = next((stage.ids for stage in stages if own in stage.ids), (own,))
+    def neighbours(self, micrograph: Row, selection: Selection) -> tuple[int | None, int | None]:
+        """Return the ids of the micrographs of a selection that come just before and just after one."""
+        where, values = selection.where()
         found = []
-        for sign, way in (("<", "DESC"), (">", "ASC")):
-            rows = self.table(
-                f"SELECT id FROM micrograph WHERE {of_outputs(outputs)} AND (time, item, id) {sign} (?, ?, ?)"
-                f" ORDER BY time {way}, item {way}, id {way} LIMIT 1",
-                (micrograph["time"], micrograph["item"], micrograph["id"]),
-            )[1]
+        for after in (False, True):
+            beside, order, own = selection.beside(micrograph, after=after)
+            sql = f"SELECT m.id FROM micrograph AS m WHERE {where} AND {beside} ORDER BY {order} LIMIT 1"
+            rows = self.table(sql, {**values, **own})[1]
             found.append(rows[0][0] if rows else None)
         return found[0], found[1]
 
@@ -267,7 +260,8 @@ class Reader:
         where, values = selection.where()
         (total,) = self.table(f"SELECT count(*) FROM micrograph AS m WHERE {where}", values)[1][0]
         rows = self.rows(
-            f"{_MICROGRAPHS} WHERE {where} ORDER BY {selection.order()} LIMIT ? OFFSET ?", (*values, limit, offset)
+            f"{_MICROGRAPHS} WHERE {where} ORDER BY {selection.order()} LIMIT :limit OFFSET :offset",
+            {**values, "limit": limit, "offset": offset},
         )
         return total, rows
 

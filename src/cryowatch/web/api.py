@@ -21,14 +21,15 @@ from cryowatch.images import UNNAMED, ImageServer, Shifts, available, subject
 from cryowatch.model import RECORDS, ImageKind, quantities
 from cryowatch.store.leading import Leading
 from cryowatch.store.reader import Reader, Row
+from cryowatch.store.selection import Selection
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.answers import Answers
 from cryowatch.web.events import Hub
 from cryowatch.web.gate import who
 from cryowatch.web.logs import Logs
 from cryowatch.web.pool import unless_gone
-from cryowatch.web.queries import nanoseconds, selection, variables, whole
-from cryowatch.web.replies import GONE, JSON, BadQuery
+from cryowatch.web.queries import selection, span, variables, whole
+from cryowatch.web.replies import GONE, JSON
 from cryowatch.web.sight import Sight, Sights
 from cryowatch.web.summaries import Summaries, milliseconds
 
@@ -151,7 +152,7 @@ class API:
     def micrographs(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
         session = sight.session(request.path_params["session"])
-        outputs, _ = self._outputs(request, session)
+        outputs, leading = self._outputs(request, session)
         head = _head(session, sight, outputs)
         after = whole(request.query_params, "after")
         if after is not None:
@@ -165,14 +166,16 @@ class API:
             return {**head, "total": len(rows), "more": more, "micrographs": listed}
         limit = whole(request.query_params, "limit", most=MOST_MICROGRAPHS)
         offset = whole(request.query_params, "offset") or 0
-        chosen = selection(request.query_params, outputs)
+        chosen = self._selection(request, outputs, leading)
         total, rows = self.reader.micrographs(chosen, offset=offset, limit=60 if limit is None else limit)
         return {**head, "total": total, "micrographs": self._shown(session["id"], rows, sight)}
 
     def micrograph(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)
         row = sight.micrograph(request.path_params["micrograph"])
-        previous, following = (None if n is None else sight.id(n) for n in self.reader.neighbours(row))
+        outputs, leading = self._outputs(request, {"id": row["session_id"]}, beside=row["output_id"])
+        chosen = self._selection(request, outputs, leading)
+        previous, following = (None if n is None else sight.id(n) for n in self.reader.neighbours(row, chosen))
         (values,) = self._shown(row["session_id"], [row], sight)
         return {**values, "session": sight.key(row["session"]), "previous": previous, "next": following}
 
@@ -246,11 +249,21 @@ class API:
     def _sight(self, request: Request) -> Sight:
         return self.sights.of(who(request))
 
-    def _outputs(self, request: Request, session: Row) -> tuple[tuple[int, ...], Leading]:
-        """Return the outputs that are asked for, else those that are shown unless told otherwise, and all that lead."""
+    def _selection(self, request: Request, outputs: tuple[int, ...], leading: Leading) -> Selection:
+        """Return which micrographs of some outputs are asked for."""
+        estimates = leading.estimated(outputs)
+        return selection(request.query_params, outputs, estimates=estimates, dashboards=self.dashboards)
+
+    def _outputs(self, request: Request, session: Row, *, beside: int | None = None) -> tuple[tuple[int, ...], Leading]:
+        """Return the outputs that are asked for, else those that are shown unless told otherwise, and all that lead.
+
+        Instead of those that are shown it is the output of `beside`, with all that count together with it.
+        """
         outputs = self.reader.outputs(session["id"])
         leading = Leading(outputs)
         wanted = whole(request.query_params, "output")
+        if wanted is None and beside is not None:
+            return next((s.ids for s in leading.stages.values() if beside in s.ids), (beside,)), leading
         if wanted is None:
             return leading.shown.ids, leading
         number = self._sight(request).number(wanted)
@@ -261,9 +274,7 @@ class API:
     def _scope(self, request: Request, session: Row, dashboard: Dashboard) -> Scope:
         query = request.query_params
         after = whole(query, "after")
-        start, stop = nanoseconds(query, "from"), nanoseconds(query, "to")
-        if start is not None and stop is not None and start > stop:
-            raise BadQuery("from must not be after to")
+        start, stop = span(query)
         outputs, leading = self._outputs(request, session)
         return Scope(
             session=session["id"],

@@ -82,6 +82,18 @@ _RANGES = {
     if name not in ("name", "time", "item")
     for bound in ("min", "max")
 }
+_SELECTION = {
+    "output": ID,
+    **_WINDOW,
+    "sort": one_of(*SORTABLE),
+    "order": one_of("asc", "desc"),
+    "search": TEXT,
+    "enabled": one_of("0", "1"),
+    "fit": {**one_of("0", "1"), "description": "Estimates without a fit, or with one."},
+    "good": {**one_of("0", "1"), "description": "Estimates that do not count as good, or that do."},
+    "outside": {**one_of("0", "1"), "description": "Estimates that keep the gallery's limits, or that do not."},
+    **_RANGES,
+}
 _NOTHING = holding()
 _FIELDS = holding(**dict.fromkeys(RECORDS, by_name(named("Field"))))
 
@@ -117,20 +129,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/sessions/{session}/micrographs"): Operation(
         summary="Micrographs, sorted and filtered; or with `after` those that changed since.",
         answers=holding("more", **_HEAD, total=COUNT, more=YES_OR_NO, micrographs=listed(named("Micrograph"))),
-        query={
-            **{name: _OF_PANELS[name] for name in ("output", "after")},
-            "sort": one_of(*SORTABLE),
-            "order": one_of("asc", "desc"),
-            "offset": ID,
-            "limit": {**COUNT, "maximum": 500},
-            "search": TEXT,
-            "enabled": one_of("0", "1"),
-            "fit": one_of("0", "1"),
-            **_RANGES,
-        },
+        query={**_SELECTION, "after": _OF_PANELS["after"], "offset": ID, "limit": {**COUNT, "maximum": 500}},
+        variables=True,
     ),
     ("GET", "/api/micrographs/{micrograph}"): Operation(
-        summary="One micrograph, and the ones before and after it.", answers=named("MicrographAlone")
+        summary="One micrograph, and the ones before and after it: in time, or among those that a filter lets through.",
+        answers=named("MicrographAlone"),
+        query=_SELECTION,
+        variables=True,
     ),
     ("GET", "/api/fields"): Operation(summary="Labels and units of all fields.", answers=_FIELDS, errors=(401,)),
     ("GET", "/api/events"): Operation(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from starlette.datastructures import QueryParams
 
 from cryowatch import digits
 from cryowatch.dashboards import Dashboard
+from cryowatch.dashboards.good import bounds_of_gallery, bounds_of_good
 from cryowatch.store.selection import SORTABLE, Selection
 from cryowatch.web.replies import BadQuery
 
@@ -56,8 +58,21 @@ def variables(query: QueryParams, dashboard: Dashboard) -> Mapping[str, float]:
     return found
 
 
-def selection(query: QueryParams, outputs: tuple[int, ...]) -> Selection:
-    """Return which micrographs a query asks for; ranges are given in shown units."""
+def span(query: QueryParams) -> tuple[int | None, int | None]:
+    """Return from when to when in UTC ns, None where an end is open."""
+    start, stop = nanoseconds(query, "from"), nanoseconds(query, "to")
+    if start is not None and stop is not None and start > stop:
+        raise BadQuery("from must not be after to")
+    return start, stop
+
+
+def selection(
+    query: QueryParams, outputs: tuple[int, ...], *, estimates: bool = True, dashboards: Sequence[Dashboard] = ()
+) -> Selection:
+    """Return which micrographs a query asks for; ranges are given in shown units.
+
+    `estimates` says whether the outputs hold estimates; these are judged by the limits of the dashboards' panels.
+    """
     sort = query.get("sort") or "time"
     if sort not in SORTABLE:
         raise BadQuery(f"micrographs cannot be sorted by {sort[:40]}", remedy=f"Known: {', '.join(SORTABLE)}")
@@ -75,14 +90,22 @@ def selection(query: QueryParams, outputs: tuple[int, ...]) -> Selection:
         if value is not None:
             low, high = ranges.get(field, (None, None))
             ranges[field] = (value, high) if bound == "min" else (low, value)
+    start, stop = span(query)
     return Selection(
         outputs=outputs,
+        estimates=estimates,
+        start=start,
+        stop=stop,
         sort=sort,
         descending=order == "desc",
         ranges=ranges,
         search=(query.get("search") or "")[:200],
         enabled=_yes_or_no(query, "enabled"),
         fit=_yes_or_no(query, "fit"),
+        good=_yes_or_no(query, "good"),
+        good_bounds=bounds_of_good(dashboards, partial(variables, query)),
+        outside=_yes_or_no(query, "outside"),
+        outside_bounds=bounds_of_gallery(dashboards, partial(variables, query)),
     )
 
 
