@@ -105,7 +105,8 @@ class Entry:
         session = sight.sessions()
         if not session:
             raise NotFoundError("the session of this link is not here any more")
-        answer = RedirectResponse(f"/s/{sight.key(session[0]['key'])}", 303, {"Cache-Control": "no-store"})
+        query = f"?{request.url.query}" if request.url.query else ""
+        answer = RedirectResponse(f"/s/{sight.key(session[0]['key'])}{query}", 303, {"Cache-Control": "no-store"})
         left = (found.until - self._clock() // 10**6) // 1000
         self._set(request, answer, "share", token, max(1, left))
         return answer

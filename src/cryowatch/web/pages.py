@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
@@ -79,10 +80,11 @@ class Pages:
     def session(self, request: Request) -> Response:
         sight = self._sights.of(who(request))
         session = sight.session(request.path_params["session"])
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(
-            f"/s/{sight.key(session['key'])}/{sight.dashboards(self._dashboards)[0].name}{query}", 307
-        )
+        seen = sight.dashboards(self._dashboards)
+        wanted = request.query_params.get("dashboard")
+        name = next((dashboard.name for dashboard in seen if dashboard.name == wanted), seen[0].name)
+        kept = urlencode([pair for pair in request.query_params.multi_items() if pair[0] != "dashboard"])
+        return RedirectResponse(f"/s/{sight.key(session['key'])}/{name}{f'?{kept}' if kept else ''}", 307)
 
     def dashboard(self, request: Request) -> Response:
         sight = self._sights.of(who(request))

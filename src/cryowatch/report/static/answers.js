@@ -1,23 +1,36 @@
 // In a report nobody is asked: this stands in for api.js, with the same answers from what the file holds.
 
-import { content, micrograph, pictured, placeOf, tableOf } from "./content.js";
+import { content, estimated, micrograph, pictured, placeOf, tableOf } from "./content.js";
+import { goodOnes, insideOnes } from "./statistics.js";
 
 export { sessionPath } from "../../web/static/api.js";
 
 export async function get(path, query = {}) {
   const [, , kind, id, part] = path.split("/").map(decodeURIComponent);
   if (kind === "fields") return { micrograph: content.fields };
-  if (kind === "micrographs") return single(Number(id));
+  if (kind === "micrographs") return single(Number(id), query);
   if (kind === "sessions" && part === "micrographs") return several(query);
   throw new Error("not in this report");
 }
 
-function single(id) {
+function single(id, query) {
   const place = placeOf(id);
   if (place === null) throw new Error("not in this report");
   const [output, row] = place;
-  const ids = tableOf(output).id;
-  return { ...micrograph(output, row), session: content.session.id, previous: ids[row - 1] ?? null, next: ids[row + 1] ?? null };
+  const ids = beside(id, output, query);
+  const at = ids.indexOf(id);
+  return { ...micrograph(output, row), session: content.session.id, previous: ids[at - 1] ?? null, next: ids[at + 1] ?? null };
+}
+
+// The ids among which one steps from a micrograph: itself and those of the gallery's list, by time the earlier first.
+function beside(id, own, query) {
+  const output = query.output ?? (content.session.leading.includes(own) ? null : own);
+  const columns = tableOf(output);
+  const rows = new Set(chosen(columns, { ...query, output }));
+  if (columns.rows.has(id)) rows.add(columns.rows.get(id));
+  const byTime = (query.sort ?? "time") === "time";
+  const order = byTime ? { order: "asc" } : query;
+  return sorted(columns, [...rows].sort((a, b) => a - b), order).map((row) => columns.id[row]);
 }
 
 function several(query) {
@@ -43,9 +56,32 @@ function chosen(columns, query) {
     terms.push((row) => columns.name[row].toLowerCase().includes(wanted));
   }
   if (query.enabled) terms.push((row) => columns.enabled[row] === (query.enabled === "1"));
-  if (query.fit) terms.push((row) => (columns.defocus[row] !== null) === (query.fit === "1"));
+  if (query.fit) terms.push((row) => estimated(query.output) && (columns.defocus[row] !== null) === (query.fit === "1"));
   if (query.pictured) terms.push((row) => pictured(columns.id[row]));
+  if (query.from !== null && query.from !== undefined) terms.push((row) => columns.time[row] >= query.from);
+  if (query.to !== null && query.to !== undefined) terms.push((row) => columns.time[row] <= query.to);
+  for (const name of ["good", "outside"]) {
+    if (query[name]) terms.push(judged(columns, name, query));
+  }
   return Array.from({ length: columns.count }, (_, row) => row).filter((row) => terms.every((holds) => holds(row)));
+}
+
+// Whether a row is good, or outside of limits, as asked; of what is discarded or was not estimated neither is said.
+function judged(columns, name, query) {
+  if (!estimated(query.output)) return () => false;
+  const rows = Array.from({ length: columns.count }, (_, row) => row).filter((row) => columns.enabled[row]);
+  const limits = limitsOf(name, query);
+  const fields = Object.fromEntries(limits.map(({ field }) => [field, { name: field, per: content.fields[field].per_shown }]));
+  const kept = new Set(name === "good" ? goodOnes(columns, rows, fields, limits) : insideOnes(columns, rows, fields, limits));
+  const wanted = new Set(rows.filter((row) => kept.has(row) === ((name === "good") === (query[name] === "1"))));
+  return (row) => wanted.has(row);
+}
+
+// The limits of the first panel that counts good ones, or of the first gallery, with the readers' own values.
+function limitsOf(name, query) {
+  const judges = (dashboard, panel) => (name === "good" ? content.made_of[dashboard.name][panel.id]?.aggregate === "good" : panel.kind === "gallery" && panel.limits.length);
+  const panel = content.dashboards.flatMap((dashboard) => dashboard.panels.filter((one) => judges(dashboard, one)))[0];
+  return (panel?.limits ?? []).map((limit) => ({ ...limit, high: limit.variable ? Number(query[limit.variable] ?? limit.high) : limit.high }));
 }
 
 // Rows come by time, and equals go by time.  What every fit gives and an estimate lacks comes where the largest values

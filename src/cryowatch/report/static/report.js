@@ -16,6 +16,7 @@ const STATES = {
   malformed: ["bad", "was not as it should be"],
 };
 const sections = content.dashboards.map((definition) => new Section(definition));
+let current = sections[0];
 const links = sections.map((section) => el("a", { href: `#${section.name}`, text: section.title, onclick: (event) => go(event, section) }));
 
 function go(event, section) {
@@ -27,6 +28,7 @@ function go(event, section) {
 }
 
 function show(shown) {
+  current = shown;
   sections.forEach((section, i) => {
     section.node.classList.toggle("away", section !== shown);
     if (section === shown) links[i].setAttribute("aria-current", "page");
@@ -69,6 +71,7 @@ for (const section of sections) {
     section.draw();
   });
 }
+addEventListener("popstate", () => current.view.look());
 addEventListener("hashchange", () => { if (named()) show(named()); });
 show(named() ?? sections[0]);
 openFromAddress(sections[0].view);

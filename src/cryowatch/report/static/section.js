@@ -4,7 +4,7 @@ import { el } from "../../web/static/dom.js";
 import { Gallery } from "../../web/static/gallery.js";
 import { Panel } from "../../web/static/panel.js";
 import { Toolbar } from "../../web/static/toolbar.js";
-import { View } from "../../web/static/view.js";
+import { CHOICES, View } from "../../web/static/view.js";
 import { content } from "./content.js";
 import { panelData } from "./panels.js";
 
@@ -12,13 +12,11 @@ const EMPTY = {
   gain: ["No gain residual", "No run of this session has measured how far movies are from their gain reference."],
   system: ["No sample", "The machine was not sampled while this session ran, or its samples are no longer kept."],
 };
-const CHOICES = ["output", "window", "from", "to", "limits"];
 
 class ReportView extends View {
   define(definition) {
-    const { window } = this;
     super.define(definition);
-    Object.assign(this, { ofHost: false, window });
+    this.ofHost = false;
     const ofMicrographs = definition.panels.some((panel) => panel.record === "micrograph");
     this.session = ofMicrographs ? content.session : { ...content.session, outputs: [] };
   }
@@ -42,9 +40,7 @@ export class Section {
 
   // Takes over what was chosen on another dashboard.
   adopt(view) {
-    for (const name of CHOICES) this.view[name] = view[name];
-    const known = new Set(this.view.definition.variables.map((variable) => variable.name));
-    this.view.limits = Object.fromEntries(Object.entries(view.limits).filter(([name]) => known.has(name)));
+    for (const name of [...CHOICES, "address"]) this.view[name] = view[name];
     this.toolbar.draw();
     this.forget();
   }

@@ -48,14 +48,17 @@ const limited = (limit) => Boolean(limit) && (limit.low !== null || limit.high !
 
 export const inside = (one, { low, high }) => (low === null || one >= low) && (high === null || one <= high);
 
-// Which rows keep all limits.
-export function goodOnes(columns, rows, fields, limits) {
+// Which rows have a fit and keep all limits.
+export const goodOnes = (columns, rows, fields, limits) => insideOnes(columns, rows.filter((row) => columns.defocus[row] !== null), fields, limits);
+
+// Which rows are outside of none of the limits.
+export function insideOnes(columns, rows, fields, limits) {
   const judged = limits.filter(limited).map((limit) => ({ limit, field: fields[limit.field], needed: content.of_a_fit.includes(limit.field) }));
   const kept = (row) => ({ limit, field, needed }) => {
     const one = value(columns, field, row);
     return one === null ? !needed : inside(one, limit);
   };
-  return rows.filter((row) => columns.defocus[row] !== null && judged.every(kept(row)));
+  return rows.filter((row) => judged.every(kept(row)));
 }
 
 // How fast items come that have these times, in ms and in their order: in the hour that ends with the newest, usually.

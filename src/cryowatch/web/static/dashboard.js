@@ -3,7 +3,7 @@
 import { AlertList } from "./alert-list.js";
 import { Alerts } from "./alerts.js";
 import { get, sessionPath } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, el } from "./dom.js";
 import { openFromAddress } from "./enlarge.js";
 import { listen } from "./events.js";
 import { Feed } from "./feed.js";
@@ -38,6 +38,7 @@ const sight = new IntersectionObserver((entries) => {
 const shown = (node) => feed.panels.find((panel) => panel.node === node);
 
 async function start() {
+  view.follow();
   const definition = await get(sessionPath(session, "dashboards", dashboard), view.variables());
   view.define(definition);
   view.alerts = new Alerts(view);
@@ -119,22 +120,29 @@ const WAITING = {
   system: ["Waiting for the first sample", "The machine is sampled every few seconds while cryowatch runs."],
   gallery: ["Waiting for the first micrograph", "Images appear here as they are imported and aligned."],
 };
+const ALL = { window: null, from: null, to: null };
 
 function waiting() {
   const empty = feed.panels.every((p) => p.head !== null && p.node.hidden);
   byId("waiting").hidden = !empty;
-  byId("toolbar").hidden = empty && !view.narrowed();
+  byId("toolbar").hidden = empty && !view.narrowed() && !view.ofHost;
   if (!empty) return;
-  const [title, text] = view.narrowed() ? ["Nothing in this window", "No data lies in the chosen time; choose All to see everything."] : WAITING[dashboard] ?? ["No data yet", ""];
-  byId("waiting").replaceChildren(
-    Object.assign(document.createElement("h2"), { textContent: title }),
-    Object.assign(document.createElement("p"), { textContent: text }));
+  const [title, text] = why();
+  byId("waiting").replaceChildren(el("h2", { text: title }), el("p", { text }),
+    ...(view.narrowed() ? [el("button", { type: "button", text: "Show all times", onclick: () => view.set(ALL) })] : []));
+}
+
+// Why there is nothing to see.
+function why() {
+  if (view.narrowed()) return ["Nothing in this window", "No data lies in the chosen time."];
+  if (view.ofHost && view.isOver()) return ["No sample of this time", "The machine was not sampled then, or its samples are no longer kept."];
+  return WAITING[dashboard] ?? ["No data yet", ""];
 }
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) feed?.changed();
 });
-offerSharing(session);
+offerSharing(view);
 offerForgetting(session, forgotten);
 start().catch((error) => {
   byId("waiting").hidden = false;

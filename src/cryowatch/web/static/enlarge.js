@@ -1,4 +1,5 @@
-// A micrograph enlarged: its images, all its numbers, and its neighbours in time. `#m=17` in the address opens it.
+// A micrograph enlarged: its images, all its numbers, and its neighbours: in time, or in the gallery those that its filter
+// lets through. `#m=17` in the address opens it.
 
 import { get } from "./api.js";
 import { el, named } from "./dom.js";
@@ -7,6 +8,7 @@ import { Lens } from "./lens.js";
 import { KINDS } from "./picture.js";
 
 const NUMBERS = ["defocus", "defocus_u", "defocus_v", "astigmatism", "defocus_angle", "ratio", "phase_shift", "resolution", "fit_quality", "motion_total", "motion_early", "motion_late", "pixel_size"];
+const STEPS = [["previous", "←", "Earlier", "Previous"], ["next", "→", "Later", "Next"]];
 let dialog = null;
 let fields = null;
 let current = null;
@@ -39,7 +41,7 @@ export async function open(from, id) {
   if (!dialog) build();
   let found;
   try {
-    found = await get(`/api/micrographs/${id}`);
+    found = await get(`/api/micrographs/${id}`, view.beside());
   } catch (error) {
     history.replaceState(null, "", location.pathname + location.search);
     if (dialog.open) dialog.querySelector(".name").textContent = error.message;
@@ -87,8 +89,7 @@ function build() {
   };
   dialog = el("dialog", { class: "enlarge", "aria-label": "Micrograph" },
     el("header", {},
-      el("button", { class: "quiet previous", type: "button", text: "←", title: "Earlier (←)", "aria-label": "Earlier micrograph", onclick: step("previous") }),
-      el("button", { class: "quiet next", type: "button", text: "→", title: "Later (→)", "aria-label": "Later micrograph", onclick: step("next") }),
+      ...STEPS.map(([way, sign]) => el("button", { class: `quiet ${way}`, type: "button", text: sign, onclick: step(way) })),
       el("h2", { class: "name" }),
       el("button", { class: "quiet", type: "button", text: "Copy link", onclick: copy }),
       el("button", { class: "quiet", type: "button", text: "✕", title: "Close (Esc)", "aria-label": "Close", onclick: () => dialog.close() })),
@@ -130,8 +131,13 @@ function draw() {
   const name = dialog.querySelector(".name");
   name.replaceChildren(named("span", current.name));
   if (!current.enabled) name.append(el("span", { class: "pill warn", text: "discarded" }));
-  dialog.querySelector(".previous").disabled = current.previous === null;
-  dialog.querySelector(".next").disabled = current.next === null;
+  const sorted = view.beside().sort ?? "time";
+  for (const [way, sign, byTime, inList] of STEPS) {
+    const button = dialog.querySelector(`.${way}`);
+    button.disabled = current[way] === null;
+    button.title = `${sorted === "time" ? byTime : inList} (${sign})`;
+    button.setAttribute("aria-label", `${sorted === "time" ? byTime : inList} micrograph`);
+  }
   const kinds = KINDS.filter(([one]) => one === "micrograph" || current.images[one]);
   if (!kinds.some(([one]) => one === kind)) kind = "micrograph";
   dialog.querySelector(".group").replaceChildren(...kinds.map(([one, label]) => el("button", {

@@ -119,8 +119,8 @@ export class Feed {
     const after = partial ? Math.min(...wanted.map((p) => p.head)) : null;
     for (const panel of wanted) [panel.asked, panel.stale] = [true, false];
     try {
-      // A window of so many hours ends with the session.
-      if (this.view.window) await this.known;
+      // So many hours end with the session, and of the machine its own time is shown.
+      if (this.view.window || this.view.ofHost) await this.known;
       const began = performance.now();
       const answer = await get(sessionPath(this.view.id, "data", this.view.dashboard), { ...this.view.query(), panels: wanted.map((p) => p.id).join(","), after });
       await this.known;

@@ -1,4 +1,4 @@
-// Which micrographs the gallery shows, and in which order. It is kept in the address.
+// Which micrographs the gallery shows, and in which order. It is part of the view, which keeps it in the address.
 
 import { el } from "./dom.js";
 
@@ -7,38 +7,50 @@ const SORTS = [
   ["phase_shift", "Phase shift"], ["motion_total", "Motion"], ["name", "Name"],
 ];
 const RANGES = [["defocus", "Defocus", "µm", 0.1], ["resolution", "Resolution", "Å", 0.1], ["astigmatism", "Astigmatism", "nm", 1], ["motion_total", "Motion", "Å", 1]];
+const JUDGED = [
+  ["outside", "1", "Outside limits", "A value breaks a limit, or is missing because there is no fit"],
+  ["fit", "0", "No fit", "No CTF could be fitted"],
+  ["good", "0", "Not good", "What does not count as good"],
+];
+const SELECTS = [
+  ["fit", "Fit", [["", "Any fit"], ["1", "With a fit"], ["0", "Without a fit"]]],
+  ["enabled", "Discarded", [["", "All"], ["1", "Kept"], ["0", "Discarded"]]],
+];
 const PAUSE = 250;
-const KEPT = /^(sort|order|search|enabled|fit|pictured|(min|max)_)/;
 
 export class Filter {
-  constructor(view, changed, count) {
+  constructor(view, count) {
     this.view = view;
-    this.changed = changed;
-    const address = new URLSearchParams(location.search);
-    this.values = Object.fromEntries([...address].filter(([name]) => KEPT.test(name)));
-    this.search = el("input", { type: "search", placeholder: "Search names", "aria-label": "Search names", value: this.values.search ?? "", oninput: () => this.later("search", this.search.value) });
-    const sort = el("select", { "aria-label": "Sort by", onchange: () => this.sort(sort.value) }, ...SORTS.map(([value, text]) => el("option", { value, text, selected: value === (this.values.sort ?? "time") })));
+    this.timers = new Map();
+    this.search = this.field("search", { type: "search", placeholder: "Search names", "aria-label": "Search names" });
+    this.sorted = el("select", { "aria-label": "Sort by", onchange: () => this.sort(this.sorted.value) }, ...SORTS.map(([value, text]) => el("option", { value, text })));
     this.way = el("button", { type: "button", onclick: () => this.turn() });
+    this.judged = JUDGED.map(([name, value, text, title]) => el("button", { type: "button", text, title, onclick: () => this.set(name, this.values[name] === value ? "" : value) }));
     this.ranges = RANGES.map(([field, label, unit, step]) => el("fieldset", {}, el("legend", { text: label }), this.bound("min", field, step, "from"), "–", this.bound("max", field, step, "to"), el("span", { class: "muted", text: unit })));
-    const enabled = el("select", { "aria-label": "Discarded", onchange: () => this.set("enabled", enabled.value) },
-      ...[["", "All"], ["1", "Kept"], ["0", "Discarded"]].map(([value, text]) => el("option", { value, text, selected: value === (this.values.enabled ?? "") })));
-    const fit = el("select", { "aria-label": "Fit", onchange: () => this.set("fit", fit.value) },
-      ...[["", "Any fit"], ["1", "With a fit"], ["0", "Without a fit"]].map(([value, text]) => el("option", { value, text, selected: value === (this.values.fit ?? "") })));
+    this.selects = SELECTS.map(([name, label, options]) => el("select", { "aria-label": label, onchange: (event) => this.set(name, event.target.value) }, ...options.map(([value, text]) => el("option", { value, text }))));
     this.clear = el("button", { class: "quiet", type: "button", text: "Clear", hidden: true, onclick: () => this.reset() });
-    this.details = el("details", { class: "ranges", open: Boolean(this.values.fit) || RANGES.some(([f]) => this.values[`min_${f}`] || this.values[`max_${f}`]) }, el("summary", { text: "Filter" }), el("div", {}, ...this.ranges, fit, enabled));
-    this.node = el("div", { class: "filter" }, this.search, el("label", {}, "Sort", sort), this.way, this.details, this.clear, count);
-    this.sorted = sort;
-    this.showWay();
+    this.details = el("details", { class: "ranges" }, el("summary", { text: "Filter" }), el("div", {}, ...this.ranges, ...this.selects));
+    this.node = el("div", { class: "filter" }, this.search, el("label", {}, "Sort", this.sorted), this.way,
+      el("div", { class: "group", role: "group", "aria-label": "Judged" }, ...this.judged), this.details, this.clear, count);
+    this.details.open = Object.keys(this.values).some((name) => /^(min|max)_|^enabled$/.test(name)) || this.values.fit === "1";
+    this.show();
+  }
+
+  get values() {
+    return this.view.filter;
   }
 
   bound(kind, field, step, placeholder) {
-    const name = `${kind}_${field}`;
-    const input = el("input", { type: "number", step: String(step), placeholder, "aria-label": `${field} ${placeholder}`, value: this.values[name] ?? "", name, oninput: () => this.later(name, input.value) });
-    return input;
+    return this.field(`${kind}_${field}`, { type: "number", step: String(step), placeholder, "aria-label": `${field} ${placeholder}` });
   }
 
-  query() {
-    return { ...this.values };
+  // What is typed counts after a moment without another key.
+  field(name, properties) {
+    const input = el("input", { ...properties, name, oninput: () => {
+      clearTimeout(this.timers.get(name));
+      this.timers.set(name, setTimeout(() => this.set(name, input.value, { typed: name }), PAUSE));
+    } });
+    return input;
   }
 
   active() {
@@ -54,14 +66,8 @@ export class Filter {
     this.search.select();
   }
 
-  later(name, value) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.set(name, value), PAUSE);
-  }
-
   sort(field) {
-    delete this.values.order;
-    this.set("sort", field === "time" ? "" : field);
+    this.take({ ...this.values, order: "", sort: field === "time" ? "" : field });
   }
 
   turn() {
@@ -72,34 +78,46 @@ export class Filter {
     return (this.values.order ?? (this.values.sort === "name" ? "asc" : "desc")) === "desc";
   }
 
-  showWay() {
+  // Every field holds what counts; one that somebody types into is left alone until something else counts for it.
+  show() {
     const down = this.descending();
     this.way.textContent = down ? "↓" : "↑";
     this.way.title = down ? "Largest or newest first" : "Smallest or oldest first";
     this.way.setAttribute("aria-label", this.way.title);
     this.clear.hidden = !this.active();
+    this.sorted.value = this.values.sort ?? "time";
+    JUDGED.forEach(([name, value], i) => this.judged[i].setAttribute("aria-pressed", String(this.values[name] === value)));
+    SELECTS.forEach(([name], i) => { this.selects[i].value = this.values[name] ?? ""; });
+    for (const input of this.node.querySelectorAll("input[name]")) {
+      const value = this.values[input.name] ?? "";
+      if (input.dataset.shown === value) continue;
+      input.dataset.shown = value;
+      if (input.value !== value) input.value = value;
+    }
+  }
+
+  // Each condition in words.
+  conditions() {
+    const { values } = this;
+    const judged = JUDGED.filter(([name, value]) => values[name] === value).map(([, , text]) => text.toLowerCase());
+    const ranges = RANGES.flatMap(([field, label, unit]) => [["min", "from"], ["max", "to"]].filter(([kind]) => values[`${kind}_${field}`]).map(([kind, word]) => `${label.toLowerCase()} ${word} ${values[`${kind}_${field}`]} ${unit}`));
+    return [
+      values.search && `“${values.search}” in the name`, ...judged, values.fit === "1" && "with a fit", ...ranges,
+      { 0: "discarded", 1: "kept" }[values.enabled],
+    ].filter(Boolean);
   }
 
   reset() {
-    this.values = Object.fromEntries(Object.entries(this.values).filter(([name]) => ["sort", "order"].includes(name)));
-    for (const input of this.node.querySelectorAll("input")) input.value = "";
-    for (const select of this.node.querySelectorAll(".ranges select")) select.value = "";
-    this.apply();
+    for (const timer of this.timers.values()) clearTimeout(timer);
+    this.take(Object.fromEntries(Object.entries(this.values).filter(([name]) => ["sort", "order"].includes(name))));
+    for (const input of this.node.querySelectorAll("input[name]")) input.value = "";
   }
 
-  set(name, value) {
-    if (value === "") delete this.values[name];
-    else this.values[name] = value;
-    this.apply();
+  set(name, value, step) {
+    this.take({ ...this.values, [name]: value }, step);
   }
 
-  apply() {
-    this.showWay();
-    const address = new URLSearchParams(location.search);
-    for (const name of [...address.keys()]) if (KEPT.test(name)) address.delete(name);
-    for (const [name, value] of Object.entries(this.values)) address.set(name, value);
-    history.replaceState(null, "", `${location.pathname}${address.size ? `?${address}` : ""}${location.hash}`);
-    scrollTo({ top: 0 });
-    this.changed();
+  take(values, step) {
+    this.view.set({ filter: Object.fromEntries(Object.entries(values).filter(([, value]) => value !== "")) }, step);
   }
 }

@@ -27,8 +27,10 @@ export class Gallery {
     this.count = el("span", { class: "muted", role: "status" });
     this.pill = el("button", { class: "arrived", type: "button", hidden: true, onclick: () => this.toTop() });
     this.list = el("div", { class: "list", role: "list" });
-    this.filter = new Filter(view, () => this.renew(), this.count);
-    body.append(this.filter.node, this.pill, this.list);
+    this.empty = el("div", { class: "empty", hidden: true });
+    this.filter = new Filter(view, this.count);
+    body.append(this.filter.node, this.pill, this.empty, this.list);
+    view.addEventListener("change", () => this.chosen());
     this.scrolled = { top: scrollY, time: 0 };
     addEventListener("scroll", () => this.scroll(), { passive: true });
     this.resizer = new ResizeObserver(() => this.layout(true));
@@ -36,8 +38,12 @@ export class Gallery {
     shortcuts(this);
   }
 
-  query(offset, limit) {
-    return { output: this.view.output, offset, limit, ...this.filter.query() };
+  // The list of another choice begins at its top.
+  chosen() {
+    if (this.view.address === this.asking) return;
+    scrollTo({ top: 0 });
+    this.selected = null;
+    this.renew();
   }
 
   // Called when the session changed: at the top the new ones appear, further down they wait behind a button.
@@ -55,8 +61,9 @@ export class Gallery {
     }
   }
 
+  // Of the time that was looked at first: the last hour, asked for page by page, would be another one for each.
   ask(offset, limit) {
-    return get(sessionPath(this.view.id, "micrographs"), this.query(offset, limit));
+    return get(sessionPath(this.view.id, "micrographs"), { ...this.selection, offset, limit });
   }
 
   // After a failure: the newest of what was to be done is tried again.
@@ -86,6 +93,9 @@ export class Gallery {
 
   async renew(keep = false) {
     const asked = (this.asked = Symbol("asked"));
+    this.filter.show();
+    this.selection = this.view.selection();
+    this.asking = this.view.address;
     let answer;
     try {
       this.known ??= (await get("/api/fields")).micrograph;
@@ -105,9 +115,25 @@ export class Gallery {
     this.total = answer.total;
     this.shift = 0;
     this.pill.hidden = true;
-    this.count.textContent = this.filter.active() ? `${number(this.total)} match` : `${number(this.total)} micrographs`;
+    this.count.textContent = this.total === 0 ? "" : this.filter.active() ? `${number(this.total)} match` : `${number(this.total)} ${this.total === 1 ? "micrograph" : "micrographs"}`;
+    this.explain();
     if (!keep) this.selected = null;
     this.layout(true);
+  }
+
+  // Why there is nothing to see, and what brings something back.
+  explain() {
+    this.empty.hidden = this.total > 0;
+    if (this.total > 0) return;
+    const conditions = this.filter.conditions();
+    const narrowed = this.view.narrowed();
+    const where = narrowed ? "in the chosen time" : "in this session";
+    this.empty.replaceChildren(
+      el("h2", { text: conditions.length ? "No micrograph matches" : "No micrograph in the chosen time" }),
+      el("p", { text: conditions.length ? `Nothing ${where} is ${conditions.join(", and ")}.` : "The session has micrographs of other times." }),
+      el("div", { class: "row" },
+        conditions.length > 0 && el("button", { type: "button", text: "Remove the filters", onclick: () => this.filter.reset() }),
+        narrowed && el("button", { type: "button", text: "Show all times", onclick: () => this.view.set({ from: null, to: null, window: null }) })));
   }
 
   at(index) {
@@ -154,9 +180,10 @@ export class Gallery {
     const last = Math.min(this.total, (Math.ceil((top + innerHeight) / this.row) + 2) * this.columns);
     for (let page = Math.floor(first / PAGE); page * PAGE < last; page += 1) this.load(page);
     const wanted = new Map();
+    const limits = JSON.stringify(this.view.variables()); // cards mark what is outside of them
     for (let i = first; i < last; i += 1) {
       const micrograph = this.at(i);
-      if (micrograph) wanted.set(`${micrograph.id}.${micrograph.version}`, [i, micrograph]);
+      if (micrograph) wanted.set(`${micrograph.id}.${micrograph.version} ${limits}`, [i, micrograph]);
     }
     for (const [key, node] of this.nodes) {
       if (!wanted.has(key)) {

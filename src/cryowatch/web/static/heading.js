@@ -30,7 +30,7 @@ export function showHeader(view) {
 
 export function showAlerts(view) {
   const { active } = view.alerts;
-  showBadge(byId("alarm"), active, `/s/${encodeURIComponent(view.id)}/summary#alerts`);
+  showBadge(byId("alarm"), active, `/s/${encodeURIComponent(view.id)}/summary${view.address}#alerts`);
   document.title = titled(active.length, `${view.session.name} · ${view.definition.title} · cryowatch`);
 }
 

@@ -6,17 +6,19 @@ import { moment } from "./format.js";
 
 const DAYS = [[1, "1 day"], [7, "1 week"], [14, "2 weeks"], [30, "1 month"], [90, "3 months"], [366, "1 year"]];
 const USUAL = 14;
+const FIRST = "summary"; // where a link leads unless it says otherwise
 
-export function offerSharing(session) {
+export function offerSharing(view) {
   const button = byId("share");
   if (!button) return;
   button.hidden = false;
-  button.addEventListener("click", () => new Shares(session).open());
+  button.addEventListener("click", () => new Shares(view).open());
 }
 
 class Shares {
-  constructor(session) {
-    this.session = session;
+  constructor(view) {
+    this.view = view;
+    this.session = view.id;
     this.days = el("select", { id: "share-days" }, ...DAYS.map(([days, text]) => el("option", { value: String(days), text, selected: days === USUAL })));
     this.made = el("div", { class: "made", hidden: true });
     this.failure = el("p", { class: "failure", role: "alert", hidden: true });
@@ -52,12 +54,20 @@ class Shares {
 
   async make() {
     const { url } = await post(sessionPath(this.session, "shares"), { days: Number(this.days.value) });
-    const field = el("input", { type: "text", value: url, readOnly: true, "aria-label": "The link", onfocus: () => field.select() });
+    const field = el("input", { type: "text", value: `${url}${this.shown()}`, readOnly: true, "aria-label": "The link", onfocus: () => field.select() });
     const copy = el("button", { type: "button", text: "Copy", onclick: () => this.copy(field, copy) });
     this.made.replaceChildren(field, copy, el("small", { class: "muted", text: "It is shown this once." }));
     this.made.hidden = false;
     field.focus();
     await this.show();
+  }
+
+  // What its maker sees: the dashboard, limits, time and filter. Outputs have other numbers for a guest.
+  shown() {
+    const query = new URLSearchParams(this.view.address);
+    query.delete("output");
+    if (this.view.dashboard !== FIRST) query.set("dashboard", this.view.dashboard);
+    return query.size ? `?${query}` : "";
   }
 
   // Browsers give the clipboard to pages over https alone; elsewhere the link is selected, for the keyboard.

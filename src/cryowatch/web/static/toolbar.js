@@ -1,9 +1,8 @@
-// What a reader can choose on a dashboard: output, time, limits.
+// What a reader can choose on a dashboard: output, time, limits. It always says what is shown, whatever has the focus.
 
 import { el } from "./dom.js";
-import { moment } from "./format.js";
+import { Times } from "./times.js";
 
-const WINDOWS = [["1h", "1 h"], ["6h", "6 h"], ["24h", "24 h"], [null, "All"]];
 const NARROW = matchMedia("(max-width: 640px)");
 const SELECTABLE = ["ctf", "micrographs"];
 
@@ -12,13 +11,19 @@ export class Toolbar {
     this.view = view;
     this.place = place;
     this.place.addEventListener("submit", (event) => event.preventDefault());
+    this.times = new Times(view);
+    this.inputs = new Map();
+    this.output = el("span", { class: "output" });
+    this.place.append(...[this.output, this.times.node, this.limits()].filter(Boolean));
     view.addEventListener("change", () => this.draw());
     this.draw();
   }
 
   draw() {
-    if (this.place.contains(document.activeElement) && document.activeElement.type === "number") return;
-    this.place.replaceChildren(...[this.outputs(), this.times(), this.limits()].filter(Boolean));
+    this.output.replaceChildren(...[this.outputs()].filter(Boolean));
+    this.output.hidden = !this.output.childElementCount;
+    this.times.update();
+    for (const [variable, input] of this.inputs) this.show(variable, input);
     this.place.hidden = false;
   }
 
@@ -28,7 +33,7 @@ export class Toolbar {
     const { leading } = this.view.session;
     const several = leading.length > 1;
     const chosen = this.view.output === null && several ? null : Number(this.view.output ?? leading[0]);
-    const select = el("select", { id: "output", onchange: (event) => this.view.set({ output: event.target.value || null }) });
+    const select = el("select", { id: "output", onchange: (event) => this.choose(event.target.value) });
     if (several) select.append(el("option", { value: "", text: `All ${leading.length} grids`, selected: chosen === null }));
     for (const output of outputs) {
       select.append(el("option", { value: output.id, text: `${output.run_label} · ${output.name}`, selected: output.id === chosen }));
@@ -36,45 +41,39 @@ export class Toolbar {
     return el("label", {}, "Output", select);
   }
 
-  times() {
-    if (this.view.dashboard === "gallery") return null;
-    const zoomed = this.view.from !== null || this.view.to !== null;
-    const group = el("div", { class: "group", role: "group", "aria-label": "Time" });
-    for (const [value, label] of WINDOWS) {
-      if (this.view.ofHost && value === null) continue;
-      const pressed = !zoomed && (this.view.window ?? null) === value;
-      group.append(el("button", { type: "button", text: label, "aria-pressed": String(pressed), onclick: () => this.view.set({ window: value, from: null, to: null }) }));
-    }
-    if (!zoomed) return group;
-    const text = `${moment(this.view.from).slice(5, 16)} – ${moment(this.view.to).slice(5, 16)}`;
-    const reset = el("button", { type: "button", "aria-pressed": "true", title: "Show all again", text: `${text}  ✕`, onclick: () => this.view.set({ from: null, to: null }) });
-    return el("div", { class: "row" }, group, reset);
+  choose(output) {
+    this.view.set({ output: output || null });
+    this.output.querySelector("select")?.focus();
   }
 
   limits() {
     const { variables } = this.view.definition;
-    if (this.view.dashboard === "gallery" || !variables.length) return null;
-    const inputs = variables.map((variable) => {
-      const value = this.view.limits[variable.name] ?? variable.default;
+    if (!variables.length) return null;
+    const fields = variables.map((variable) => {
       const input = el("input", {
-        type: "number", value: String(value), min: String(variable.min), max: String(variable.max), step: String(variable.step), name: variable.name,
-        onchange: (event) => this.limit(variable, event.target),
+        type: "number", min: String(variable.min), max: String(variable.max), step: String(variable.step), name: variable.name,
+        onchange: () => this.limit(variable, input),
       });
+      this.inputs.set(variable, input);
       return el("label", {}, variable.label, el("span", { class: "row" }, input, ` ${variable.unit}`));
     });
-    return NARROW.matches ? el("details", { class: "limits" }, el("summary", { text: "Limits" }), ...inputs) : el("div", { class: "limits" }, ...inputs);
+    return NARROW.matches ? el("details", { class: "limits" }, el("summary", { text: "Limits" }), ...fields) : el("div", { class: "limits" }, ...fields);
+  }
+
+  // A field that somebody types into is left alone until its limit is another one.
+  show(variable, input) {
+    const value = String(this.view.limits[variable.name] ?? variable.default);
+    if (input.dataset.shown === value) return;
+    input.dataset.shown = value;
+    input.value = value;
   }
 
   limit(variable, input) {
     const value = Number(input.value);
     const limits = { ...this.view.limits };
-    if (input.value === "" || !Number.isFinite(value) || value === variable.default) {
-      delete limits[variable.name];
-      input.value = String(variable.default);
-    } else {
-      limits[variable.name] = String(Math.min(Math.max(value, variable.min), variable.max));
-      input.value = limits[variable.name];
-    }
+    if (input.value === "" || !Number.isFinite(value) || value === variable.default) delete limits[variable.name];
+    else limits[variable.name] = String(Math.min(Math.max(value, variable.min), variable.max));
+    delete input.dataset.shown;
     this.view.set({ limits });
   }
 }
