@@ -25,6 +25,8 @@ export class Chart {
     body.append(this.box, this.tip);
     this.chart = echarts.init(this.box, null, { renderer: "canvas", useDirtyRect: false });
     this.redraw = redraw;
+    this.dragged = false;
+    this.late = false;
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(this.box);
     document.addEventListener("themechange", redraw);
@@ -68,6 +70,22 @@ export class Chart {
       if (batch.startValue !== undefined && batch.endValue > batch.startValue) view.zoom(batch.startValue, batch.endValue);
     });
     this.activate = activate;
+    this.box.addEventListener("pointerdown", () => {
+      this.dragged = true;
+      addEventListener("pointerup", () => setTimeout(() => this.release()), { once: true });
+    });
+  }
+
+  // While somebody drags over a chart it is left as it is: drawn anew, it would take the half of a drag for the whole.
+  isHeld() {
+    this.late = this.late || this.dragged;
+    return this.dragged;
+  }
+
+  release() {
+    this.dragged = false;
+    if (this.late) this.redraw();
+    this.late = false;
   }
 
   dispose() {

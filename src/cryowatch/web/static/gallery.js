@@ -127,10 +127,10 @@ export class Gallery {
     if (this.total > 0) return;
     const conditions = this.filter.conditions();
     const narrowed = this.view.narrowed();
-    const where = narrowed ? "in the chosen time" : "in this session";
+    const asked = [...conditions, ...(narrowed ? ["of the chosen time"] : [])].join(" · ");
     this.empty.replaceChildren(
       el("h2", { text: conditions.length ? "No micrograph matches" : "No micrograph in the chosen time" }),
-      el("p", { text: conditions.length ? `Nothing ${where} is ${conditions.join(", and ")}.` : "The session has micrographs of other times." }),
+      el("p", { text: conditions.length ? asked : "The session has micrographs of other times." }),
       el("div", { class: "row" },
         conditions.length > 0 && el("button", { type: "button", text: "Remove the filters", onclick: () => this.filter.reset() }),
         narrowed && el("button", { type: "button", text: "Show all times", onclick: () => this.view.set({ from: null, to: null, window: null }) })));

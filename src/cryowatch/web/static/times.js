@@ -51,7 +51,12 @@ export class Times {
   }
 
   field(label) {
-    return el("input", { type: "datetime-local", step: "1", "aria-label": label, onkeydown: (event) => { if (event.key === "Enter") this.choose(); } });
+    const enter = (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault(); // the focus moves, and the key would press what gets it
+      this.choose();
+    };
+    return el("input", { type: "datetime-local", step: "1", "aria-label": label, onkeydown: enter });
   }
 
   presets() {
