@@ -38,7 +38,7 @@ export class Lines {
   }
 
   draw() {
-    if (!this.data || this.chart.isHeld()) return;
+    if (!this.data) return;
     const c = colours();
     const { time, series } = this.data;
     const limits = this.described.limits.map((limit) => this.view.bounds(limit));

@@ -64,7 +64,7 @@ export class Points {
 
   // Where only points came, ECharts gets those and the end of the axis, not everything anew.
   draw(pointsAlone = false) {
-    if (!this.columns || this.chart.isHeld()) return;
+    if (!this.columns) return;
     const c = colours();
     const limits = this.described.limits.map((limit) => this.view.bounds(limit));
     const count = this.columns.length;

@@ -26,7 +26,6 @@ export class Chart {
     this.chart = echarts.init(this.box, null, { renderer: "canvas", useDirtyRect: false });
     this.redraw = redraw;
     this.dragged = false;
-    this.late = false;
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(this.box);
     document.addEventListener("themechange", redraw);
@@ -66,26 +65,13 @@ export class Chart {
     if (!matchMedia("(pointer: fine)").matches) return;
     const activate = () => this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
     this.chart.on("datazoom", (event) => {
+      if (!this.dragged) return; // ECharts may tell of a drag twice, the second time of a part of the first
+      this.dragged = false;
       const batch = event.batch?.[0] ?? event;
       if (batch.startValue !== undefined && batch.endValue > batch.startValue) view.zoom(batch.startValue, batch.endValue);
     });
     this.activate = activate;
-    this.box.addEventListener("pointerdown", () => {
-      this.dragged = true;
-      addEventListener("pointerup", () => setTimeout(() => this.release()), { once: true });
-    });
-  }
-
-  // While somebody drags over a chart it is left as it is: drawn anew, it would take the half of a drag for the whole.
-  isHeld() {
-    this.late = this.late || this.dragged;
-    return this.dragged;
-  }
-
-  release() {
-    this.dragged = false;
-    if (this.late) this.redraw();
-    this.late = false;
+    this.box.addEventListener("pointerdown", () => { this.dragged = true; });
   }
 
   dispose() {
