@@ -15,6 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.dashboards.custom import customised
+from cryowatch.dashboards.good import bounds_of_good
+from cryowatch.store import Selection
 from tests.dashboards.test_sql import EXPOSURES, GAINS
 from tests.records import SECOND, START, micrograph, session
 from tests.report.agreement import differences
@@ -164,6 +166,36 @@ def test_dragging_over_a_chart_zooms_and_all_comes_back(opened: Opened) -> None:
     expect(panel.locator(".note")).not_to_have_text(whole)
     opened.page.locator("#dashboard-ctf .toolbar button", has_text="✕").click()
     expect(panel.locator(".note")).to_have_text(whole)
+
+
+def test_the_gallery_is_cut_to_a_time_and_to_what_is_not_good_and_back_undoes_it(
+    opened: Opened, sessions: Sessions
+) -> None:
+    reader = sessions.store.reader()
+    outputs = reader.leading(1).shown.ids
+    bounds = bounds_of_good(sessions.maker.dashboards)
+    wanted = {"outputs": outputs, "good": False, "good_bounds": bounds}
+    count, rows = reader.micrographs(Selection(**wanted, descending=False), offset=0, limit=500)
+    opened.tab("Gallery")
+    gallery = opened.page.locator("#dashboard-gallery")
+    whole = gallery.get_by_role("status").inner_text()
+    gallery.get_by_role("button", name="Not good").click()
+    expect(gallery.get_by_role("status")).to_have_text(f"{count} match")
+    gallery.get_by_role("button", name="1 h", exact=True).click()
+    expect(gallery.get_by_role("button", name="1 h", exact=True)).to_have_attribute("aria-pressed", "true")
+    first = EXPOSURES[-1].time - 3600 * SECOND
+    lately = reader.micrographs(Selection(**wanted, start=first), offset=0, limit=0)[0]
+    expect(gallery.get_by_role("status")).to_have_text(f"{lately} match")
+    opened.page.go_back()
+    expect(gallery.get_by_role("status")).to_have_text(f"{count} match")
+    gallery.locator(".card").first.click()
+    name = opened.page.locator("dialog.enlarge .name")
+    expect(name).to_contain_text(rows[-1]["name"][:20])
+    opened.page.keyboard.press("ArrowLeft")
+    expect(name).to_contain_text(rows[-2]["name"])
+    opened.page.keyboard.press("Escape")
+    opened.page.go_back()
+    expect(gallery.get_by_role("status")).to_have_text(whole)
 
 
 def test_tables_can_be_sorted(opened: Opened) -> None:

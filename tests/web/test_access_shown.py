@@ -86,6 +86,22 @@ def test_an_operator_shares_a_session_and_a_guest_sees_it_alone(visit: Visit, br
     guest.close(tolerant=True)
 
 
+def test_a_link_shows_a_guest_the_dashboard_limits_and_time_of_who_made_it(
+    visit: Visit, browser: Browser, served: Served
+) -> None:
+    page = visit.go("/s/demo/ctf?defocus_max=2&window=6h")
+    log_in(page, "grace")
+    page.get_by_role("button", name="Share…").click()
+    page.get_by_role("button", name="Make a link").click()
+    guest = Visit(browser, served.address)
+    guest.page.goto(page.get_by_label("The link").input_value())
+    expect(guest.page).to_have_url(re.compile(r"/s/demo/ctf\?window=6h&defocus_max=2$"))
+    expect(guest.page.locator("#toolbar input[name=defocus_max]")).to_have_value("2")
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("There are no links to this session.")).to_be_visible()
+    guest.close()
+
+
 def test_a_page_whose_login_ends_asks_for_a_new_one_and_comes_back(visit: Visit, data: Path) -> None:
     add_account(data, "leaving", Role.VIEWER)
     page = visit.go("/s/demo/ctf")
