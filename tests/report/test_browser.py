@@ -174,7 +174,7 @@ def test_the_gallery_is_cut_to_a_time_and_to_what_is_not_good_and_back_undoes_it
     reader = sessions.store.reader()
     outputs = reader.leading(1).shown.ids
     bounds = bounds_of_good(sessions.maker.dashboards)
-    wanted = {"outputs": outputs, "good": False, "good_bounds": bounds}
+    wanted: dict[str, Any] = {"outputs": outputs, "good": False, "good_bounds": bounds}
     count, rows = reader.micrographs(Selection(**wanted, descending=False), offset=0, limit=500)
     opened.tab("Gallery")
     gallery = opened.page.locator("#dashboard-gallery")
