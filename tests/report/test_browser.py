@@ -183,7 +183,7 @@ def test_the_gallery_is_cut_to_a_time_and_to_what_is_not_good_and_back_undoes_it
     expect(gallery.get_by_role("status")).to_have_text(f"{count} match")
     gallery.get_by_role("button", name="1 h", exact=True).click()
     expect(gallery.get_by_role("button", name="1 h", exact=True)).to_have_attribute("aria-pressed", "true")
-    first = EXPOSURES[-1].time - 3600 * SECOND
+    first = sessions.now - 3600 * SECOND
     lately = reader.micrographs(Selection(**wanted, start=first), offset=0, limit=0)[0]
     expect(gallery.get_by_role("status")).to_have_text(f"{lately} match")
     opened.page.go_back()
