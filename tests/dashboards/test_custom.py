@@ -60,7 +60,7 @@ def test_panels_are_dropped_and_put_first() -> None:
 def test_columns_are_chosen_and_put_in_order() -> None:
     found = made('[dashboards.summary.fields]\nruns = ["status", "label", "size"]\n')
     panel = found["summary"].panel("runs")
-    rows = [("135", "ctffind", "C", "running", 1, None, "", "outputCTF", "SetOfCTF", 5, 5, 1)]
+    rows = [("135", "ctffind", "C", "running", 1, None, "", "outputCTF", "SetOfCTF", 5, 5, 1, 1)]
     query = compile_panel(panel, Scope(session=1, host="", now=0))
     assert isinstance(query, Query)
     data = query.shape(rows)

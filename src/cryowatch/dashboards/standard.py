@@ -86,21 +86,23 @@ SUMMARY = Dashboard(
         ),
         _GOOD,
         Panel(
+            id="quality", title="Quality", kind=PanelKind.STAT, record="micrograph", aggregate=Aggregate.MEDIAN,
+            fields=("defocus", "resolution", "astigmatism", "motion_total"), limits=(DEFOCUS, RESOLUTION, ASTIGMATISM),
+            width=12, height=2, text="Medians with quartiles, and the share within limits.",
+        ),
+        _OVER_TIME["defocus"],
+        _OVER_TIME["resolution"],
+        Panel(
             id="progress", title="Progress", kind=PanelKind.STAT, record="output", aggregate=Aggregate.PROGRESS,
             width=12, height=2, text="What each stage has produced, and how long ago it produced the newest.",
         ),
         Panel(
             id="newest", title="Newest micrograph", kind=PanelKind.GALLERY, record="micrograph", rows=1, width=5,
-            height=8, text="The last one whose CTF was estimated.",
+            height=7, text="The last one whose CTF was estimated.",
         ),
         Panel(
             id="throughput", title="Throughput", kind=PanelKind.TIME_SERIES, record="output", style="bars",
-            aggregate=Aggregate.RATE, width=7, height=3, text="Items that each stage finished, per hour.",
-        ),
-        Panel(
-            id="quality", title="Quality", kind=PanelKind.STAT, record="micrograph", aggregate=Aggregate.MEDIAN,
-            fields=("defocus", "resolution", "astigmatism", "motion_total"), limits=(DEFOCUS, RESOLUTION, ASTIGMATISM),
-            width=7, height=2, text="Medians with quartiles, and the share within limits.",
+            aggregate=Aggregate.RATE, width=7, height=4, text="Items that each stage finished, per hour.",
         ),
         Panel(
             id="properties", title="Session", kind=PanelKind.TABLE, record="session", width=4, height=3,
@@ -118,8 +120,6 @@ SUMMARY = Dashboard(
             ),
             text="Every run of the project with what it has produced.",
         ),
-        _OVER_TIME["defocus"],
-        _OVER_TIME["resolution"],
     ),
 )  # fmt: skip
 
