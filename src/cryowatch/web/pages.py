@@ -58,6 +58,7 @@ class Pages:
         """Return the routes of the pages."""
         return [
             Route("/", self.sessions),
+            Route("/wall", self.wall),
             Route("/logo", self.logo),
             Route("/s/{session}", self.session),
             Route("/s/{session}/{dashboard}", self.dashboard),
@@ -69,6 +70,11 @@ class Pages:
             own = sight.sessions()
             return RedirectResponse(f"/s/{sight.key(own[0]['key'])}" if own else "/login", 303)
         return self.page(request, "sessions.html", {})
+
+    def wall(self, request: Request) -> Response:
+        if self._sights.of(who(request)).confined:
+            raise NotFoundError("there is no such page")
+        return self.page(request, "wall.html", {})
 
     def logo(self, request: Request) -> Response:
         del request
