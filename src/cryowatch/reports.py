@@ -28,8 +28,9 @@ QUIET = 12
 """How many sessions that are over, and need nobody, `status` names."""
 
 MOST_FAILED = 20
-MOST_ERROR = 500
-"""Failed runs of a session that are named, and characters of an error; `export --kind runs` has all."""
+MOST_ERRORS = 12_000
+"""Failed runs of a session that are named, and characters of whole errors; `export --kind runs` has all."""
+_MOST_LINE = 240
 
 _ONE_LINE = 10_000
 """Columns for what is no terminal, so that each session stays on its line."""
@@ -139,7 +140,7 @@ def session_status(reader: Reader, row: Row, now: int, *, most_failed: int = MOS
     needs = []
     if row["state"] not in _HEALTHY and not row["replaced"]:
         needs.append(row["state_text"] or row["state"])
-    needs += [_failure(run) for run in failed[:most_failed]]
+    needs += _failures(failed[:most_failed])
     if len(failed) > most_failed:
         needs.append(f"{len(failed) - most_failed:,} more runs failed")
     return {
@@ -155,10 +156,17 @@ def session_status(reader: Reader, row: Row, now: int, *, most_failed: int = MOS
     }
 
 
-def _failure(run: Row) -> str:
-    """Return that a run has failed, and the beginning of why."""
-    error = run["error"] if len(run["error"]) <= MOST_ERROR else f"{run['error'][:MOST_ERROR]}…"
-    return f"run {run['run']} ({run['label']}) failed{': ' + error if error else ''}"
+def _failures(runs: Sequence[Row]) -> list[str]:
+    """Return that runs have failed and why: whole errors, and of further ones where there are many the last line."""
+    room = MOST_ERRORS
+    found = []
+    for run in runs:
+        error = run["error"]
+        room -= len(error)
+        if room < 0 and error:
+            error = error.rstrip().rsplit("\n", 1)[-1][:_MOST_LINE]
+        found.append(f"run {run['run']} ({run['label']}) failed{': ' + error if error else ''}")
+    return found
 
 
 def _good(reader: Reader, estimates: Stage, bounds: Sequence[Bound], now: int) -> dict[str, Any] | None:
