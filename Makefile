@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-HOOK := build_backend.py hatch_build.py pyproject.toml constraints.txt
+HOOK := build_backend.py hatch_build.py npm_packages.py pyproject.toml constraints.txt
 ECHARTS := src/cryowatch/web/static/vendor/echarts.json
 
 TOOLS := ../shared/tools
@@ -83,7 +83,7 @@ docs: $(VENV)/.dev  ## the documentation as a site, in site/
 	@echo "open site/index.html"
 
 clean:  ## remove environments and everything that was made
-	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz build dist site \
+	rm -rf $(VENV) $(SCIPION) .scipion .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz .axe build dist site \
 		src/cryowatch/web/static/vendor
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -103,6 +103,7 @@ $(VENV)/.installed: $(VENV)/bin/python $(HOOK) $(if $(wildcard $(ECHARTS)),,agai
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install --upgrade "pip>=25.1"
 	$(PIP) install --group dev
+	@$(BIN)/python -m tests.axe
 	touch $@
 
 $(SCIPION)/bin/python:

@@ -71,7 +71,14 @@ def test_both_distributions_hold_what_they_need_and_no_more(built: Path) -> None
     (source,) = built.glob("*.tar.gz")
     with tarfile.open(source) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
-    assert {"README.md", "LICENSE", "hatch_build.py", "pyproject.toml", "tests/test_wheel.py"} <= names
+    assert {
+        "README.md",
+        "LICENSE",
+        "hatch_build.py",
+        "npm_packages.py",
+        "pyproject.toml",
+        "tests/test_wheel.py",
+    } <= names
     assert not [name for name in names if "/vendor/" in name]
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

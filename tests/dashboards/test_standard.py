@@ -57,6 +57,12 @@ def test_every_panel_says_what_it_shows(dashboard: Dashboard) -> None:
 
 
 @EVERY
+def test_no_two_panels_of_a_dashboard_have_the_same_title(dashboard: Dashboard) -> None:
+    titles = [panel.title for panel in dashboard.panels]
+    assert sorted(titles) == sorted(set(titles))
+
+
+@pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
 def test_panels_name_fields_that_their_records_have(dashboard: Dashboard) -> None:
     for panel in dashboard.panels:
         if panel.record == "run":  # its table has columns of its own, put together from runs and outputs

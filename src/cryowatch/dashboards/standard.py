@@ -135,17 +135,17 @@ CTF = Dashboard(
         _OVER_TIME["defocus"],
         _OVER_TIME["resolution"],
         Panel(
-            id="defocus-histogram", title="Defocus", kind=PanelKind.HISTOGRAM, record="micrograph", fields=("defocus",),
-            bins=Bins(start=0, stop=6, step=0.1), limits=(DEFOCUS,), width=4,
+            id="defocus-histogram", title="Defocus histogram", kind=PanelKind.HISTOGRAM, record="micrograph",
+            fields=("defocus",), bins=Bins(start=0, stop=6, step=0.1), limits=(DEFOCUS,), width=4,
             text="How often each defocus occurs; the last 50 micrographs stand out.",
         ),
         Panel(
-            id="resolution-histogram", title="Resolution", kind=PanelKind.HISTOGRAM, record="micrograph",
+            id="resolution-histogram", title="Resolution histogram", kind=PanelKind.HISTOGRAM, record="micrograph",
             fields=("resolution",), bins=Bins(start=2, stop=20, step=0.25), limits=(RESOLUTION,), width=4,
             text="How often each resolution occurs; the last 50 micrographs stand out.",
         ),
         Panel(
-            id="astigmatism-histogram", title="Astigmatism", kind=PanelKind.HISTOGRAM, record="micrograph",
+            id="astigmatism-histogram", title="Astigmatism histogram", kind=PanelKind.HISTOGRAM, record="micrograph",
             fields=("astigmatism",), bins=Bins(start=0, stop=250, step=5), limits=(ASTIGMATISM,), width=4,
             text="How often each astigmatism occurs; the last 50 micrographs stand out.",
         ),

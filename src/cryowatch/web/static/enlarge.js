@@ -98,7 +98,7 @@ function build() {
         el("div", { class: "tools" }, el("div", { class: "group", role: "group", "aria-label": "Image" }), lens.buttons),
         el("div", { class: "large" }, lens.node),
         el("div", { class: "sliders" }, contrast.node, brightness.node, el("button", { class: "quiet", type: "button", text: "Reset", onclick: reset }))),
-      el("dl", { class: "numbers" })));
+      el("div", { class: "numbers", role: "region", "aria-label": "Numbers", tabIndex: 0 }, el("dl"))));
   dialog.addEventListener("close", () => {
     forget();
     wanted = current = null;
@@ -154,7 +154,7 @@ function draw() {
   if (current.defocus === null) rows.unshift(["CTF", view.withoutCtf(current), "No CTF is known of this micrograph."]);
   else if (current.resolution === null) rows.push(["Resolution", "no fit", "The CTF fits at no resolution."]);
   rows.push(["Time", moment(current.time), ""], ["Item", number(current.item), `Run ${current.run}, ${current.output}`], ["File", current.micrograph_path || "–", ""]);
-  dialog.querySelector(".numbers").replaceChildren(...rows.flatMap(([term, value, text]) => [el("dt", { text: term, title: text }), el("dd", { text: value, class: term === "File" ? "file" : "" })]));
+  dialog.querySelector(".numbers dl").replaceChildren(...rows.flatMap(([term, value, text]) => [el("dt", { text: term, title: text }), el("dd", { text: value, class: term === "File" ? "file" : "" })]));
 }
 
 function choose(one) {

@@ -229,7 +229,7 @@ export class Gallery {
     });
     if (m.defocus === null) values.unshift(el("span", { class: "muted", text: this.view.withoutCtf(m) }));
     else if (m.resolution === null) values.push(el("span", { class: "outside" }, "Resolution ", el("b", { text: "no fit" })));
-    return el("article", { class: `card ${m.enabled ? "" : "discarded"}`, role: "listitem", tabIndex: 0, onclick: () => this.choose(m.id), onkeydown: (e) => { if (e.key === "Enter") this.choose(m.id); } },
+    return el("div", { class: `card ${m.enabled ? "" : "discarded"}`, role: "listitem", tabIndex: 0, onclick: () => this.choose(m.id), onkeydown: (e) => { if (e.key === "Enter") this.choose(m.id); } },
       el("div", { class: "pictures" }),
       el("div", { class: "title" }, named("b", m.name), m.enabled ? null : el("span", { class: "pill warn", text: "discarded" }), el("time", { text: moment(m.time) })),
       el("div", { class: "values" }, ...values));

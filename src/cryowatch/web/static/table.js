@@ -41,7 +41,8 @@ export class Table {
     const way = this.sorted?.column === i ? this.sorted.way : null;
     const button = el("button", { class: "sort", type: "button", title: "Sort", onclick: () => this.sort(i) },
       column.unit && column.format === "number" ? `${column.label} (${column.unit})` : column.label);
-    return el("th", { scope: "col", class: RIGHT.includes(column.format) ? "number" : "", "aria-sort": way }, column.label ? button : null);
+    if (!column.label) return el("td", { class: "head" });
+    return el("th", { scope: "col", class: RIGHT.includes(column.format) ? "head number" : "head", "aria-sort": way }, button);
   }
 
   // A whole error, of which the last line is seen until somebody opens it.
@@ -62,7 +63,7 @@ export class Table {
     const way = this.sorted?.column !== i ? first : this.sorted.way === first ? second : null;
     this.sorted = way && { column: i, way };
     this.update(this.data);
-    this.place.querySelectorAll("th")[i].querySelector("button")?.focus();
+    this.place.querySelectorAll(".head")[i].querySelector("button")?.focus();
   }
 
   rows() {

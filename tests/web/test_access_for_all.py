@@ -1,0 +1,136 @@
+"""What keeps nobody out: axe-core finds nothing on any page, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from typing import Literal
+
+import pytest
+from npm_packages import Unavailable
+from playwright.sync_api import Browser, Page, expect
+
+from cryowatch.exposure import Web
+from tests.axe import findings, script
+from tests.browsing import Visit
+from tests.web.people import PASSWORD, add_everybody, raised
+from tests.web.serving import Served, demo_project, serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+DASHBOARDS = ("summary", "ctf", "gain", "system", "gallery")
+WIDTHS = (1440, 375)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    try:
+        return script()
+    except Unavailable as error:
+        pytest.skip(f"axe-core cannot be had: {error}")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("for-all")
+    add_everybody(folder / "data")
+    projects = [demo_project(folder / name, 40) for name in ("demo", "forgotten")]
+    with serving(projects, folder / "data", web=Web()) as found:
+        raised(found, "Defocus: low in 20 of the last 50 micrographs", session="demo", rule="defocus")
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served, width: int) -> Iterator[Page]:
+    """A page of somebody who may do everything."""
+    visit = Visit(browser, served.address, viewport={"width": width, "height": 900}, has_touch=width < 700)
+    page = visit.go("/login")
+    page.get_by_label("Name").fill("grace")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("a.session").first).to_be_visible()
+    yield page
+    visit.close(tolerant=True)  # a browser tells of each answer of 401 and 404
+
+
+def check(page: Page, axe: str) -> None:
+    found: dict[str, None] = {}
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+        found |= {f"{scheme}: {one}": None for one in findings(page, axe)}
+    assert "\n".join(found) == ""
+
+
+def settled(page: Page, served: Served, dashboard: str) -> None:
+    page.goto(f"{served.address}/s/demo/{dashboard}")
+    if dashboard == "gallery":
+        expect(page.locator(".card .picture.loaded").first).to_be_visible()
+    else:
+        expect(page.locator("body")).to_have_attribute("data-ready", "yes")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("dashboard", DASHBOARDS)
+def test_nothing_on_a_dashboard_keeps_anybody_out(
+    page: Page, served: Served, axe: str, dashboard: str, width: int
+) -> None:
+    settled(page, served, dashboard)
+    check(page, axe)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_on_the_list_of_sessions_keeps_anybody_out(page: Page, axe: str, width: int) -> None:
+    check(page, axe)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_of_an_enlarged_micrograph_keeps_anybody_out(page: Page, served: Served, axe: str, width: int) -> None:
+    settled(page, served, "gallery")
+    page.locator(".card").first.click()
+    expect(page.locator(".lens .picture.loaded")).to_be_visible()
+    check(page, axe)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_on_an_error_page_keeps_anybody_out(page: Page, served: Served, axe: str, width: int) -> None:
+    page.goto(f"{served.address}/s/nothing/summary")
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+    check(page, axe)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_where_one_logs_in_keeps_anybody_out(browser: Browser, served: Served, axe: str, width: int) -> None:
+    visit = Visit(browser, served.address, viewport={"width": width, "height": 900})
+    page = visit.go("/login")
+    check(page, axe)
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    check(page, axe)
+    visit.close(tolerant=True)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("button", ["Share…", "Forget this session…"])
+def test_nothing_of_a_dialog_keeps_anybody_out(page: Page, served: Served, axe: str, button: str, width: int) -> None:
+    settled(page, served, "summary")
+    page.get_by_role("button", name=button).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check(page, axe)
+
+
+@pytest.mark.parametrize("width", WIDTHS[-1:])
+def test_nothing_on_the_page_of_a_forgotten_session_keeps_anybody_out(
+    page: Page, served: Served, axe: str, width: int
+) -> None:
+    page.goto(f"{served.address}/s/forgotten/summary")
+    expect(page.locator("body")).to_have_attribute("data-ready", "yes")
+    row = served.store.reader().session("forgotten")
+    served.forgetter.forget(row, author="grace", influxdb=False, images=False)
+    expect(page.locator("#gone")).to_be_visible()
+    check(page, axe)
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    check(page, axe)
