@@ -62,7 +62,7 @@ def test_no_two_panels_of_a_dashboard_have_the_same_title(dashboard: Dashboard) 
     assert sorted(titles) == sorted(set(titles))
 
 
-@pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
+@EVERY
 def test_panels_name_fields_that_their_records_have(dashboard: Dashboard) -> None:
     for panel in dashboard.panels:
         if panel.record == "run":  # its table has columns of its own, put together from runs and outputs

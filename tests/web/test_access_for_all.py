@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import statistics
 from collections.abc import Iterator
-
 from typing import Literal
 
 import pytest
@@ -69,6 +70,7 @@ def settled(page: Page, served: Served, dashboard: str) -> None:
         expect(page.locator(".card .picture.loaded").first).to_be_visible()
     else:
         expect(page.locator("body")).to_have_attribute("data-ready", "yes")
+        expect(page.locator(".panel.stat.waiting")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -134,3 +136,83 @@ def test_nothing_on_the_page_of_a_forgotten_session_keeps_anybody_out(
     check(page, axe)
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     check(page, axe)
+
+
+SMALL = """() => [...document.querySelectorAll("a[href], button, select, input, summary")]
+  .filter((node) => node.checkVisibility() && node.type !== "hidden" && !node.matches(".skip, :disabled"))
+  .filter((node) => !document.querySelector("dialog[open]") || node.closest("dialog[open]"))
+  .flatMap((node) => {
+    node.scrollIntoView({ block: "center", inline: "center" });
+    const { x, y, width, height } = node.getBoundingClientRect();
+    return [-21, 0, 21].flatMap((away) => {
+      const hit = document.elementFromPoint(x + width / 2, y + height / 2 + away);
+      if (hit && (node.contains(hit) || hit.closest("label")?.control === node)) return [];
+      return [`${node.outerHTML.slice(0, 90)} of ${height} px: at ${away} px is ${hit?.outerHTML.slice(0, 60)}`];
+    });
+  }).join("\\n")"""
+
+
+@pytest.mark.parametrize("width", WIDTHS[-1:])
+@pytest.mark.parametrize("dashboard", DASHBOARDS)
+def test_a_finger_finds_everything_on_a_phone(page: Page, served: Served, dashboard: str, width: int) -> None:
+    settled(page, served, dashboard)
+    assert page.evaluate(SMALL) == ""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS[-1:])
+def test_a_finger_finds_everything_in_a_dialog(page: Page, served: Served, width: int) -> None:
+    assert page.evaluate(SMALL) == "", "of the list of sessions"
+    settled(page, served, "summary")
+    page.get_by_role("button", name="Share…").click()
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.get_by_role("button", name="Revoke").first).to_be_visible()
+    assert page.evaluate(SMALL) == "", "of sharing"
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Forget this session…").click()
+    expect(page.get_by_role("button", name="Forget it")).to_be_enabled()
+    assert page.evaluate(SMALL) == "", "of forgetting"
+    settled(page, served, "gallery")
+    page.locator(".card").first.click()
+    expect(page.locator(".lens .picture.loaded")).to_be_visible()
+    assert page.evaluate(SMALL) == "", "of an enlarged micrograph"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_a_panel_shows_is_told_to_fingers_and_keys(page: Page, served: Served, width: int) -> None:
+    settled(page, served, "ctf")
+    button = page.get_by_role("button", name="About Resolution histogram", exact=True)
+    said = page.get_by_text("How often each resolution occurs")
+    expect(said).to_be_hidden()
+    if width < 700:
+        button.tap()
+    else:
+        button.focus()
+        page.keyboard.press("Enter")
+    expect(said).to_be_in_viewport(ratio=1)
+    page.keyboard.press("Escape")
+    expect(said).to_be_hidden()
+    expect(button).to_be_focused()
+    expect(button).to_have_accessible_description(re.compile("How often each resolution occurs"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS[:1])
+def test_a_chart_says_in_words_what_it_shows(page: Page, served: Served, width: int) -> None:
+    settled(page, served, "ctf")
+    outputs = "SELECT MIN(output_id) FROM micrograph WHERE defocus IS NOT NULL"
+    rows = served.store.reader().rows(f"SELECT defocus FROM micrograph WHERE defocus > 0 AND output_id = ({outputs})")
+    values = [row["defocus"] / 1e4 for row in rows]
+    ends = f"from {min(values):.2f} to {max(values):.2f} µm"
+    number = r"[\d.]+"
+    for panel, said in (
+        ("defocus-over-time", rf"Defocus: n = {len(values)}; median {statistics.median(values):.2f} µm, {ends}"),
+        (
+            "defocus-histogram",
+            rf"Defocus histogram: n = {len(values)}; median {number} µm, from {number} to {number} µm",
+        ),
+        ("defocus-map", rf"Defocus over time: n = {len(values)}; median {number} µm, from {number} to {number} µm"),
+    ):
+        place = page.locator(f'[data-panel="{panel}"]')
+        place.scroll_into_view_if_needed()
+        expect(place.get_by_role("img")).to_have_accessible_name(re.compile(f"^{said}$"))

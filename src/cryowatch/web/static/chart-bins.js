@@ -1,6 +1,7 @@
 // Histograms, with the last 50 beside all; and heat maps of a value over time.
 
 import { Chart, colours, limitLines, timeLabel, valueAxis } from "./chart.js";
+import { ofBins, spread } from "./chart-words.js";
 import { moment, number, quantity } from "./format.js";
 
 export class Bins {
@@ -61,6 +62,7 @@ export class Bins {
     });
     const beyond = d.beyond ? `; ${number(d.beyond)} beyond` : "";
     this.note(`median ${quantity(d.median, d.unit, d.decimals)}; n = ${number(d.n)}${beyond}`);
+    this.say(d.n, { ...ofBins(d.counts, d.start, d.step), median: d.median }, beyond);
   }
 
   heatMap() {
@@ -82,6 +84,13 @@ export class Bins {
       series: [{ type: "heatmap", silent: true, data: d.cells.map(([t, b, n]) => [t, b - low, n]), itemStyle: { borderColor: c.card, borderWidth: 1 }, progressive: 0 }],
     });
     this.note(`steps of ${d.step_ms >= 3600000 ? `${d.step_ms / 3600000} h` : `${d.step_ms / 60000} min`}`);
+    const counts = Array(d.bins).fill(0);
+    for (const [, bin, n] of d.cells) counts[bin] += n;
+    this.say(counts.reduce((sum, n) => sum + n, 0), ofBins(counts, d.start, d.step));
+  }
+
+  say(n, found, more = "") {
+    this.chart.describe(`${this.described.title}: n = ${number(n)}; ${spread(found, this.data)}${more}`);
   }
 
   hover({ offsetX, offsetY }) {

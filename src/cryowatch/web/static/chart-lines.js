@@ -2,6 +2,7 @@
 
 import { Chart, colours, limitLines, timeAxis, valueAxis, zoomTool } from "./chart.js";
 import { Marks } from "./chart-marks.js";
+import { words } from "./chart-words.js";
 import { moment, quantity } from "./format.js";
 import { now } from "./now.js";
 
@@ -64,6 +65,7 @@ export class Lines {
     });
     this.chart.activate?.();
     this.note(bars ? unit : "");
+    this.chart.describe(words(this.described.title, `${moment(time[0])} to ${moment(time[last])}`, series));
   }
 
   hover({ offsetX, offsetY }) {

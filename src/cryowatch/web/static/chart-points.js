@@ -2,6 +2,7 @@
 
 import { Chart, colours, limitLines, timeAxis, valueAxis, zoomTool } from "./chart.js";
 import { Marks } from "./chart-marks.js";
+import { words } from "./chart-words.js";
 import { open } from "./enlarge.js";
 import { moment, number, quantity } from "./format.js";
 
@@ -80,7 +81,7 @@ export class Points {
     const [x] = this.meta;
     if (same) {
       this.chart.chart.setOption({ ...(axis ? { xAxis: axis } : {}), series: series.map(({ data, markArea }) => ({ data, ...(markArea ? { markArea } : {}) })) });
-      this.note(this.summary());
+      this.say();
       return;
     }
     this.chart.set({
@@ -92,7 +93,7 @@ export class Points {
       series,
     });
     this.chart.activate?.();
-    this.note(this.summary());
+    this.say();
   }
 
   // ECharts cannot draw a large series of no points.
@@ -135,6 +136,12 @@ export class Points {
     const { hiddenPoints } = this;
     const shown = `n = ${number(this.columns.length)}`;
     return hiddenPoints > 0 ? `${shown} of ${number(this.columns.length + hiddenPoints)}; zoom in for all` : shown;
+  }
+
+  say() {
+    this.note(this.summary());
+    const series = this.meta.map(({ label, unit, decimals }, k) => ({ label, unit, decimals, values: this.columns.map((row) => row[k + 2]) }));
+    this.chart.describe(words(this.described.title, this.summary(), series));
   }
 
   hover(event) {

@@ -20,7 +20,7 @@ export function colours() {
 
 export class Chart {
   constructor(body, redraw) {
-    this.box = el("div", { class: "chart" });
+    this.box = el("div", { class: "chart", role: "img" });
     this.tip = el("div", { class: "tip", hidden: true });
     body.append(this.box, this.tip);
     this.chart = echarts.init(this.box, null, { renderer: "canvas", useDirtyRect: false });
@@ -39,6 +39,11 @@ export class Chart {
       grid: { left: 8, right: 16, top: 16, bottom: 8, containLabel: true },
       ...option,
     }, { notMerge: true, lazyUpdate: false, ...more });
+  }
+
+  // A canvas says nothing to who cannot see it.
+  describe(text) {
+    this.box.setAttribute("aria-label", text);
   }
 
   // An observer also tells of the size that there is at first, and ECharts would draw everything again.

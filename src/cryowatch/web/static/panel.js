@@ -1,5 +1,6 @@
 // One panel: a card, its title, and whatever draws its kind.
 
+import { about } from "./about.js";
 import { Bins } from "./chart-bins.js";
 import { Lines } from "./chart-lines.js";
 import { Points } from "./chart-points.js";
@@ -55,7 +56,7 @@ export class Panel {
     if (described.kind === "table") this.body.addEventListener("toggle", () => this.fit(), true);
     const small = described.kind === "stat" && described.width <= 3 ? "small" : "";
     this.node = el("section", { class: `panel ${described.kind} ${small} waiting`, "data-panel": described.id, "aria-label": described.title },
-      el("header", {}, el("h2", { title: described.text }, described.title, unit(described)), this.note), this.body);
+      el("header", {}, el("h2", {}, described.title, unit(described)), ...about(described.title, described.id, described.text), this.note), this.body);
     this.node.style.setProperty("--width", described.width);
     this.node.style.setProperty("--medium", described.width <= 3 ? 6 : described.width < 6 ? 6 : described.width === 6 ? 6 : 12);
     this.node.style.setProperty("--height", described.height);
