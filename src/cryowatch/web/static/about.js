@@ -8,9 +8,9 @@ const EDGE = 8;
 // A button and the text that it opens; Escape, or a click elsewhere, closes it.
 export function about(title, id, text) {
   if (!text) return [];
-  const said = el("p", { class: "about-text", id: `about-${id}`, popover: "auto", text });
+  const said = el("p", { class: "explained", id: `about-${id}`, popover: "auto", text });
   const button = el("button", {
-    class: "about", type: "button", text: "i", "aria-label": `About ${title}`, "aria-describedby": said.id, popoverTargetElement: said,
+    class: "explain", type: "button", text: "i", "aria-label": `About ${title}`, "aria-describedby": said.id, popoverTargetElement: said,
   });
   said.addEventListener("beforetoggle", ({ newState }) => { if (newState === "open") place(said, button); });
   said.addEventListener("toggle", ({ newState }) => { if (newState === "open") said.scrollIntoView({ block: "nearest" }); });
