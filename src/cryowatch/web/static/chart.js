@@ -24,11 +24,14 @@ export class Chart {
     this.tip = el("div", { class: "tip", hidden: true });
     body.append(this.box, this.tip);
     this.chart = echarts.init(this.box, null, { renderer: "canvas", useDirtyRect: false });
-    this.redraw = redraw;
+    this.renew = () => {
+      this.resize();
+      redraw();
+    };
     this.dragged = false;
     this.resizer = new ResizeObserver(() => this.resize());
     this.resizer.observe(this.box);
-    document.addEventListener("themechange", redraw);
+    document.addEventListener("themechange", this.renew);
   }
 
   set(option, more = {}) {
@@ -80,7 +83,7 @@ export class Chart {
   }
 
   dispose() {
-    document.removeEventListener("themechange", this.redraw);
+    document.removeEventListener("themechange", this.renew);
     this.resizer.disconnect();
     this.chart.dispose();
   }

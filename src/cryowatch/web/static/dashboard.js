@@ -11,6 +11,7 @@ import { offerForgetting } from "./forget.js";
 import { showGone } from "./gone.js";
 import { showAlerts, showHeader, tick } from "./heading.js";
 import { Panel } from "./panel.js";
+import { printable } from "./print.js";
 import { offerSharing } from "./share.js";
 import { Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
@@ -56,6 +57,7 @@ async function start() {
     near.observe(panel.node);
     sight.observe(panel.node);
   }
+  printable(feed);
   await known;
   new Toolbar(view, byId("toolbar"));
   view.addEventListener("change", () => feed.reload());

@@ -1,4 +1,4 @@
-// Light, dark, or as the system says; remembered in this browser.
+// Light, dark, or as the system says; remembered in this browser. Paper is light.
 
 import { zone } from "./format.js";
 
@@ -8,6 +8,7 @@ const NAMES = { auto: "automatic", light: "light", dark: "dark" };
 const system = matchMedia("(prefers-color-scheme: dark)");
 const button = document.getElementById("theme");
 let choice = remembered();
+let printing = false;
 
 function remembered() {
   try {
@@ -19,8 +20,9 @@ function remembered() {
 }
 
 function apply() {
-  const dark = choice === "dark" || (choice === "auto" && system.matches);
+  const dark = !printing && (choice === "dark" || (choice === "auto" && system.matches));
   document.documentElement.dataset.theme = dark ? "dark" : "light";
+  document.documentElement.classList.toggle("printing", printing);
   button.textContent = SIGNS[choice];
   button.title = `Colours: ${NAMES[choice]}`;
   button.setAttribute("aria-label", button.title);
@@ -37,5 +39,11 @@ button.addEventListener("click", () => {
   apply();
 });
 system.addEventListener("change", apply);
+for (const [event, begins] of [["beforeprint", true], ["afterprint", false]]) {
+  addEventListener(event, () => {
+    printing = begins;
+    apply();
+  });
+}
 document.getElementById("zone").textContent = `Times in ${zone()}`;
 apply();
