@@ -33,8 +33,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
-    """A page in the dark."""
+    """A page in the dark, whose browser asks for no printer."""
     visit = Visit(browser, served.address, color_scheme="dark")
+    visit.page.add_init_script("window.print = () => {}")
     yield visit.page
     visit.close()
 
@@ -56,7 +57,7 @@ def test_all_panels_of_a_dashboard_are_on_paper(page: Page, served: Served, tmp_
     expect(page.locator(".panel.waiting")).to_have_count(0)
     text, dark = printed(page, tmp_path / "page.pdf")
     titles = page.locator(".panel:not([hidden], .bare) h2").all_inner_texts()
-    assert len(titles) >= 7
+    assert len(titles) >= 3
     assert [title for title in titles if title.split()[0] not in text] == []
     assert "Not loaded" not in text
     assert [word for word in ("From–to", "Summary\nCTF", "Last night") if word in text] == []
