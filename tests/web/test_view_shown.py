@@ -198,7 +198,7 @@ def test_system_shows_a_session_that_is_over_in_its_own_time_until_somebody_asks
     expect(pressed(page)).to_have_text("Session")
     page.get_by_role("button", name="1 h").click()
     expect(pressed(page)).to_have_text("1 h")
-    page.get_by_role("button", name="Now").click()
+    page.get_by_role("button", name="Now", exact=True).click()
     expect(page.locator('[data-panel="host-load"] canvas')).to_be_visible()
     with visit.page.expect_response(lambda r: "/data/system" in r.url) as now:
         page.reload()
