@@ -176,6 +176,8 @@ def test_a_point_in_a_plot_opens_its_micrograph(visit: Visit) -> None:
         if box.evaluate("node => node.style.cursor") == "pointer":
             break
     tip = page.locator('[data-panel="defocus-over-time"] .tip')
+    expect(tip.locator("img")).to_be_visible()
+    expect(tip.locator("b").first).to_contain_text("FoilHole")
     shown = re.search(r"Defocus: ([\d.]+ µm)", tip.inner_text())
     assert shown is not None
     page.mouse.down()

@@ -7,6 +7,7 @@ import { open } from "./enlarge.js";
 import { moment, number, quantity } from "./format.js";
 
 const REACH = 14;
+const RESTS = 120; // ms at a point, after which its name and picture are asked for
 
 export class Points {
   constructor(described, view, body, note) {
@@ -19,11 +20,13 @@ export class Points {
     this.marks = this.overTime ? new Marks(described, view, () => this.draw()) : null;
     const surface = this.chart.chart.getZr();
     surface.on("mousemove", (event) => this.hover(event));
-    surface.on("globalout", () => this.chart.hideTip());
+    surface.on("globalout", () => this.leave());
     surface.on("click", (event) => {
       const found = this.described.clickable ? this.nearest(event) : null;
       if (found) open(this.view, found.id);
     });
+    this.pointed = new Map();
+    this.rests = null;
     this.rows = new Map();
     this.columns = null;
     this.drawn = "";
@@ -151,8 +154,30 @@ export class Points {
     const alerts = this.marks && inside ? this.marks.at(this.chart.chart, event.offsetX) : [];
     const values = found ? this.meta.map((meta, k) => `${meta.label}: ${quantity(found.values[k], meta.unit, meta.decimals)}`) : [];
     const lines = [...values, ...(found ? [moment(found.time)] : []), ...alerts];
-    if (lines.length) this.chart.showTip(event.offsetX, event.offsetY, lines);
-    else this.chart.hideTip();
+    clearTimeout(this.rests);
+    if (!lines.length) {
+      this.chart.hideTip();
+      return;
+    }
+    const show = (micrograph) => this.chart.showTip(event.offsetX, event.offsetY, [micrograph?.name, ...lines].filter(Boolean), micrograph?.images.micrograph);
+    const known = found && this.described.clickable ? this.pointed.get(found.id) : null;
+    show(known);
+    if (found && this.described.clickable && !known && this.view.micrograph) this.rests = setTimeout(() => this.tell(found.id, show), RESTS);
+  }
+
+  // The name and the picture of the point at which the pointer rests.
+  async tell(id, show) {
+    const mine = this.rests;
+    const micrograph = await this.view.micrograph(id).catch(() => null);
+    if (!micrograph) return;
+    this.pointed.set(id, micrograph);
+    if (this.rests === mine) show(micrograph);
+  }
+
+  leave() {
+    clearTimeout(this.rests);
+    this.rests = null;
+    this.chart.hideTip();
   }
 
   // The point within reach of the pointer, found by time where there is a time axis.

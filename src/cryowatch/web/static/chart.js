@@ -55,8 +55,11 @@ export class Chart {
     if (width !== this.chart.getWidth() || height !== this.chart.getHeight()) this.chart.resize();
   }
 
-  showTip(x, y, lines) {
-    this.tip.replaceChildren(...lines.map((line, i) => el("div", {}, el(i === 0 ? "b" : "span", { text: line }))));
+  // Lines of text, and a picture where there is one; its place is kept while it comes.
+  showTip(x, y, lines, picture = null) {
+    const said = lines.map((line, i) => el("div", {}, el(i === 0 ? "b" : "span", { text: line })));
+    const image = picture?.startsWith("/") && el("img", { src: `${picture}&size=256`, alt: "", onerror: (event) => event.target.remove() });
+    this.tip.replaceChildren(...said, ...(image ? [image] : []));
     this.tip.hidden = false;
     const { width, height } = this.box.getBoundingClientRect();
     const left = Math.min(Math.max(4, x + 12), Math.max(4, width - this.tip.offsetWidth - 4));

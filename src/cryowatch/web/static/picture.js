@@ -11,7 +11,7 @@ export const KINDS = [
 const RETRIES = 4;
 
 export function picture(address, label, size, { eager = false } = {}) {
-  const box = el("div", { class: "picture" });
+  const box = el("div", { class: `picture ${address?.includes("/shift-plot") ? "drawn" : ""}` });
   if (!address) {
     box.append(el("span", { class: "reason", text: `no ${label.toLowerCase()}` }));
     return box;

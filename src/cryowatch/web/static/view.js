@@ -1,6 +1,7 @@
 // What a page shows: which output, which time, which limits, which micrographs. All of it is in the address, so a link
 // shows the same, every link between dashboards keeps it, and Back undoes the last choice.
 
+import { get } from "./api.js";
 import { now } from "./now.js";
 
 const HOUR = 3600000;
@@ -47,6 +48,11 @@ export class View extends EventTarget {
   bounds(limit) {
     const own = limit.variable ? number(this.limits[limit.variable]) : null;
     return { ...limit, high: own ?? limit.high };
+  }
+
+  // The name, values and images of a micrograph.
+  micrograph(id) {
+    return get(`/api/micrographs/${id}`);
   }
 
   query() {
