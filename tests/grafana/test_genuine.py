@@ -238,7 +238,7 @@ def test_numbers_read_as_they_should(drawn: Everything, layout: Layout) -> None:
 
 @EITHER
 def test_a_histogram_counts_values_on_an_edge_in_the_bin_above(drawn: Everything, layout: Layout) -> None:
-    lower, _, every, last = drawn["edges", layout, "ctf"]["Defocus (histogram)"]["bins"]
+    lower, _, every, last = drawn["edges", layout, "ctf"]["Defocus histogram (histogram)"]["bins"]
     assert [round(value, 9) for value in lower["values"]] == EDGES
     assert lower["texts"][:3] == ["0.1 µm", "0.2 µm", "0.3 µm"]
     assert every["texts"] == ["1"] * 60, "each in its own bin, the far one in none, and no decimals"

@@ -99,6 +99,7 @@ def test_a_newcomer_goes_from_the_list_of_sessions_to_a_dashboard(visit: Visit) 
     card.click()
     expect(page).to_have_url(re.compile(f"{SESSION}/summary$"))
     expect(page.locator('[data-panel="acquisition"]')).to_contain_text("300 kV")
+    page.locator('[data-panel="runs"]').scroll_into_view_if_needed()
     expect(page.locator('[data-panel="runs"] tbody tr')).to_have_count(4)
 
 

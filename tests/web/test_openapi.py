@@ -89,7 +89,7 @@ def test_every_route_of_the_interface_is_described_and_nothing_else(served: Serv
     assert said == {(method, path) for method, path, _ in operations(routes)} == set(OPERATIONS)
     others = [route.path for route in routes if isinstance(route, Route) and not list(operations([route]))]
     assert sorted(set(others)) == ["/", "/login", "/logo", "/logout", "/s/{session}", "/s/{session}/{dashboard}",
-                                   "/share/{token}", "/static/{path:path}"]  # fmt: skip
+                                   "/share/{token}", "/static/{path:path}", "/wall"]  # fmt: skip
 
 
 def test_a_route_that_nobody_described_is_an_error() -> None:

@@ -1,4 +1,5 @@
 // On paper: every dashboard after the other, in light colours, its charts drawn anew at the width of the page.
+// theme.js, which is there before, sees to the colours.
 
 import { el } from "../../web/static/dom.js";
 import { number } from "../../web/static/format.js";
@@ -12,15 +13,12 @@ const SHARPNESS = 2;
 const ROW = 51;
 const GAP = 10;
 const ROWS_OF_PAGE = 10;
-const root = document.documentElement;
 
 export function printable(sections) {
-  let theme = null;
+  let printing = false;
   addEventListener("beforeprint", () => {
-    if (theme !== null) return;
-    theme = root.dataset.theme;
-    root.dataset.theme = "light";
-    root.classList.add("printing");
+    if (printing) return;
+    printing = true;
     const panels = sections.flatMap((section) => section.panels);
     const before = panels.filter((panel) => panel.drawn?.chart);
     for (const section of sections) section.drawNow();
@@ -30,10 +28,8 @@ export function printable(sections) {
     for (const panel of panels) draw(panel);
   });
   addEventListener("afterprint", () => {
-    if (theme === null) return;
-    root.classList.remove("printing");
-    root.dataset.theme = theme;
-    theme = null;
+    if (!printing) return;
+    printing = false;
     for (const copy of document.querySelectorAll(".on-paper")) copy.remove();
     for (const panel of sections.flatMap((section) => section.panels)) {
       if (isTable(panel)) {
@@ -47,8 +43,7 @@ export function printable(sections) {
 
 // A chart at the size and in the colours of now.
 function again(panel) {
-  panel.drawn?.chart?.chart.resize();
-  panel.drawn?.chart?.redraw();
+  panel.drawn?.chart?.renew();
 }
 
 const isTable = (panel) => panel.described.kind === "table" && !panel.node.hidden && panel.drawn !== null;

@@ -2,6 +2,10 @@
 
 import { reach } from "./under-way.js";
 
+// Who logs out is not asked to log in for the page that is left.
+let leaving = false;
+addEventListener("submit", ({ target }) => { leaving ||= target.matches(".account"); });
+
 export async function get(path, query = {}) {
   const url = new URL(path, location.origin);
   for (const [name, value] of Object.entries(query)) {
@@ -15,7 +19,7 @@ export const post = (path, content) =>
 
 async function answered(url, options) {
   const answer = await reach(url, options);
-  if (answer.status === 401) {
+  if (answer.status === 401 && !leaving) {
     const here = location.pathname + location.search + location.hash;
     location.assign(`/login?next=${encodeURIComponent(here)}`);
   }
