@@ -194,6 +194,7 @@ def test_the_gallery_is_cut_to_a_time_and_to_what_is_not_good_and_back_undoes_it
     opened.page.keyboard.press("ArrowLeft")
     expect(name).to_contain_text(rows[-2]["name"])
     opened.page.keyboard.press("Escape")
+    expect(opened.page).not_to_have_url(re.compile("#m="))  # the step back of closing is done
     opened.page.go_back()
     expect(gallery.get_by_role("status")).to_have_text(whole)
 

@@ -40,6 +40,9 @@ CHECKS = [
 TRIES = 12
 """For each operation, each who asks, and each of what is right and what is wrong to ask."""
 
+MORE_TRIES = 200
+"""Where none of those met what is there: it depends on the numbers that micrographs were given."""
+
 PATIENT = settings(
     max_examples=TRIES,
     derandomize=True,
@@ -49,6 +52,9 @@ PATIENT = settings(
     suppress_health_check=list(HealthCheck),
 )
 ENDLESS = "/api/events"
+UNREACHED = "POST /api/shares/{share}/revoke"
+"""No number of a share is named to it: what it would revoke is asked for by others."""
+
 WHO = ("nobody", "viewer", "operator", "guest")
 
 
@@ -157,10 +163,12 @@ def test_whatever_is_asked_is_answered_as_described(
         attempts = given(case=operation.as_strategy(generation_mode=mode))(ask)
         with contextlib.suppress(Unsatisfiable):  # there is nothing that would be wrong to ask
             PATIENT(attempts)()
+            if right and name == "operator" and operation.label != UNREACHED and 200 not in statuses[operation.label]:
+                settings(PATIENT, max_examples=MORE_TRIES)(attempts)()
     assert len(statuses) == len(OPERATIONS) - (1 if right else 2), "all but the stream, and where nothing can be wrong"
     if right and name == "operator":
         reached = {label for label, found in statuses.items() if 200 in found}
-        assert set(statuses) - reached == {"POST /api/shares/{share}/revoke"}
+        assert set(statuses) - reached == {UNREACHED}
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
