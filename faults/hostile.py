@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -266,11 +266,23 @@ def _arrival(site: Site, project: Project) -> float:
 
 def _share_of_core(pid: int, seconds: float) -> float:
     """Return how much of a core the agent and its processes take while nothing is written."""
-    agent = psutil.Process(pid)
     time.sleep(5)
-    before = sum(agent.cpu_times()[:4])
+    before = _processor(pid)
     time.sleep(seconds)
-    return (sum(agent.cpu_times()[:4]) - before) / seconds
+    return (_processor(pid) - before) / seconds
+
+
+def _processor(pid: int) -> float:
+    """Return the seconds of the processor that an agent and its processes took so far, those that ended too.
+
+    What a process took counts while it lives as it does once its parent has seen it end.
+    """
+    agent = psutil.Process(pid)
+    taken = 0.0
+    for process in (agent, *agent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            taken += sum(process.cpu_times()[:4])
+    return taken
 
 
 def _status(site: Site) -> int:
