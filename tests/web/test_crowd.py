@@ -83,6 +83,7 @@ def test_connections_that_one_address_holds_keep_no_other_from_its_page(agent: A
 def test_handshakes_that_one_address_holds_keep_no_other_from_its_page(over_tls: Agent, begun: bytes) -> None:
     with Crowd(over_tls, MANY, saying(begun), address=STRANGER):
         assert served_in_time(lambda: over_tls.ask("/login", address=BYSTANDER).status) == []
+    assert f"{STRANGER} holds 129 connections" in over_tls.errors.read_text()
 
 
 @pytest.mark.timeout(60)

@@ -96,13 +96,16 @@ class Loop(asyncio.SelectorEventLoop):
     def _make_ssl_transport(
         self, line: socket.socket, protocol: Any, context: Any, waiter: Any = None, **more: Any
     ) -> asyncio.Transport:
-        """Begin TLS as asyncio does, which has no other place where a handshake is seen to begin."""
+        """Begin TLS as asyncio does, which has no other place where a handshake is seen to begin.
+
+        What it returns knows its other side only once the handshake has begun.
+        """
         begun: asyncio.Transport = super()._make_ssl_transport(line, protocol, context, waiter, **more)  # type: ignore[misc]
         places = self.places
         if places is not None and more.get("server_side") and waiter is not None:
             handshake = Handshake(line)
             waiter.add_done_callback(lambda _: places.leave(handshake))
-            places.take(handshake, places.owner_of(_address(begun)))
+            places.take(handshake, places.owner_of(_address((more.get("extra") or {}).get("peername"))))
         return begun
 
 
@@ -122,7 +125,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._places.take(self, self._places.owner_of(_address(transport)))
+        self._places.take(self, self._places.owner_of(_address(transport.get_extra_info("peername"))))
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -214,6 +217,6 @@ def connection_of(scope: Scope) -> Connection | None:
     return found
 
 
-def _address(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
+def _address(peer: object) -> str:
+    """Return the address in what the system says of the other side."""
     return str(peer[0]) if isinstance(peer, tuple) and peer else ""
