@@ -41,7 +41,7 @@ SUBJECTS = (
     Subject("fleet", "50 agents to one InfluxDB", quick=("--agents", "2", "--micrographs", "50", "--arrivals", "2")),
     Subject("arrival", "From Scipion's commit to the page and to InfluxDB", quick=(*_FEW, "--arrivals", "2")),
     Subject("listeners", "200 listeners", quick=(*_FEW, "--listeners", "20", "--changes", "2")),
-    Subject("tabs", "Eight tabs, and a line that dies", quick=(*_FEW, "--tabs", "2", "--changes", "1")),
+    Subject("tabs", "Eight tabs, and a connection that dies", quick=(*_FEW, "--tabs", "2", "--changes", "1")),
     Subject("writer", "What Scipion's writer notices", full=("--seconds", "30"), quick=(*_FEW, "--seconds", "3")),
     Subject(
         "idle",
@@ -63,7 +63,7 @@ SUBJECTS = (
         full=("--rounds", "2"),
         quick=("--micrographs", "3", "--size", "512", "512", *_ONE),
     ),
-    Subject("sftp", "Many images over a slow line", quick=("--files", "30", *_ONE)),
+    Subject("sftp", "Many images over a slow connection", quick=("--files", "30", *_ONE)),
     Subject("gallery", "The gallery", quick=(*_FEW, *_ONE)),
     Subject(
         "pages",

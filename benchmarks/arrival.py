@@ -126,13 +126,13 @@ def main() -> None:
                     written.append(held - committed)
             writer.close()
             loop.end()
-        for what, values in (("until the change event", events), ("until the interface shows it", shown)):
+        for what, values in (("until the change event", events), ("until the API returns it", shown)):
             show(what, Rounds(values), goal=GOAL)
             print(f"    longest: {max(values):.2f} s")
         if written:
             show("until a query of InfluxDB finds it", Rounds(written), goal=GOAL)
             print(f"    longest: {max(written):.2f} s")
-        ratio(Rounds(events), Rounds(bare), f"a bare loop that looks once in {INTERVAL:g} s")
+        ratio(Rounds(events), Rounds(bare), f"a plain loop with one look every {INTERVAL:g} s")
 
 
 def _shown(watching: Watching, path: str, after: int, item: int) -> tuple[float, int, int] | None:

@@ -84,10 +84,10 @@ def main() -> None:
     title(f"attacked: {a.requests} requests at a time for the CTF data of {a.micrographs:,} micrographs; {origin()}")
     show("the CTF data, alone", Rounds([round_.median for round_ in large]), goal=GOAL_DATA)
     show("/healthz meanwhile", alive_then, goal=GOAL_ALIVE)
-    ratio(alive_then, alive, "alone")
+    ratio(alive_then, alive, "the same alone")
     show(f"the CTF data of another session of {SMALL}, meanwhile", seen_then, goal=GOAL_PAGE)
-    ratio(seen_then, seen, "alone")
-    print(f"  {len(attack.answers):,} of the worst requests were answered, by {sorted(set(attack.answers))}")
+    ratio(seen_then, seen, "the same alone")
+    print(f"  {len(attack.answers):,} of the worst requests were answered, with status {sorted(set(attack.answers))}")
 
 
 if __name__ == "__main__":

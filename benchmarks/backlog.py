@@ -76,7 +76,7 @@ def tell(micrographs: int, found: dict[str, Rounds]) -> None:
             if "reference" in found:
                 faster(found[name], found["reference"], "the reference's first pass to InfluxDB", goal=goal)
     ratio(found["store"], found["rows"], "sqlite3's fetchall of the same rows")
-    show("peak of resident memory", found["memory"])
+    show("peak resident memory", found["memory"])
 
 
 def main() -> None:
@@ -93,25 +93,27 @@ def main() -> None:
         one = write(folder / "projects", "one", 1)
         before = write(folder / "projects", "before", 100)
         start = measure(one, folder, before=before, rounds=a.rounds, compared=0)
-        title(f"backlog: a project of one micrograph, which is to start and to end; {origin()}")
+        title(f"backlog: a project of one micrograph: starting and ending only; {origin()}")
         tell(1, start)
         for micrographs in a.micrographs:
             project = write(folder / "projects", f"session-{micrographs}", micrographs)
             compared = a.compared if micrographs <= COMPARED else 0
-            title(f"backlog: {micrographs:,} micrographs waiting, as many movies and CTFs; {origin()}")
+            title(f"backlog: {micrographs:,} micrographs waiting, with as many movies and CTFs; {origin()}")
             found = measure(project, folder, before=before, rounds=a.rounds, compared=compared)
             tell(micrographs, found)
             for name in ("store", "influx"):
                 if name in found:
                     costs[name].append(1e3 * found[name].median / micrographs)
-                    costs[f"{name}, start aside"].append(1e3 * (found[name].median - start[name].median) / micrographs)
-    title("backlog: the cost of a micrograph; is it the same in a long session?")
+                    costs[f"{name}, without the start"].append(
+                        1e3 * (found[name].median - start[name].median) / micrographs
+                    )
+    title("backlog: the cost per micrograph; is it the same in a long session?")
     for name, each in costs.items():
-        show(f"ms a micrograph to the {name}, {a.micrographs[-1]:,} waiting", Rounds(each[-1:], "ms"))
+        show(f"ms per micrograph to the {name}, {a.micrographs[-1]:,} waiting", Rounds(each[-1:], "ms"))
         if name in ("store", "influx"):
-            ratio(Rounds(each[-1:], "ms"), Rounds(each[:1], "ms"), f"that of {a.micrographs[0]:,}", goal=GOAL_FLAT)
+            ratio(Rounds(each[-1:], "ms"), Rounds(each[:1], "ms"), f"a backlog of {a.micrographs[0]:,}", goal=GOAL_FLAT)
         elif len(each) > 1:
-            ratio(Rounds(each[-1:], "ms"), Rounds(each[-2:-1], "ms"), f"that of {a.micrographs[-2]:,}")
+            ratio(Rounds(each[-1:], "ms"), Rounds(each[-2:-1], "ms"), f"a backlog of {a.micrographs[-2]:,}")
 
 
 if __name__ == "__main__":

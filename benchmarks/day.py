@@ -66,9 +66,9 @@ def main() -> None:
     half = len(memory) // 2
     show("resident memory", Rounds(memory, "MB"), goal=GOAL_MEMORY)
     grown = max(memory[half:]) - max(memory[:half])
-    show("its highest in the second half above that in the first", Rounds([grown], "MB"), goal=GOAL_GROWTH)
+    show("growth of the peak from the first half to the second", Rounds([grown], "MB"), goal=GOAL_GROWTH)
     show("open descriptors", Rounds([float(d) for d in descriptors], "of them"))
-    show(f"from the last of {a.micrographs / took:,.0f} commits a second until all are shown", Rounds([behind]))
+    show(f"from the last of {a.micrographs / took:,.0f} commits per second until all are shown", Rounds([behind]))
 
 
 if __name__ == "__main__":

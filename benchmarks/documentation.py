@@ -17,11 +17,11 @@ _LOAD = re.compile(r"  \[[^]]*\]$")
 
 _INTRODUCTION = """# Benchmarks
 
-How fast cryowatch is and what it takes, beside baselines of the same run: the least that the work can take (reading the
-rows, one bulk write, one read of the file), the same work on a small session, and the *reference*, which is Scipion's
-own summary monitor (scipion-em-facilities) on the same project with a server of its own.  Only ratios within one run
-mean anything on another machine.  `make bench` runs all benchmarks and writes this page, `make bench SUBJECTS="backlog
-idle"` some; each figure is the median, with the lowest and the highest of its rounds.
+How fast cryowatch is and how many resources it needs, with baselines from the same run: the minimum for the work
+(reading the rows, one bulk write, one read of the file), the same work on a small session, and the *reference*:
+Scipion's own summary monitor (scipion-em-facilities) on the same project with its own server.  Only ratios within one
+run carry over to another machine.  `make bench` runs all benchmarks and writes this page; `make bench SUBJECTS="backlog
+idle"` runs some.  Each figure is the median, with the lowest and the highest of its rounds.
 """
 
 
@@ -52,7 +52,7 @@ def _verdict(kept: Mapping[str, Any]) -> str:
 
 def _summary(all_kept: Sequence[Mapping[str, Any]]) -> list[str]:
     missed = [text for kept in all_kept for text in _goals(kept, "MISSED")]
-    return ["## Goals that are missed", "", *([f"- {text}" for text in missed] or ["- none of those measured"])]
+    return ["## Missed goals", "", *([f"- {text}" for text in missed] or ["- none"])]
 
 
 def _goals(kept: Mapping[str, Any], word: str) -> list[str]:

@@ -64,8 +64,8 @@ def main() -> None:
         until(lambda: sum(counted(port).values()) >= waiting, every=0.2, seconds=240)
         took = time.perf_counter() - began
         held = points(port)
-        show(f"until {held:,} points of the backlog are in InfluxDB, with starting the agents", Rounds([took]))
-        print(f"  {held / took:,.0f} points a second")
+        show(f"until {held:,} points of the backlog are in InfluxDB, including starting the agents", Rounds([took]))
+        print(f"  {held / took:,.0f} points per second")
         lags = []
         writers = [Writer(file) for file in files]
         for arrival in range(1, a.arrivals + 1):
@@ -83,7 +83,7 @@ def main() -> None:
         whole = [name for name, count in found.items() if count == a.micrographs + a.arrivals]
         lost = len(files) - len(whole)
         print(f"  {sum(found.values()):,} of {len(files) * (a.micrographs + a.arrivals):,} CTFs are there, each once")
-        show("projects that lack some, or have some twice", Rounds([lost], "of them"), goal=0)
+        show("projects with missing or duplicate CTFs", Rounds([lost], "of them"), goal=0)
 
 
 if __name__ == "__main__":

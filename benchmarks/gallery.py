@@ -119,10 +119,10 @@ def main() -> None:
                     page.context.close()
             show("first images, none rendered before", Rounds(cold))
             show("first images, rendered before, as in a live session", Rounds(warm), goal=GOAL)
-            ratio(Rounds(warm), Rounds(small[1::2]), f"the same of {SMALL} micrographs")
+            ratio(Rounds(warm), Rounds(small[1::2]), f"the same with {SMALL} micrographs")
             page, _ = first_images(browser, f"{watching.address}/s/{sessions['large']}/gallery")
             before = page.evaluate(_STATE)
-            for speed, what in ((12, "read along"), (120, "looked through"), (6000, "flicked to the end")):
+            for speed, what in ((12, "scrolling to read"), (120, "scrolling fast"), (6000, "flicking to the end")):
                 middle, longest = scrolled(page, speed)
                 show(f"frame while {what} ({speed * 60:,} px/s)", Rounds([middle], "ms"))
                 show("  the longest", Rounds([longest], "ms"))

@@ -61,7 +61,7 @@ def measure(folder: Path, projects: Path, *, count: int, micrographs: int, secon
     show("CPU, of one core", Rounds(shares, "%"), goal=GOAL_SHARE if promised else None)
     ratio(Rounds(shares, "%"), Rounds(bare, "%"), f"a loop that looks at the same {len(files)} files once a second")
     show("resident memory", Rounds(memory, "MB"), goal=GOAL_MEMORY if promised else None)
-    print(f"    at its highest, while it read the backlog: {peak:.0f} MB")
+    print(f"    peak, while reading the backlog: {peak:.0f} MB")
 
 
 def _peak(process: int) -> float:

@@ -2,7 +2,7 @@
 
 A 5760 x 4092 float32 MRC file to a JPEG of 512 pixels, one of 11,520 x 8,184, the power spectra computed from both, and
 both formats of compression.  Each round is a process of its own, as the agent's worker has one thread; all files are in
-the page cache.  "Memory" is how much the peak of resident memory grows above that after importing what it needs.
+the page cache.  "Memory" is how much the peak resident memory grows above that after importing what it needs.
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ def measure(path: Path, number: int) -> None:
     """Print the figures of one plain file."""
     measured = rounds(path, number, "read", "skim", "render", "spectrum")
     plain, _ = measured["read"]
-    for kind, words in (("render", "micrograph to a JPEG of 512 pixels"), ("spectrum", "its power spectrum, computed")):
+    for kind, words in (("render", "micrograph to a JPEG of 512 pixels"), ("spectrum", "its computed power spectrum")):
         seconds, memory = measured[kind]
         show(words, seconds)
         ratio(seconds, plain, "a plain read")
-        ratio(seconds, measured["skim"][0], "a read in pieces that are not kept")
+        ratio(seconds, measured["skim"][0], "a read in pieces that are discarded")
         if kind == "render":
             times = seconds.median / plain.median
             print(f"  goal {_TIMES} times: {'reached' if times <= _TIMES else 'MISSED'}")

@@ -177,13 +177,13 @@ def main() -> None:
         data = folder / "through-0" / "data"
         lines, speed = lines_of(data)
         reached = "reached" if speed >= 100_000 else "MISSED"
-        print(f"  lines made of rows at hand: {speed:,.0f} a second; goal 100,000: {reached}")
+        print(f"  lines formatted from rows in memory: {speed:,.0f} per second; goal 100,000: {reached}")
         ratio(ours, Rounds([bulk(port, lines)]), "one bulk write of the same lines")
         series = len(ask(port, "SHOW SERIES")[0]["values"])  # type: ignore[arg-type]
         print(f"  series in the database: {series}; goal 10: {'reached' if series <= 10 else 'MISSED'}")
         points, took, grown = replay(data, port, max(1, a.points // len(lines)))
         show(f"{points:,} points after an outage", Rounds([took]), goal=120.0)
-        show("memory that it took more", Rounds([max(0.0, grown)], "MB"))
+        show("additional memory", Rounds([max(0.0, grown)], "MB"))
         waits = beside_old(folder / "old", port, a.micrographs, a.arrivals)
         show(f"a live point beside {a.micrographs:,} that are too old, until a query finds it", Rounds(waits), goal=2.0)
         print(f"    longest: {max(waits):.2f} s")

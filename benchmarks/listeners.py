@@ -92,23 +92,23 @@ def main() -> None:
         with Watching(project, folder / "data") as watching:
             watching.wait_for(1, a.micrographs)
             agent = psutil.Process(watching.process.pid)
-            title(f"listeners: {a.listeners} to the events of {a.micrographs:,} micrographs; {origin()}")
+            title(f"listeners: {a.listeners} listening to the events of {a.micrographs:,} micrographs; {origin()}")
             alone, many = (
                 asyncio.run(heard(watching.address, ctfs(project), agent, count=count, changes=a.changes))
                 for count in (1, a.listeners)
             )
-    show("from the commit until the first is told", Rounds(many["first"]))
-    show("until the last is told", Rounds(many["all"]), goal=GOAL)
+    show("from the commit until the first is notified", Rounds(many["first"]))
+    show("until the last is notified", Rounds(many["all"]), goal=GOAL)
     ratio(Rounds(many["all"]), Rounds(alone["all"]), "a single listener")
     show(
         "between the first and the last",
         Rounds([1e3 * (b - x) for x, b in zip(many["first"], many["all"], strict=True)], "ms"),
     )
-    show("CPU of the agent a change, its looks at the files with it", Rounds(many["cpu"], "ms"))
+    show("CPU of the agent per change, including its looks at the files", Rounds(many["cpu"], "ms"))
     ratio(Rounds(many["cpu"], "ms"), Rounds(alone["cpu"], "ms"), "a single listener")
     show("resident memory of the agent", Rounds(many["memory"], "MB"))
     ratio(Rounds(many["memory"], "MB"), Rounds(alone["memory"], "MB"), "a single listener")
-    show("changes of which a listener was not told", Rounds([sum(many["lost"])], "of them"), goal=0)
+    show("changes that a listener missed", Rounds([sum(many["lost"])], "of them"), goal=0)
 
 
 if __name__ == "__main__":

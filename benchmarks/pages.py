@@ -22,8 +22,8 @@ FLAGS = [
 ]  # fmt: skip
 GOAL_FIRST, GOAL_UPDATE = 1.5, 0.2
 TEXTS = (
-    "first chart, from navigation", "everything in sight, from navigation",
-    "update, from the change event", "update, from asking for its data",
+    "first chart, from navigation", "everything visible, from navigation",
+    "update, from the change event", "update, from requesting its data",
 )  # fmt: skip
 GOALS = (GOAL_FIRST, None, None, GOAL_UPDATE)
 GOALS_UPTO = 50_000
@@ -153,7 +153,7 @@ def main() -> None:
                 title(f"pages: the CTF page of {micrographs:,} micrographs, one every {EVERY:g} s; {origin()}")
                 for what, goal, large, small in zip(TEXTS, GOALS, found[name], found["small"], strict=True):
                     show(what, large, goal=goal if micrographs <= GOALS_UPTO else None)
-                    ratio(large, small, f"the same of {SMALL} micrographs")
+                    ratio(large, small, f"the same with {SMALL} micrographs")
             browser.close()
     print("  the page itself waits 0.4 s after an event, so that several are drawn together")
 

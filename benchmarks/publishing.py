@@ -69,7 +69,7 @@ def main() -> None:
         with server.authorized.open("a") as authorized:
             authorized.write(old_key.with_suffix(".pub").read_text())
         size = "{} x {}".format(*a.size)
-        title(f"publishing: {a.micrographs} micrographs of {size} to a remote folder, by OpenSSH's sshd")
+        title(f"publishing: {a.micrographs} micrographs of {size} to a remote folder, through OpenSSH's sshd")
         ours, theirs = [], []
         try:
             for number in range(a.rounds):

@@ -53,7 +53,7 @@ def main() -> None:
         print("sftp: not measured; no sshd here")
         return
     files = [random.Random(number).randbytes(a.bytes) for number in range(a.files)]
-    title(f"sftp: {a.files:,} files of {a.bytes:,} bytes at {a.round_trip:g} ms round trip, by OpenSSH's sshd")
+    title(f"sftp: {a.files:,} files of {a.bytes:,} bytes at {a.round_trip:g} ms round trip, through OpenSSH's sshd")
     with workplace() as folder:
         server = Sshd(folder / "sshd")
         relay = Relay(server.port, delay=a.round_trip / 2000)
@@ -70,9 +70,9 @@ def main() -> None:
         show(f"with {MOST_PUTS} in flight, as the publisher does", ours, goal=10.0)
         per_file = Rounds([value / len(files) * 1000 for value in ours.values], "ms")
         print(f"  {len(files) / ours.median:,.0f} files/s; with one in flight at a time {len(few) / one:,.0f} files/s")
-        ratio(per_file, Rounds([one / len(few) * 1000], "ms"), "a file alone in flight")
+        ratio(per_file, Rounds([one / len(few) * 1000], "ms"), "a single file in flight")
         whole = sum(1 for file in server.root.rglob("*.jpg") if file.stat().st_size == a.bytes)
-        print(f"  {whole:,} of {len(files) * a.rounds + len(few):,} files lie there whole")
+        print(f"  {whole:,} of {len(files) * a.rounds + len(few):,} files arrived complete")
 
 
 if __name__ == "__main__":

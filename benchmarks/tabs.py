@@ -81,7 +81,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False)
             context = browser.new_context(viewport={"width": 1400, "height": 1000})
             session = watching.get("/api/sessions")["sessions"][0]["id"]
-            title(f"tabs: {a.tabs} of one browser on the Summary of {a.micrographs:,} micrographs; {origin()}")
+            title(f"tabs: {a.tabs} in one browser on the Summary of {a.micrographs:,} micrographs; {origin()}")
             tabs = [opened(context, f"http://127.0.0.1:{relay.port}/s/{session}/summary") for _ in range(a.tabs)]
             pages, loaded = [page for page, _ in tabs], [seconds for _, seconds in tabs]
             time.sleep(2)
@@ -92,10 +92,10 @@ def main() -> None:
             dead = silence(pages[0], relay)
             browser.close()
             relay.close()
-    show("the slowest of them, from navigation to its numbers", Rounds([max(loaded)]), goal=GOAL_LOADED)
+    show("the slowest tab, from navigation to its numbers", Rounds([max(loaded)]), goal=GOAL_LOADED)
     ratio(Rounds([max(loaded)]), Rounds(loaded[:1]), "the first")
-    show("from the commit until the last of them shows it", Rounds([max(times) for times in heard]))
-    show("from the death of the line, without a word, until the page tells", Rounds([dead]), goal=GOAL_TOLD)
+    show("from the commit until the last tab shows it", Rounds([max(times) for times in heard]))
+    show("from the silent death of the connection until the page says so", Rounds([dead]), goal=GOAL_TOLD)
 
 
 if __name__ == "__main__":

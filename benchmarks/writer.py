@@ -55,7 +55,7 @@ def main() -> None:
     with workplace() as folder:
         project = write(folder, "session", a.micrographs, running=True)
         file = ctfs(project)
-        title(f"writer: {a.rate:g} commits a second into a set of {a.micrographs:,} for {a.seconds:g} s; {origin()}")
+        title(f"writer: {a.rate:g} commits per second into a set of {a.micrographs:,} for {a.seconds:g} s; {origin()}")
         rounds: dict[str, list[Written]] = {"alone": [], "watched": []}
         for _ in range(ROUNDS):
             for who, done in rounds.items():

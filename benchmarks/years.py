@@ -76,7 +76,7 @@ def measure(projects: Path, data: Path, *, count: int, micrographs: int, rest: f
         show("resident memory", Rounds([memory], "MB"), goal=GOAL_MEMORY)
         threads = sum(one.num_threads() for one in agent.processes())
         show("threads", Rounds([threads], ""), goal=GOAL_THREADS)
-        show("from a commit in a live project to the interface", _rows(agent, projects, micrographs), goal=GOAL_ROW)
+        show("from a commit in a live project to the API", _rows(agent, projects, micrographs), goal=GOAL_ROW)
         _list(agent)
     print(f"    {time.perf_counter() - began:.0f} s after its start")
     return share
@@ -120,7 +120,7 @@ def main() -> None:
         title(f"years: {a.live} live projects of {a.micrographs:,} micrographs each; {origin()}")
         few = measure(alone, home / "data-few", count=a.live, micrographs=a.micrographs, rest=a.rest, seconds=a.seconds)
         whole = folder_of(home / "whole", finished=a.finished, live=a.live, micrographs=a.micrographs)
-        title(f"years: the same beside {a.finished:,} finished ones")
+        title(f"years: the same beside {a.finished:,} finished projects")
         many = measure(
             whole,
             home / "data-many",
@@ -129,7 +129,7 @@ def main() -> None:
             rest=a.rest,
             seconds=a.seconds,
         )
-        ratio(many, few, "the live ones alone")
+        ratio(many, few, "the live projects alone")
 
 
 if __name__ == "__main__":

@@ -16,25 +16,25 @@ ATTACKS: Mapping[Part, Callable[[], Verdicts]] = {
     Part(
         "killed",
         "The agent is killed",
-        "`kill -9` at 200 random moments while a project grows, with a real InfluxDB and a published folder; then what"
-        " they and the store hold is compared with the project.",
+        "`kill -9` at 200 random moments while a project grows, with a real InfluxDB and a published folder.  Then"
+        " their contents and those of the store are compared with the project.",
     ): lambda: killed.killed(200),
     Part(
         "full-disk",
         "The disk is full at a commit",
-        "the store lies on a small file system of its own, which is filled up to a random rest before each commit.",
+        "the store is on a separate small file system, which is filled up to a random remainder before each commit.",
     ): lambda: storage.full_disk(400),
     Part(
         "full-under-agent",
-        "The disk of a working agent is full, then read-only",
-        "a small file system fills up under a working agent with its pages, and is freed; then an agent is started"
-        " while it can only be read.",
+        "The disk of a running agent is full, then read-only",
+        "a small file system fills up under a running agent with its pages, and is freed.  Then an agent is started"
+        " while the file system is read-only.",
     ): storage.full_under_agent,
     Part(
         "damaged",
         "The store's file is damaged",
-        "parts of the file are overwritten at random places: in its head, in its middle, under the working agent, and"
-        " one byte alone.",
+        "parts of the file are overwritten at random places: in its header, in its middle, under the running agent, and"
+        " a single byte.",
     ): lambda: storage.damaged(24),
     Part(
         "upgrades",
@@ -44,36 +44,36 @@ ATTACKS: Mapping[Part, Callable[[], Verdicts]] = {
     Part(
         "interrupted-upgrades",
         "An upgrade is interrupted",
-        "`kill -9` at a random moment of the upgrade from the first version; then the store is opened again.",
+        "`kill -9` at a random moment of the upgrade from the first version.  Then the store is opened again.",
     ): lambda: storage.interrupted_upgrades(100),
     Part(
         "hung",
         "The file system under one project hangs",
-        "one of three growing projects lies on a FUSE file system (bindfs) whose process is stopped at random moments,"
-        " and goes on later; the agent is also ended and started meanwhile.",
+        "one of three growing projects is on a FUSE file system (bindfs) whose process is stopped at random moments"
+        " and continued later.  Meanwhile the agent is also stopped and started.",
     ): lambda: hung.hung(6),
     Part(
         "away",
-        "InfluxDB is away for eight hours",
-        "the hours pass in 80 s, by a clock of the agent's that runs faster; micrographs come at the rate of a fast"
-        " microscope, the machine is sampled every 10 s, and samples may take half a megabyte",
+        "InfluxDB is down for eight hours",
+        "the hours pass in 80 s, because the agent's clock runs faster.  Micrographs arrive at the rate of a fast"
+        " microscope, the machine is sampled every 10 s, and samples may take half a megabyte.",
     ): lambda: away.away(8, seconds=80, keep_mb=0.5),
     Part(
         "relayed",
-        "Lines to servers are slow, stall, break or swallow everything",
-        "InfluxDB and the host of published images are reached through a relay, while a project grows.",
+        "Connections to servers are slow, stall, break or swallow everything",
+        "InfluxDB and the host of published images are reached through a relay while a project grows.",
     ): lambda: relayed.relayed(seconds=20),
     Part(
         "hostile",
-        "Projects that somebody made to harm",
-        "databases that unfold to gigabytes, links to other people's projects, pipes, devices, names and texts without"
-        " end lie for ten minutes beside projects that grow, while one address holds hundreds of connections.",
+        "Malicious projects",
+        "for ten minutes, databases that expand to gigabytes, links to other people's projects, pipes, devices, and"
+        " endless names and texts are beside growing projects, while one address holds hundreds of connections.",
     ): lambda: hostile.hostile(600),
     Part(
         "soak",
         "Half an hour of everything at once",
-        "growing projects, a real InfluxDB, a published folder, alerts, and pages that listen, reload and look at"
-        " everything; memory, descriptors and threads are measured all the while.",
+        "growing projects, a real InfluxDB, a published folder, alerts, and pages that listen, reload and show"
+        " everything, while memory, descriptors and threads are measured.",
     ): lambda: soak.soak(1800, warm=300),
 }
 

@@ -35,7 +35,7 @@ _SAMPLES = "SELECT count(*), max(id) FROM host_sample"
 
 def away(hours: float, *, seconds: float, keep_mb: float, quiet: bool = False) -> Verdicts:
     """Let the server be away for so many hours, which pass in so many seconds; samples may take `keep_mb` megabytes."""
-    found = Verdicts("InfluxDB is away for hours", quiet=quiet)
+    found = Verdicts("InfluxDB is down for hours", quiet=quiet)
     with workplace() as folder:
         server = InfluxServer(folder / "influx")
         program = (str(_HURRIED), str(hours * 3600 / seconds), str(keep_mb))
@@ -58,7 +58,7 @@ def away(hours: float, *, seconds: float, keep_mb: float, quiet: bool = False) -
             took, status = site.interrupt(), site.finish()
             _judge(found, outage, server, usual=usual, shown=shown, hours=hours, seconds=seconds, keep_mb=keep_mb)
             ended = took is not None and took < 10 and status == 0
-            found.promise("it ends in order within 10 s", kept=ended, otherwise=(took, status))
+            found.promise("the agent shuts down cleanly within 10 s", kept=ended, otherwise=(took, status))
         finally:
             site.kill()
             server.stop()
@@ -132,27 +132,27 @@ def _judge(
     points = len(server.rows("SELECT * FROM system"))
     found.figure(
         f"{hours:g} hours in {seconds:g} s: {round(AN_HOUR * hours):,} micrographs and {made:,} samples of the machine,"
-        f" of which {kept:,} were left in the end"
+        f" of which {kept:,} were left at the end"
     )
     most = max(outage.memory)
-    found.figure(f"memory of the agent, MB: {usual:.1f} before, at most {most:.1f} from then on")
+    found.figure(f"memory of the agent, MB: {usual:.1f} before, at most {most:.1f} afterwards")
     found.figure(
         f"on disk, MB: the store at most {max(outage.file):.1f}, the samples in it at most {max(outage.taken):.2f}"
         f" of {keep_mb:g}"
     )
     found.promise(f"memory grows by less than {MOST_GROWTH:.0f} MB", kept=most - usual < MOST_GROWTH,
                   otherwise=f"{most - usual:.1f} MB")  # fmt: skip
-    found.promise("samples take no more room than they may", kept=max(outage.taken) < keep_mb * (1 + ROOM),
+    found.promise("samples stay within their size limit", kept=max(outage.taken) < keep_mb * (1 + ROOM),
                   otherwise=f"{max(outage.taken):.2f} MB")  # fmt: skip
     counted = made == points + dropped
-    found.promise("the oldest samples were dropped, and each that was is counted", kept=dropped > 0 and counted,
+    found.promise("the oldest samples were dropped, and every dropped sample is counted", kept=dropped > 0 and counted,
                   otherwise=f"{made} made, {points} delivered, {dropped} dropped")  # fmt: skip
     said = shown["problem"] and shown["behind"] > 0 and 0 < shown["dropped"] <= dropped
-    found.promise("that it is away, what waits and what was dropped is shown meanwhile", kept=bool(said),
+    found.promise("the outage and the numbers of waiting and dropped items are shown meanwhile", kept=bool(said),
                   otherwise=shown)  # fmt: skip
-    found.promise("once it is back each micrograph is there once, with its values", kept=outage.all_came,
+    found.promise("after the outage, each micrograph is there once, with its values", kept=outage.all_came,
                   otherwise=f"{len(delivered(server))} of {len(outage.project.written)}")  # fmt: skip
-    found.promise(f"they come in order: at {outage.looks} looks the oldest were there, without a gap",
+    found.promise(f"they arrive in order: at {outage.looks} looks, the oldest were there without a gap",
                   kept=not outage.gaps, otherwise=outage.gaps[:5])  # fmt: skip
     said_ = outage.site.said()
-    found.promise("the log holds no trace of an error", kept="Traceback" not in said_, otherwise=said_[-500:])
+    found.promise("the log contains no traceback", kept="Traceback" not in said_, otherwise=said_[-500:])

@@ -13,20 +13,20 @@ from faults.verdicts import Promise, Verdicts
 
 _INTRODUCTION = """# Reliability
 
-What cryowatch promises when things go wrong around it, and what came of attacking it: `make faults` runs each of the
-attacks below and writes this page from what they found, `make test` runs a short part of each.
+What cryowatch promises when something around it fails, and the results of testing that.  `make faults` runs each of the
+attacks below and writes this page from the results; `make test` runs a short version of each.
 
-- **Nothing is lost.**  What a project holds comes into the store, and from there to InfluxDB, to the published folder
-  and to the people who are to know, whenever the agent, a server, the network or the disk fails in between.
-- **Nothing is doubled**, and no value is ever another one than the project's.
-- **One fault stops one thing.**  The other projects, the pages and the other deliveries go on.
-- **It is said.**  A fault is one line that names it and how to mend it, in `cryowatch status`, on the pages and in the
-  log, and whatever has to be dropped is counted and shown.
-- **Memory, descriptors, threads and disk are bounded**, however long something is away.
+- **Nothing is lost.**  All data of a project reach the store, and from there InfluxDB, the published folder and the
+  people to notify, whenever the agent, a server, the network or the disk fails in between.
+- **Nothing is duplicated**, and no value ever differs from the project's.
+- **One fault stops one thing.**  The other projects, the pages and the other deliveries continue.
+- **Faults are reported.**  A fault is one line that names it and says how to fix it, in `cryowatch status`, on the
+  pages and in the log.  Whatever must be dropped is counted and shown.
+- **Memory, descriptors, threads and disk space are limited**, however long an outage lasts.
 """
 
-_HOW = """One attack alone: `make faults ATTACKS=soak`; its name stands below each heading.  The exit status is 1
-where a promise was broken."""
+_HOW = """To run one attack alone, use its name, which is below each heading: `make faults ATTACKS=soak`.  The exit code is
+1 if a promise was broken."""
 
 
 def page(attacks: Sequence[Part]) -> Page:

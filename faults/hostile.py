@@ -133,7 +133,7 @@ def hostile(
 
     With more `patience` it is said of a busy machine as well that nothing is held up for long.
     """
-    found = Verdicts("Projects that somebody made to harm", quiet=quiet)
+    found = Verdicts("Malicious projects", quiet=quiet)
     made = names or tuple(HOSTILE)
     with workplace() as folder, ExitStack() as opened:
         temporary = opened.enter_context(_temporary(folder, found))
@@ -161,13 +161,13 @@ def hostile(
         working = _share_of_core(agent.pid, min(30.0, seconds / 4))
         _judge(found, site, made, before, after, patience)
         grown = _size(site) - stored
-        found.figure(f"the store grew by {grown:.1f} MB; afterwards the agent took {working:.1%} of a core")
-        found.promise(f"the store grows by at most {MOST_STORED:.0f} MB for each of them",
+        found.figure(f"the store grew by {grown:.1f} MB; afterwards the agent used {working:.1%} of a core")
+        found.promise(f"the store grows by at most {MOST_STORED:.0f} MB per hostile project",
                       kept=grown <= MOST_STORED * len(made), otherwise=f"{grown:.1f} MB")  # fmt: skip
-        found.promise("what is not read is not tried again and again: afterwards the agent takes at most a tenth of a"
+        found.promise("unreadable files are not read again and again: afterwards the agent uses at most a tenth of a"
                       " core", kept=working <= 0.05 * patience, otherwise=f"{working:.1%}")  # fmt: skip
         took = site.interrupt()
-        found.promise("the agent goes on all the while, and ends in order", kept=took is not None, otherwise=took)
+        found.promise("the agent keeps running, and shuts down cleanly", kept=took is not None, otherwise=took)
     return found
 
 
@@ -178,43 +178,44 @@ def _judge(
     slowest = {path: max(times) for path, times in after.answers.items()}
     usual = statistics.median(time for times in after.answers.values() for time in times)
     found.figure(
-        f"{len(made)} hostile projects beside {HEALTHY} that grow, while one address holds {HELD} connections:"
+        f"{len(made)} hostile projects beside {HEALTHY} growing ones, while one address holds {HELD} connections:"
         f" {', '.join(made)}"
     )
     found.figure(
-        f"the agent's memory {max(before.memory):.0f} MB before and at most {max(after.memory):.0f} MB then, that of"
-        f" the processes that render at most {max(after.rendering):.0f} MB; temporary files at"
-        f" most {max(after.copied):.1f} MB; {sum(map(len, after.answers.values())):,} answers for the healthy ones"
+        f"the agent's memory {max(before.memory):.0f} MB before and at most {max(after.memory):.0f} MB during the attack,"
+        f" that of the rendering processes at most {max(after.rendering):.0f} MB; temporary files at"
+        f" most {max(after.copied):.1f} MB; {sum(map(len, after.answers.values())):,} answers for the healthy projects"
         f" took {usual * 1000:.0f} ms, the slowest {max(slowest.values()):.2f} s; a new micrograph was in the store"
         f" after {statistics.median(after.arrivals):.1f} s, at most {max(after.arrivals):.1f} s"
         f" ({max(before.arrivals):.1f} s before)"
     )
-    found.promise(f"the agent's memory stays within {MOST_MEMORY:.0f} MB above what it was",
+    found.promise(f"the agent's memory grows by at most {MOST_MEMORY:.0f} MB",
                   kept=above <= MOST_MEMORY, otherwise=f"{above:.0f} MB")  # fmt: skip
     found.promise(f"temporary files take at most {MOST_COPIED:.0f} MB",
                   kept=max(after.copied) <= MOST_COPIED, otherwise=f"{max(after.copied):.0f} MB")  # fmt: skip
     slow = {path: f"{took:.2f} s" for path, took in slowest.items() if took > patience}
-    found.promise(f"pages of the other sessions, and of all, answer within {patience:.0f} s, and stay small",
+    found.promise(f"pages of the other sessions, and those for all sessions, answer within {patience:.0f} s,"
+                  " and stay small",
                   kept=not slow and not after.odd, otherwise=(slow, after.odd[:3]))  # fmt: skip
     late = max(after.arrivals) - max(before.arrivals)
-    found.promise(f"a new micrograph of another session comes at most {patience:.0f} s later than before",
+    found.promise(f"a new micrograph of another session appears at most {patience:.0f} s later than before",
                   kept=late <= patience, otherwise=f"{late:.1f} s")  # fmt: skip
     said = {name: (state, text, json.loads(troubles)) for name, state, text, troubles in site.rows(_SAID)}
     found.figure("; ".join(f"{name}: {_line(said.get(name))}" for name in made))
     wordless = [name for name in made if name not in SILENT and _line(said.get(name)) == "nothing"]
     lines = [name for name in made if "\n" in _line(said.get(name)) or len(_line(said.get(name))) > 400]
-    found.promise("each says in one line what is wrong with it", kept=not wordless and not lines,
+    found.promise("each session says in one line what is wrong with it", kept=not wordless and not lines,
                   otherwise=(wordless, lines))  # fmt: skip
     taken = {
         name: site.rows(_OWNED.format(name=name)) for name in OF_OTHERS if name in made and name != "others-images"
     }
     seen = [name for name, rows in taken.items() if rows and rows[0][0]]
     victim = site.rows(_STORED.format(name="victim"))
-    found.promise("nothing of somebody else's project is shown as theirs, and that one goes on being read",
+    found.promise("no data of another project are shown as theirs, and that project is still read",
                   kept=not seen and not _seen_images(site, made) and victim[0][0] == 10,
                   otherwise=(seen, _seen_images(site, made), victim))  # fmt: skip
     length, traces = _status(site), site.said().count("Traceback")
-    found.promise("`status` stays short, and the log holds no trace of an error",
+    found.promise("`status` stays short, and the log contains no traceback",
                   kept=length <= MOST_ANSWER and not traces, otherwise=(length, traces))  # fmt: skip
 
 

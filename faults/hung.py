@@ -110,15 +110,15 @@ def hung(moments: int, *, every: float = 0.2, brief: bool = False, quiet: bool =
         points = sorted((str(row["project"]), int(row["ctfID"])) for row in server.rows(_POINTS))
         expected = sorted((name, item) for name, project in projects.items() for item in project.written)
         ends.judge(found, moments, brief=brief)
-        found.promise("while it hangs the agent ends within 10 s", kept=max(ended) < 10, otherwise=ended)
+        found.promise("while it hangs, the agent shuts down within 10 s", kept=max(ended) < 10, otherwise=ended)
         if not brief:
-            text = "while it hangs an agent starts, and watches the others"
+            text = "while it hangs, an agent starts and watches the other projects"
             found.promise(text, kept=again, otherwise=site.said()[-500:])
-        found.promise("in the end the store and InfluxDB hold each item of all projects once, with its values",
+        found.promise("at the end, the store and InfluxDB contain each item of all projects once, with its values",
                       kept=status == 0 and whole and points == expected and site.whole() == "ok",
                       otherwise=(status, whole, len(points), len(expected)))  # fmt: skip
         traces = site.said().count("Traceback")
-        found.promise("the log holds no trace of an error", kept=not traces, otherwise=traces)
+        found.promise("the log contains no traceback", kept=not traces, otherwise=traces)
     return found
 
 
@@ -191,21 +191,19 @@ class _Ends:
 
     def judge(self, found: Verdicts, moments: int, *, brief: bool) -> None:
         found.figure(
-            f"a FUSE file system (bindfs) whose process is stopped hung {moments} times under one of three growing"
+            f"a FUSE file system (bindfs) with a stopped process hung {moments} times under one of three growing"
             f" projects; the slowest page or image meanwhile took {self.slowest:.2f} s"
         )
         for text, kept in (
-            ("what the other projects get meanwhile comes into the store", self.went_on),
-            ("a project that begins meanwhile is found", self.found),
-            ("once it answers again, all that was written meanwhile is read", self.back),
+            ("new data of the other projects are stored meanwhile", self.went_on),
+            ("a new project is found meanwhile", self.found),
+            ("once the file system responds again, everything written meanwhile is read", self.back),
         ):
             found.promise(text, kept=all(kept), otherwise=f"{kept.count(False)} of {len(kept)} times not")
         odd = [*self.pages, *self.images]
-        found.promise(
-            "pages, and images of the other projects, are answered meanwhile", kept=not odd, otherwise=odd[:5]
-        )
+        found.promise("pages, and images of the other projects, are served meanwhile", kept=not odd, otherwise=odd[:5])
         if not brief:
-            found.promise("the project is said not to answer, and not any more once it does", kept=self.told,
+            found.promise("the session says that its project does not respond, until it does", kept=self.told,
                           otherwise="it is not within a minute")  # fmt: skip
 
 

@@ -40,8 +40,8 @@ def killed(moments: int, *, every: float = 0.1, longest: float = 3.0, quiet: boo
                 site.kill()
             project.stop()
             status = site.finish()
-            _compare(found, site, project, server, published, f"{moments} kills, {working} of them while items came in")
-            found.promise("the last run ends with all delivered", kept=status == 0, otherwise=site.said()[-500:])
+            _compare(found, site, project, server, published, f"{moments} kills, {working} of them while items arrived")
+            found.promise("the last run ends with everything delivered", kept=status == 0, otherwise=site.said()[-500:])
         finally:
             project.stop()
             site.kill()
@@ -54,20 +54,20 @@ def _compare(found: Verdicts, site: Site, project: Project, server: InfluxServer
     found.figure(
         f"{what}; {len(project.written):,} micrographs written meanwhile, and {3 * len(project.written):,} images"
     )
-    found.promise("the store holds each item once, with its values", kept=stored == project.written,
+    found.promise("the store contains each item once, with its values", kept=stored == project.written,
                   otherwise=_difference(stored, project.written))  # fmt: skip
-    found.promise("the integrity check is clean", kept=site.whole() == "ok", otherwise=site.whole())
-    found.promise("InfluxDB holds each item once, with its values", kept=points == sorted(project.written.items()),
+    found.promise("the integrity check finds no errors", kept=site.whole() == "ok", otherwise=site.whole())
+    found.promise("InfluxDB contains each item once, with its values", kept=points == sorted(project.written.items()),
                   otherwise=f"{len(points)} points of {len({n for n, _ in points})} items")  # fmt: skip
     names = [name for row in site.rows("SELECT micrograph, power_spectrum, shift_plot FROM published") for name in row]
     files = [str(file.relative_to(published)) for file in published.rglob("*") if file.is_file()]
     once = Counter(names) == Counter(files) and len(files) == 3 * len(project.written)
-    found.promise("each image lies in the published folder once, and nothing else does", kept=once,
+    found.promise("each image is in the published folder once, and nothing else is", kept=once,
                   otherwise=f"{len(files)} files, {len(names)} known, {3 * len(project.written)} expected")  # fmt: skip
     linked = server.rows("SELECT ctfID, micUrl, psdUrl, shiftUrl FROM image")
     links = Counter(url.rpartition("/")[2] for row in linked for url in (row["micUrl"], row["psdUrl"], row["shiftUrl"]))
     pointed = links == Counter(name.rpartition("/")[2] for name in files)
-    found.promise("InfluxDB names each image once", kept=pointed, otherwise=f"{len(linked)} points")
+    found.promise("InfluxDB lists each image once", kept=pointed, otherwise=f"{len(linked)} points")
     whole = sum(_opens(published / name) for name in files)
     found.promise("every image opens", kept=whole == len(files), otherwise=f"{len(files) - whole} do not")
 

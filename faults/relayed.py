@@ -68,7 +68,7 @@ class _Lines:
 
 def relayed(*, seconds: float, faults: Sequence[str] = tuple(FAULTS), quiet: bool = False) -> Verdicts:
     """Let each of some faults last so many seconds, and look at what has come after it."""
-    found = Verdicts("Lines that are slow, stall, break or swallow everything", quiet=quiet)
+    found = Verdicts("Connections that are slow, stall, break or swallow everything", quiet=quiet)
     with workplace() as folder, _lines(folder) as lines:
         relays, sshd = lines.relays, lines.sshd
         site = Site(
@@ -88,8 +88,8 @@ def relayed(*, seconds: float, faults: Sequence[str] = tuple(FAULTS), quiet: boo
                 kept = _lasting(site, project, relays, FAULTS[name], seconds)
                 due = dict(project.written)
                 came = until(partial(_came, lines, due), seconds=75)
-                found.promise(f"while they {name} the store goes on", kept=kept, otherwise=site.said()[-300:])
-                found.promise("then everything comes", kept=bool(came), otherwise=_counts(lines, project))
+                found.promise(f"while connections {name}, the store continues", kept=kept, otherwise=site.said()[-300:])
+                found.promise("then everything arrives", kept=bool(came), otherwise=_counts(lines, project))
             for relay in relays:
                 relay.stalled = True
             time.sleep(1)
@@ -98,13 +98,17 @@ def relayed(*, seconds: float, faults: Sequence[str] = tuple(FAULTS), quiet: boo
             for relay in relays:
                 relay.stalled = False
             status = site.finish()
-            found.figure(f"{len(faults)} faults of {seconds:g} s each; {len(project.written):,} micrographs came")
-            found.promise("while they stall it ends within 10 s", kept=took is not None and took < 10, otherwise=took)
+            found.figure(f"{len(faults)} faults of {seconds:g} s each; {len(project.written):,} micrographs arrived")
+            found.promise(
+                "while connections stall, the agent shuts down within 10 s",
+                kept=took is not None and took < 10,
+                otherwise=took,
+            )
             whole = status == 0 and site.stored() == project.written and _arrived(lines, project)
-            text = "in the end each micrograph is in InfluxDB once, with its values, and each image on its host once"
+            text = "at the end, each micrograph is in InfluxDB once, with its values, and each image on its host once"
             found.promise(text, kept=whole, otherwise=(status, _counts(lines, project)))
             traces = site.said().count("Traceback")
-            found.promise("the log holds no trace of an error", kept=not traces, otherwise=traces)
+            found.promise("the log contains no traceback", kept=not traces, otherwise=traces)
         finally:
             project.stop()
             site.kill()

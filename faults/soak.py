@@ -150,7 +150,9 @@ def soak(seconds: float, *, warm: float, every: float = 5.0, quiet: bool = False
             _judge(found, samples, seconds=seconds, warm=warm, lasting=seconds >= 600)
             _judge_work(found, site, visitors, whole, caught_up=bool(caught_up))
             ended = took is not None and took < 10 and status == 0
-            found.promise("it ends in order within 10 s", kept=ended, otherwise=(took, status, site.said()[-300:]))
+            found.promise(
+                "the agent shuts down cleanly within 10 s", kept=ended, otherwise=(took, status, site.said()[-300:])
+            )
         finally:
             for project in projects:
                 project.stop()
@@ -172,14 +174,14 @@ def _measured(pid: int, seconds: float, *, warm: float, every: float) -> _Sample
 def _judge(found: Verdicts, samples: _Samples, *, seconds: float, warm: float, lasting: bool) -> None:
     found.figure(
         f"{seconds / 60:.0f} minutes, of which the first {warm / 60:.0f} are not measured; {len(samples.memory)}"
-        f" samples of a process with {PROJECTS} projects that grow from {BACKLOG:,} micrographs on, InfluxDB, a"
-        f" published folder and {LISTENERS} pages that listen"
+        f" samples of a process with {PROJECTS} projects growing from {BACKLOG:,} micrographs on, InfluxDB, a"
+        f" published folder and {LISTENERS} listening pages"
     )
     first, last = _thirds(samples.memory)
     growth = last / first - 1
     found.figure(
         f"memory of the agent, MB: {first:.1f} in the first third, {last:.1f} in the last ({growth:+.1%}),"
-        f" at most {max(samples.memory):.1f}; of the processes that render: at most {max(samples.children):.0f}"
+        f" at most {max(samples.memory):.1f}; of the rendering processes: at most {max(samples.children):.0f}"
     )
     if lasting:
         found.promise(f"memory is flat within {MOST_GROWTH:.0%}", kept=growth < MOST_GROWTH, otherwise=f"{growth:+.1%}")
@@ -194,13 +196,13 @@ def _judge(found: Verdicts, samples: _Samples, *, seconds: float, warm: float, l
 def _judge_work(found: Verdicts, site: Site, visitors: _Visitors, whole: int, *, caught_up: bool) -> None:
     answers = sum(visitors.answers.values())
     found.figure(
-        f"{whole:,} micrographs came in, {answers:,} pages and images were asked for, listeners were told of"
+        f"{whole:,} micrographs arrived, {answers:,} pages and images were requested, listeners were notified of"
         f" {visitors.events:,} changes"
     )
-    found.promise("every micrograph is stored within moments", kept=caught_up, otherwise=len(site.stored_items()))
-    found.promise("every page and image is answered", kept=not visitors.odd, otherwise=visitors.odd[:5])
+    found.promise("every micrograph is stored promptly", kept=caught_up, otherwise=len(site.stored_items()))
+    found.promise("every page and image is served", kept=not visitors.odd, otherwise=visitors.odd[:5])
     said = site.said()
-    found.promise("the log holds no trace of an error", kept="Traceback" not in said, otherwise=said[-500:])
+    found.promise("the log contains no traceback", kept="Traceback" not in said, otherwise=said[-500:])
 
 
 def _parts(values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:

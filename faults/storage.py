@@ -77,11 +77,13 @@ def full_disk(commits: int, *, quiet: bool = False) -> Verdicts:
         again = Store(disk / "data")
         after = again.reader().value("SELECT count(*) FROM micrograph")
         again.close()
-    found.figure(f"{full:,} commits met a full disk at another place each, {written:,} items were stored between them")
-    found.promise("each says that the disk is full, and nothing else", kept=full > 0 and not other, otherwise=other[:1])
-    found.promise("what was committed is there, what was not is not", kept=stored == after == written and cursor_fits,
-                  otherwise=(stored, after, written))  # fmt: skip
-    found.promise("the integrity check is clean", kept=check == "ok", otherwise=check)
+    found.figure(f"{full:,} commits hit a full disk, each at another point; {written:,} items were stored between them")
+    found.promise(
+        "each commit reports that the disk is full, and nothing else", kept=full > 0 and not other, otherwise=other[:1]
+    )
+    found.promise("everything that was committed is there, and nothing else", otherwise=(stored, after, written),
+                  kept=stored == after == written and cursor_fits)  # fmt: skip
+    found.promise("the integrity check finds no errors", kept=check == "ok", otherwise=check)
     return found
 
 
@@ -94,7 +96,7 @@ def _fill(ballast: Path, disk: Path, *, rest: int) -> None:
 def full_under_agent(*, quiet: bool = False) -> Verdicts:
     """Fill the disk under a working agent, and free it again; then start one on a read-only disk."""
     found = Verdicts(
-        "The disk under a working agent is full, and well again; an agent starts on a read-only disk", quiet=quiet
+        "The disk of a running agent is full, then free again; an agent starts on a read-only disk", quiet=quiet
     )
     if reason := mounting():
         found.skipped(reason)
@@ -125,14 +127,14 @@ def full_under_agent(*, quiet: bool = False) -> Verdicts:
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
         project.grow(3)
         again = site.finish() == 0 and site.stored() == project.written
-    found.promise("a full disk is one line in the log, and pages go on", kept=bool(first and said and answers),
-                  otherwise=(first, said, answers))  # fmt: skip
+    found.promise("a full disk is one line in the log, and the pages keep working",
+                  kept=bool(first and said and answers), otherwise=(first, said, answers))  # fmt: skip
     found.promise(
-        "once there is space everything is stored, without a restart", kept=bool(back), otherwise="not in 30 s"
+        "once there is space, everything is stored without a restart", kept=bool(back), otherwise="not in 30 s"
     )
     found.promise("starting on a read-only disk is refused in one line, and works once it is writable", kept=status == 2
                   and len(refusal) == 1 and again, otherwise=(status, refusal[-3:], again))  # fmt: skip
-    found.promise("no traceback, a clean integrity check, an orderly end", otherwise=(traces, check, took),
+    found.promise("no traceback, no integrity errors, a clean shutdown", otherwise=(traces, check, took),
                   kept=traces == 0 and check == "ok" and took is not None and took < 10)  # fmt: skip
     return found
 
@@ -145,10 +147,14 @@ def damaged(places: int, *, quiet: bool = False) -> Verdicts:
         ends = [_one_damaged(folder / str(number), chance, number % 4) for number in range(places)]
     aside, clean = sum(end.aside for end in ends), sum(not end.aside and end.said for end in ends)
     lost, gone, silent = (sum(not getattr(end, what) for end in ends) for what in ("whole", "kept", "said"))
-    found.figure(f"{places} stores overwritten at random places: {aside} were moved aside, {clean} did not matter")
-    found.promise("the agent goes on and holds all that the project holds", kept=lost == 0, otherwise=f"{lost} do not")
+    found.figure(f"{places} stores overwritten at random places: {aside} were moved aside, {clean} were unaffected")
+    found.promise(
+        "the agent continues, and its store contains everything that the project contains",
+        kept=lost == 0,
+        otherwise=f"{lost} do not",
+    )
     found.promise("the damaged file is kept", kept=gone == 0, otherwise=f"{gone} are gone")
-    found.promise("a text and a line in the log say so", kept=silent == 0, otherwise=f"{silent} do not")
+    found.promise("a text file and a line in the log say so", kept=silent == 0, otherwise=f"{silent} do not")
     return found
 
 
@@ -262,8 +268,8 @@ def interrupted_upgrades(times: int, *, items: int = 60_000, quiet: bool = False
                 wrong.append(number)
             shutil.rmtree(data)
     stages = ", ".join(f"{versions.count(v)} at version {v}" for v in sorted(set(versions)))
-    found.figure(f"{times} upgrades of a store of {items:,} items were killed; they were left {stages}")
-    found.promise("the next start completes each, and nothing is lost", kept=not wrong, otherwise=wrong)
+    found.figure(f"{times} upgrades of a store of {items:,} items were killed; then there were {stages}")
+    found.promise("the next start completes every upgrade, and nothing is lost", kept=not wrong, otherwise=wrong)
     return found
 
 

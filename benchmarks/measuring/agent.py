@@ -33,7 +33,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def once(paths: Path, data: Path) -> tuple[float, float]:
-    """Read all there is into a store; returns seconds and the peak of resident memory in MB."""
+    """Read all there is into a store; returns seconds and the peak resident memory in MB."""
     began = time.perf_counter()
     process = subprocess.Popen(
         command(paths, "--once", "--data-dir", data), env=environment(data.parent), stderr=subprocess.PIPE, text=True
