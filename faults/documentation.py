@@ -25,8 +25,8 @@ attacks below and writes this page from the results; `make test` runs a short ve
 - **Memory, descriptors, threads and disk space are limited**, however long an outage lasts.
 """
 
-_HOW = """To run one attack alone, use its name, which is below each heading: `make faults ATTACKS=soak`.  The exit code is
-1 if a promise was broken."""
+_HOW = """To run one attack alone, use its name, which is below each heading: `make faults ATTACKS=soak`.  The exit code
+is 1 if a promise was broken."""
 
 
 def page(attacks: Sequence[Part]) -> Page:

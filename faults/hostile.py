@@ -182,8 +182,8 @@ def _judge(
         f" {', '.join(made)}"
     )
     found.figure(
-        f"the agent's memory {max(before.memory):.0f} MB before and at most {max(after.memory):.0f} MB during the attack,"
-        f" that of the rendering processes at most {max(after.rendering):.0f} MB; temporary files at"
+        f"the agent's memory {max(before.memory):.0f} MB before and at most {max(after.memory):.0f} MB during the"
+        f" attack, that of the rendering processes at most {max(after.rendering):.0f} MB; temporary files at"
         f" most {max(after.copied):.1f} MB; {sum(map(len, after.answers.values())):,} answers for the healthy projects"
         f" took {usual * 1000:.0f} ms, the slowest {max(slowest.values()):.2f} s; a new micrograph was in the store"
         f" after {statistics.median(after.arrivals):.1f} s, at most {max(after.arrivals):.1f} s"
