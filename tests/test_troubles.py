@@ -1,4 +1,4 @@
-"""The page *When something does not work* quotes what the program really prints."""
+"""The page *Troubleshooting* quotes what the program really prints."""
 
 from __future__ import annotations
 

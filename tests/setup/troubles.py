@@ -1,4 +1,4 @@
-"""How the messages come about that the page *When something does not work* names, on a machine that is set up."""
+"""How the messages come about that the page *Troubleshooting* quotes, on a machine that is set up."""
 
 from __future__ import annotations
 
