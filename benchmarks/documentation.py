@@ -52,7 +52,7 @@ def _verdict(kept: Mapping[str, Any]) -> str:
 
 def _summary(all_kept: Sequence[Mapping[str, Any]]) -> list[str]:
     missed = [text for kept in all_kept for text in _goals(kept, "MISSED")]
-    return ["## Missed goals", "", *([f"- {text}" for text in missed] or ["- none"])]
+    return ["## Missed goals", "", *([f"- {text}" for text in missed] or ["- none of the measured goals"])]
 
 
 def _goals(kept: Mapping[str, Any], word: str) -> list[str]:
