@@ -1,7 +1,7 @@
-"""What programs found out, kept in a file beside them, and the page of the documentation that is written from it.
+"""Results of programs, kept in a file beside them, and the documentation page that is written from them.
 
-No figure on such a page is typed.  One part can be found out again alone: the others stay as they were, each with the
-date, the machine and the commit of cryowatch that it tells of.
+No figure on such a page is typed.  A part can be measured again alone: the others stay as they were, each with its
+date, its machine and its commit of cryowatch.
 """
 
 from __future__ import annotations

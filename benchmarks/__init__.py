@@ -1,1 +1,1 @@
-"""How fast cryowatch is, beside baselines of the same run: each benchmark is a program of its own."""
+"""How fast cryowatch is, with baselines from the same run.  Each benchmark is a separate program."""

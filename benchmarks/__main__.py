@@ -1,6 +1,6 @@
-"""`python -m benchmarks [SUBJECT …]`: run the benchmarks named, or all, and write docs/benchmarks.md.
+"""`python -m benchmarks [SUBJECT …]`: run the given benchmarks, or all, and write docs/benchmarks.md.
 
-With --quick each is run in its smallest form, to see that it works: what that says is neither kept nor written.
+With --quick each benchmark runs in its smallest form, to see that it works; the results are neither kept nor written.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How long it takes from the commit of a new CTF to the page's event, to the interface showing it, and to InfluxDB.
+"""How long it takes from the commit of a new CTF to the page's event, to the API's answer, and to InfluxDB.
 
-Arrivals come at random phases, at the default interval.  Baseline: a bare loop that asks the same file for its last id
+Arrivals come at random phases, at the default interval.  Baseline: a plain loop that reads the last id of the same file
 as often, beside it.
 """
 

@@ -1,6 +1,6 @@
-"""What one reader's worst requests do to the pages of others.
+"""How one reader's worst requests affect the pages of others.
 
-Six requests that cannot share an answer ask, again and again, for the slowest panels of a long session.  Baseline of
+Six requests that cannot share an answer ask again and again for the slowest panels of a long session.  Baseline from
 the same run: the same answers while nobody asks for anything else.
 """
 

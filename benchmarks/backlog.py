@@ -1,9 +1,9 @@
-"""How long `cryowatch watch --once` takes for sessions that wait to be read: into the store, and through to InfluxDB.
+"""How long `cryowatch watch --once` takes to read waiting sessions: into the store, and on to InfluxDB.
 
-In each round, in turn: reading the same rows with sqlite3 alone, which is the least that it can take, ours into the
-store, ours through to a real InfluxDB, and the reference's first pass to such a server of its own, where it is there.
-Each begins when what those before it have written is on the disk; ours with a server that has taken a session before,
-as a facility's has, the reference with one that has just started, which matters little to it: it takes a minute.
+Each round, in turn: reading the same rows with sqlite3 alone, which is the minimum; ours into the store; ours on to a
+real InfluxDB; and the reference's first pass to its own InfluxDB, if the reference is installed.  Each step begins when
+the data of the steps before are on the disk.  Ours uses a server that has already received a session, as a facility's
+has.  The reference uses one that has just started, which matters little to it: it takes a minute.
 """
 
 from __future__ import annotations

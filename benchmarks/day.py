@@ -1,6 +1,6 @@
-"""Memory over a day of a busy microscope in a minute: 8,640 CTFs, a commit each, with somebody who listens.
+"""Memory over a day at a busy microscope, in a minute: 8,640 CTFs, one commit each, with one listener.
 
-The agent looks as often as ever, so that it finds many at each look.
+The agent looks as often as usual, so it finds many new items at each look.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How soon `cryowatch demo` has its first micrograph on the page, from the command on.
+"""How soon `cryowatch demo` shows its first micrograph on the page, after the command.
 
-Baseline of the same run: starting `cryowatch --version`.
+Baseline from the same run: starting `cryowatch --version`.
 """
 
 from __future__ import annotations

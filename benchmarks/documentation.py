@@ -1,6 +1,6 @@
-"""What docs/benchmarks.md tells of the benchmarks.
+"""What docs/benchmarks.md says about the benchmarks.
 
-Of what they print a line that begins at the margin is a heading, what is indented below it are its figures.
+In their output, a line without indentation is a heading, and the indented lines below it are its figures.
 """
 
 from __future__ import annotations

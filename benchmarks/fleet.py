@@ -1,7 +1,7 @@
-"""50 agents with two growing projects each, all delivering to one InfluxDB: points a second, lag, nothing lost.
+"""50 agents with two growing projects each, all delivering to one InfluxDB: points per second, delay, losses.
 
-All agents, the writers and the server share this one machine, which in a facility they do not: what is measured is
-what the server and the protocol bear, and that nothing is lost when everybody is slow.
+All agents, writers and the server share this one machine, unlike in a facility.  So this measures what the server and
+the protocol can carry, and that nothing is lost when everybody is slow.
 """
 
 from __future__ import annotations

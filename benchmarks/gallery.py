@@ -1,7 +1,7 @@
 """How soon a gallery of 20,000 micrographs shows its first images, and how it scrolls, in a headless browser.
 
-All micrographs share a few real images of 5,760 x 4,092 pixels by hard links, each of which is rendered by itself.
-Baseline of the same run: the same gallery of 100 micrographs.
+All micrographs share a few real images of 5,760 x 4,092 pixels through hard links; each is rendered separately.
+Baseline from the same run: the same gallery with 100 micrographs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What one sample of the machine costs, with 1, 10 and 100 watched projects.
 
-Baseline of the same run: asking psutil and statvfs plainly for the same numbers.
+Baseline from the same run: plain calls of psutil and statvfs for the same numbers.
 """
 
 from __future__ import annotations

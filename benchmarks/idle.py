@@ -1,6 +1,6 @@
-"""What watching costs when nothing happens: projects whose runs still run or have ended.
+"""What watching costs when nothing happens, with projects whose runs are active or have ended.
 
-Baseline: a process that only asks for the state of the same files, once a second, at the same time.
+Baseline: a process that only checks the same files once a second, at the same time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How long the first look at a micrograph takes, against a plain read of its file into memory.
+"""How long the first look at a micrograph takes, compared with a plain read of its file into memory.
 
 A 5760 x 4092 float32 MRC file to a JPEG of 512 pixels, one of 11,520 x 8,184, the power spectra computed from both, and
-both formats of compression.  Each round is a process of its own, as the agent's worker has one thread; all files are in
-the page cache.  "Memory" is how much the peak resident memory grows above that after importing what it needs.
+both formats of compression.  Each round is a separate process, as the agent's worker has one thread.  All files are in
+the page cache.  "Memory" is the growth of the peak resident memory after importing the required modules.
 """
 
 from __future__ import annotations

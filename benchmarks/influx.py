@@ -1,9 +1,9 @@
-"""How long 20,000 waiting micrographs take to a real InfluxDB, what an outage takes to replay, how fast lines are made.
+"""How long 20,000 waiting micrographs take to a real InfluxDB, how fast an outage is replayed and lines are made.
 
-And how long a live session's points wait beside as many that are older than the database keeps.
+It also measures how long a live session's points wait beside as many points older than the database's retention.
 
-Baselines of the same run: the same without InfluxDB, and one bulk write of the same lines.  The reference stands beside
-it in `backlog.py`.
+Baselines from the same run: the same without InfluxDB, and one bulk write of the same lines.  `backlog.py` has the
+comparison with the reference.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How soon 200 listeners of the page's events are told of a new CTF, and what listening costs the agent.
+"""How soon 200 listeners to the page's events are notified of a new CTF, and what listening costs the agent.
 
-Baseline of the same run: a single listener.
+Baseline from the same run: a single listener.
 """
 
 from __future__ import annotations

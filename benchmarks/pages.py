@@ -1,6 +1,6 @@
-"""How soon the CTF page of many micrographs is drawn in a headless browser, and how soon a new one is.
+"""How soon a headless browser draws the CTF page of many micrographs, and how soon it draws a new one.
 
-Baseline of the same run: the same page of a session of 100 micrographs.
+Baseline from the same run: the same page of a session with 100 micrographs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How long micrographs take from a Scipion project to a real sshd, and how many bytes that is, beside the reference.
+"""How long publishing micrographs of a Scipion project to a real sshd takes, in how many bytes, beside the reference.
 
-`watch --once` with InfluxDB in the reference's layout and the images by SFTP, from start to end of the process, against
-as many passes of the reference as it takes to send its images.  Both render micrograph and power spectrum.
+`watch --once` with InfluxDB in the reference's layout and the images over SFTP, from start to end of the process,
+compared with as many passes of the reference as it needs to send its images.  Both render micrograph and spectrum.
 """
 
 from __future__ import annotations

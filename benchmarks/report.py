@@ -1,7 +1,7 @@
-"""How long the report of 20,000 micrographs takes to make, and to open in a headless browser from a file.
+"""How long it takes to make the report of 20,000 micrographs, and to open the file in a headless browser.
 
-Its images are noise, of a few dozen files that many micrographs share: reading costs little, encoding most.  Baseline:
-a session of 1,000.
+Its images are noise, from a few dozen files that many micrographs share: reading is cheap, encoding takes most of the
+time.  Baseline: a session of 1,000 micrographs.
 """
 
 from __future__ import annotations

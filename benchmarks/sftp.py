@@ -1,6 +1,6 @@
 """How long 500 images of 40 kB take to a real sshd at a round trip of 20 ms.
 
-Baseline of the same run: the first of them over the same line with one in flight at a time.
+Baseline from the same run: the first of them over the same connection, one at a time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How soon each of eight tabs of one browser is drawn and told of a new CTF, and how soon a dead line is told.
+"""How soon each of eight tabs in one browser is drawn and shows a new CTF, and how soon it reports a dead connection.
 
-A browser opens six connections to a server.  Baseline of the same run: the first of the tabs.
+A browser opens six connections to a server.  Baseline from the same run: the first tab.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a writer notices of being watched: a hundred commits a second into a set, with and without cryowatch.
+"""How watching affects a writer: a hundred commits per second into a set, with and without cryowatch.
 
-The writer is like Scipion's own (its queries, its patience of 1000 s, a rollback journal).  A second one without any
-patience tells how often a reader is in the way at all.
+The writer is like Scipion's own (its queries, its time-out of 1000 s, a rollback journal).  A second writer without a
+time-out shows how often a reader is in the way at all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A folder that holds years of finished projects and a few live ones: starting over it, resting, a new row, the page.
+"""A folder with years of finished projects and a few live ones: starting, resting, a new row, the page.
 
-Baseline: the same agent over the live projects alone.
+Baseline: the same agent with only the live projects.
 """
 
 from __future__ import annotations

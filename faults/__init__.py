@@ -1,1 +1,1 @@
-"""Attacks from outside on a running cryowatch, each of which prints what it did and whether every promise was kept."""
+"""Attacks on a running cryowatch from outside.  Each prints what it did and whether every promise was kept."""

@@ -1,4 +1,4 @@
-"""`python -m faults [ATTACK …]`: run the attacks named, or all, and write docs/reliability.md from what they found."""
+"""`python -m faults [ATTACK …]`: run the given attacks, or all, and write docs/reliability.md from the results."""
 
 from __future__ import annotations
 

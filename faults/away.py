@@ -1,6 +1,6 @@
-"""InfluxDB is away for hours of full work: memory and disk stay bounded, and all that is kept comes, in order.
+"""InfluxDB is down for hours of full work: memory and disk stay limited, and everything kept arrives, in order.
 
-The agent has a clock that runs faster (`hurried.py`), so that the hours pass in a minute.
+The agent's clock runs faster (`hurried.py`), so the hours pass in a minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What docs/reliability.md tells of the attacks."""
+"""What docs/reliability.md says about the attacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projects that somebody made to harm, beside healthy ones: what they take, what they show, and whom they hold up."""
+"""Malicious projects beside healthy ones: what they use, what they show, and whom they delay."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Projects that somebody made to harm: each a folder in Scipion's layout, and what makes it hostile.
+"""Malicious projects: each is a folder in Scipion's layout, with something that makes it hostile.
 
-What a user of the facility can write below a watched folder: databases of a few kilobytes that unfold to gigabytes,
-links to what he may not read, files that are none, and names, texts and numbers without end.
+This is what a user of the facility can write below a watched folder: databases of a few kilobytes that expand to
+gigabytes, links to files that they may not read, special files, and endless names, texts and numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The file system under one project hangs at random moments: the others go on, the pages answer, and it ends in time.
+"""The file system under one project hangs at random moments: the others continue, pages answer, the agent ends in time.
 
-The project lies on a FUSE file system (bindfs) whose process is stopped (SIGSTOP): whoever asks it for anything waits
-until it goes on, as below an NFS mount whose server is gone.  Who waits can be killed, but nothing else ends it.
+The project is on a FUSE file system (bindfs) whose process is stopped (SIGSTOP).  Everything that accesses it waits
+until the process continues, as below an NFS mount whose server is down.  A waiting process can be killed, but nothing
+else ends it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""`hurried.py SPEED KEEP_MB watch …`: cryowatch with a clock that runs so many times faster than the system's.
+"""`hurried.py SPEED KEEP_MB watch …`: cryowatch with a clock that runs SPEED times faster than the system's.
 
-The host is sampled every 10 s of that clock, and a delivery tries that much sooner again, but not more than twice a
-second, so that hours pass in a minute with all that comes in hours.  Samples may take KEEP_MB megabytes, also less than
-`host.keep_mb` allows.
+The host is sampled every 10 s of that clock, and deliveries retry that much sooner, but at most twice a second, so that
+hours pass in a minute with all their data.  Samples may take KEEP_MB megabytes, which may be less than `host.keep_mb`
+allows.
 """
 
 from __future__ import annotations

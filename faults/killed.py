@@ -1,6 +1,6 @@
-"""The agent is killed with -9 at random moments while a project grows: nothing is lost, nothing doubled.
+"""The agent is killed with -9 at random moments while a project grows: nothing is lost, nothing duplicated.
 
-A real influxd takes the points, a folder the images; both are compared with the project in the end.
+A real influxd receives the points and a folder the images; both are compared with the project at the end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The lines to InfluxDB and to the host of images are slow, stall, break or swallow everything, while a project grows.
+"""Connections to InfluxDB and the image host are slow, stall, break or swallow everything while a project grows.
 
-Both go through a relay each, which carries what it is given as a fault lets it.
+Each goes through a relay, which forwards data as a fault permits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A facility in miniature: a project that grows, a real InfluxDB, a folder to publish into, and the agent."""
+"""A small facility: a project that grows, a real InfluxDB, a folder to publish into, and the agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half an hour of everything at once: memory, descriptors and threads of the agent stay as they were."""
+"""Half an hour of everything at once: memory, descriptors and threads of the agent do not grow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attack finds: what was done and measured, and for each promise whether it was kept."""
+"""The results of an attack: what was done and measured, and for each promise whether it was kept."""
 
 from __future__ import annotations
 

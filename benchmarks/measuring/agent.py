@@ -1,4 +1,4 @@
-"""`cryowatch watch` as somebody would start it, in a process of its own."""
+"""`cryowatch watch`, started as a user would, in a separate process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`links.py SCRIPT …`: run a script as if files could have any number of names; ext4 allows 65,000.
 
-Scipion imports movies as links to them, and projects for benchmarks have one movie for all their items.
+Scipion imports movies as links, and the benchmarks' projects have one movie for all their items.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Projects to watch: written by the genuine Scipion framework where that is installed, else in its layout."""
+"""Projects to watch: written by the genuine Scipion framework if it is installed, otherwise in its layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference, scipion-em-facilities, on a project, with an InfluxDB of its own on loopback."""
+"""The reference, scipion-em-facilities, on a project, with its own InfluxDB on loopback."""
 
 from __future__ import annotations
 

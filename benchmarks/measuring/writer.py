@@ -1,4 +1,4 @@
-"""A writer of a set as Scipion's own: its queries, its timeout and its journal (pyworkflow 3.11, mapper/sqlite.py)."""
+"""Writes a set as Scipion does: with its queries, its timeout and its journal (pyworkflow 3.11, mapper/sqlite.py)."""
 
 from __future__ import annotations
 
