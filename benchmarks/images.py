@@ -48,7 +48,7 @@ def child(path: Path, what: str) -> None:
     """Do one round and print it as JSON."""
     from cryowatch.images.render import render  # noqa: PLC0415  a round's process imports what it measures, no more
     from cryowatch.images.subject import Subject  # noqa: PLC0415
-    from cryowatch.model import ImageKind  # noqa: PLC0415
+    from cryowatch.records import ImageKind  # noqa: PLC0415
 
     before = peak()
     began = time.perf_counter()

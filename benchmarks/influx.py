@@ -20,13 +20,13 @@ from measuring.agent import once, until
 from measuring.figures import Rounds, ratio, show, title
 from measuring.projects import origin, workplace, write
 
-from cryowatch.delivery import Delivery
-from cryowatch.model import Micrograph, Output, OutputKind, Run, Session
+from cryowatch.influx.backlog import Backlog
+from cryowatch.influx.batches import Slice
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
 from cryowatch.reading import Reading, Span
-from cryowatch.sinks.backlog import Backlog
-from cryowatch.sinks.batches import Slice
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.records import Micrograph, Output, OutputKind, Run, Session
 from cryowatch.store import Store
 from cryowatch.store.changes import Changes
 

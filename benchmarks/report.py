@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from cryowatch.dashboards import STANDARD
 from cryowatch.images import ImageServer
-from cryowatch.model import Micrograph, Output, OutputKind, Run, Session
 from cryowatch.reading import Reading, Span
+from cryowatch.records import Micrograph, Output, OutputKind, Run, Session
 from cryowatch.report import Maker
 from cryowatch.store import Store
 

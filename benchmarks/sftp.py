@@ -16,9 +16,9 @@ from pathlib import Path
 from measuring.figures import Rounds, ratio, show, title
 from measuring.projects import workplace
 
-from cryowatch.publishing import MOST_PUTS
-from cryowatch.sinks.sftp import Sftp
-from cryowatch.sinks.ssh import Access, Place
+from cryowatch.publish.publisher import MOST_PUTS
+from cryowatch.publish.sftp import Sftp
+from cryowatch.publish.ssh import Access, Place
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 

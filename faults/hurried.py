@@ -20,9 +20,9 @@ def hurry(speed: float, keep_mb: float) -> None:
     began, really = time.time_ns(), time.time_ns
     time.time_ns = lambda: began + round((really() - began) * speed)
 
-    from cryowatch import watching  # noqa: PLC0415
-    from cryowatch.agent import Agent  # noqa: PLC0415
-    from cryowatch.delivery import Delivery  # noqa: PLC0415
+    from cryowatch.agent import run  # noqa: PLC0415
+    from cryowatch.agent.agent import Agent  # noqa: PLC0415
+    from cryowatch.influx.delivery import Delivery  # noqa: PLC0415
 
     def hurried(*args: Any, **more: Any) -> Agent:
         return Agent(*args, **{**more, "host_interval": HOST_INTERVAL / speed, "keep_mb": keep_mb})
@@ -32,7 +32,7 @@ def hurry(speed: float, keep_mb: float) -> None:
     def wait(delivery: Delivery, seconds: float) -> None:
         waits(delivery, min(seconds, max(SHORTEST_WAIT, seconds / speed)))
 
-    watching.Agent = hurried  # type: ignore[misc, assignment]
+    run.Agent = hurried  # type: ignore[misc, assignment]
     Delivery.wait = wait  # type: ignore[method-assign]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryowatch.model import Micrograph
+from cryowatch.records import Micrograph
 from tests.records import SECOND, START, micrograph
 
 LIMITS = {"defocus_max": 2.3, "resolution_max": 4.7, "astigmatism_max": 30.7}

@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from cryowatch.agent.session import Watch
 from cryowatch.reading import Reading
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
-from cryowatch.watch import Watch
 
 FIXTURES = Path(__file__).parent / "fixtures" / "scipion"
 MOVIES = "Runs/000002_ProtImportMovies/movies.sqlite"

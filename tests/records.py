@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cryowatch.model import Micrograph, Output, OutputKind, Run, Session
 from cryowatch.reading import Reading, Span
+from cryowatch.records import Micrograph, Output, OutputKind, Run, Session
 
 SECOND = 10**9
 START = 1_795_000_000 * SECOND

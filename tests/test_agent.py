@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.agent import Agent, repeat
+from cryowatch.agent.agent import Agent, repeat
+from cryowatch.agent.rest import pause
+from cryowatch.agent.session import Watch
 from cryowatch.errors import SourceBusy, SourceGone, StoreFailed
 from cryowatch.reading import Reading
-from cryowatch.rest import pause
 from cryowatch.store import Change, Store
-from cryowatch.watch import Watch
 from tests.projects import CTFS, append, genuine
 from tests.records import START, micrograph, reading, session, span
 from tests.web.serving import until
@@ -237,7 +237,7 @@ def test_a_store_that_fails_once_loses_nothing(tmp_path: Path, store: Store, mon
         return commit(*args, **values)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "commit", failing)
-    monkeypatch.setattr("cryowatch.agent.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("cryowatch.agent.agent.RETRY_SECONDS", 0.05)
     agent = Agent(store, [genuine(tmp_path)], interval=0.05, host="gpu1")
     agent.start()
     until(lambda: count(store) == 32)
@@ -254,7 +254,7 @@ def test_a_writer_meets_no_lock_while_it_is_watched(tmp_path: Path, started: Cal
 
 
 def test_a_project_that_does_not_answer_is_said_to_until_it_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryowatch.watch.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr("cryowatch.agent.session.SILENT_SECONDS", 0.0)
     hang = threading.Event()
 
     class Hung(Scripted):

@@ -13,9 +13,9 @@ import pytest
 from cryowatch.doctor import certificates
 from cryowatch.errors import CryowatchError
 from cryowatch.grafana.push import Grafana
-from cryowatch.influx_server import Server
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.server import Server
 from cryowatch.notices.webhook import Webhook
-from cryowatch.sinks.influx import Access, Influx
 from tests.notices.smtp import server_context
 
 HOST = "127.0.0.2"

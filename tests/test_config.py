@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cryowatch.addresses import listening
-from cryowatch.config import Settings, load
 from cryowatch.errors import ConfigError
+from cryowatch.settings.addresses import listening
+from cryowatch.settings.config import Settings, load
 
 DEFAULT = ".config/cryowatch/cryowatch.toml"
 

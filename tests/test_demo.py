@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from cryowatch.watching import way_from_afar
+from cryowatch.agent.run import way_from_afar
 
 
 def test_who_is_logged_in_by_ssh_is_told_how_to_get_to_the_pages() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cryowatch.detached import Detached
 from cryowatch.errors import ImageMissing
+from cryowatch.system.detached import Detached
 
 
 def hanging(again: threading.Event) -> Callable[[], int]:

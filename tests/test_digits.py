@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cryowatch.digits import whole
-from cryowatch.systemd import BEAT_SECONDS, Systemd
+from cryowatch.numbers import whole
+from cryowatch.system.systemd import BEAT_SECONDS, Systemd
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ import httpx2
 import psutil
 import pytest
 
-from cryowatch import tls
+from cryowatch.system import certificates
 from tests.influx.server import ADMIN, InfluxServer
 from tests.notices.receiver import Receiver
 from tests.notices.smtp import MailServer, server_context
@@ -79,7 +79,7 @@ class Facility:
         self.project = demo_project(folder / "projects" / "demo", 2, ended=False)
         self.home = folder / "home"
         (self.home / ".ssh").mkdir(parents=True)
-        made = tls.create(folder / "tls", ["localhost"])
+        made = certificates.create(folder / "tls", ["localhost"])
         self.authority = made.ca_certificate
         self.influx = InfluxServer(folder / "influx", certificate=made.certificate, key=made.key)
         opened.callback(self.influx.stop)

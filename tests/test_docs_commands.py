@@ -23,8 +23,9 @@ import httpx2
 import pytest
 import typer
 
-from cryowatch import cli, tls
-from cryowatch.config import load
+from cryowatch import cli
+from cryowatch.settings.config import load
+from cryowatch.system import certificates
 from tests.docs import ROOT, blocks, commands, pages
 from tests.grafana.server import TOKEN, GrafanaServer
 from tests.influx.server import InfluxServer
@@ -56,7 +57,7 @@ class Facility:
         self.home = folder / "home"
         self.projects = self.home / "ScipionUserData/projects"
         demo_project(self.projects / "my-session", 4)
-        created = tls.create(folder / "certificates", ["influx.example.org"], 30)
+        created = certificates.create(folder / "certificates", ["influx.example.org"], 30)
         self.authority = created.ca_certificate
         self.influx = InfluxServer(
             folder / "influx", certificate=created.certificate, key=created.key, administrator=False

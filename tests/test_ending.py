@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from cryowatch.agent import Agent
-from cryowatch.ending import Ending, Until
+from cryowatch.agent.agent import Agent
+from cryowatch.agent.until import Ending, Until
 from cryowatch.store import Store
 from cryowatch.store.reader import Reader
 from cryowatch.store.writer import FILE_NAME

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cryowatch.access.accounts import Role
 from cryowatch.errors import ConfigError
-from cryowatch.exposure import Web, exposure_of, is_loopback, refuse_unprotected
+from cryowatch.settings.web import Web, exposure_of, is_loopback, refuse_unprotected
 from tests.projects import genuine
 from tests.web.people import add_account
 

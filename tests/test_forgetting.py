@@ -19,15 +19,15 @@ from typing import Any
 import pytest
 from faults.site import Project, Site
 
-from cryowatch import errands
 from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
 from cryowatch.errors import SessionForgotten, StoreError
-from cryowatch.forgetting import Forgetter, figures_of
-from cryowatch.model import OutputKind, Severity
+from cryowatch.forgetting import errands
+from cryowatch.forgetting.forgetter import Forgetter, figures_of
+from cryowatch.records import OutputKind, Severity
 from cryowatch.store import Store, forgotten
+from cryowatch.store.alerts import Key, State
 from cryowatch.store.forgotten import is_cleared, passed_over
-from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.writer import FILE_NAME
 from tests.projects import CTFS, Watched, append, execute, genuine

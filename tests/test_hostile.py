@@ -30,7 +30,7 @@ from playwright.sync_api import Browser, Dialog
 from cryowatch.alerts.stages import MOST_FAILED
 from cryowatch.demo.project import Run, SetFile, local, write_objects
 from cryowatch.errors import one_line
-from cryowatch.sinks.lines import tag_text
+from cryowatch.influx.lines import tag_text
 from tests.browsing import Visit
 from tests.influx.server import ADMIN, InfluxServer
 from tests.notices.receiver import Receiver

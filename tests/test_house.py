@@ -19,7 +19,7 @@ import yaml
 
 import cryowatch
 from cryowatch.cli import app
-from cryowatch.config import Settings
+from cryowatch.settings.config import Settings
 
 ROOT = Path(__file__).parent.parent
 VENDOR = "src/cryowatch/web/static/vendor"

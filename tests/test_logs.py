@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cryowatch import logs
 from cryowatch.errors import ConfigError
+from cryowatch.system import logs
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+: .+")
 
@@ -150,4 +150,4 @@ def test_watch_logs_to_the_file_of_the_settings(tmp_path: Path) -> None:
     )  # fmt: skip
     (line,) = (tmp_path / "cryowatch.log").read_text().splitlines()
     assert LINE.fullmatch(line)
-    assert "WARNING cryowatch.agent: " in line
+    assert "WARNING cryowatch.agent.agent: " in line

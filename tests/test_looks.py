@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from cryowatch.looks import MOST_OF_A_PLACE, Looks
+from cryowatch.agent.looks import MOST_OF_A_PLACE, Looks
 from tests.web.serving import until
 
 

@@ -17,12 +17,12 @@ import pytest
 
 from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
-from cryowatch.agent import Agent
+from cryowatch.agent.agent import Agent
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.errors import NotFoundError
-from cryowatch.reports import status
 from cryowatch.store import Reader, Store
+from cryowatch.store.status import status
 from cryowatch.store.writer import FILE_NAME
 from cryowatch.web.sight import Sights
 from tests.links import earlier_link

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.reach import OutOfReach, hold, is_open, may, mounted_by, way
+from cryowatch.system.reach import OutOfReach, hold, is_open, may, mounted_by, way
 from tests.strangers import AGENT, ATTACKER, VICTIM, as_root, link, open_folder, owned, python, swapping
 
 GROUP = 41_009
@@ -94,7 +94,7 @@ def test_a_link_shows_what_its_maker_could_read(place: Path) -> None:
 
 @as_root
 def test_a_member_of_a_group_is_shown_what_the_group_may_read(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryowatch.reach.groups", lambda user: frozenset({GROUP} if user == ATTACKER else ()))
+    monkeypatch.setattr("cryowatch.system.reach.groups", lambda user: frozenset({GROUP} if user == ATTACKER else ()))
     mine, movie = place / "mine", place / "disk/1.mrc"
     link(mine / "link.mrc", movie, ATTACKER)
     os.chown(movie, VICTIM, GROUP)
@@ -207,7 +207,7 @@ def test_an_access_list_says_more_than_the_mode(place: Path) -> None:
 SCRIPT = """
 import os, sys
 from pathlib import Path
-from cryowatch.reach import OutOfReach, hold
+from cryowatch.system.reach import OutOfReach, hold
 try:
     with hold(Path(sys.argv[1]), Path(sys.argv[2])) as held:
         print(os.read(held.open(), 100).decode())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cryowatch.model import Micrograph
 from cryowatch.reading import Items, columns_of
+from cryowatch.records import Micrograph
 from tests.records import micrograph
 
 FIELDS = ("item", "name", "time", "defocus_u", "resolution")

@@ -26,14 +26,14 @@ from pydantic import SecretStr
 
 from cryowatch.errors import CryowatchError, SinkAway
 from cryowatch.grafana.push import Grafana
-from cryowatch.http_answers import AnswerTooLong, asked
-from cryowatch.influx_server import Server
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.server import Server
 from cryowatch.notices.mail import Mail, MailServer
 from cryowatch.notices.message import Context, trial
 from cryowatch.notices.webhook import Webhook
-from cryowatch.redaction import Redaction, of_arguments
-from cryowatch.report.publish import Command
-from cryowatch.sinks.influx import Access, Influx
+from cryowatch.report.after import Command
+from cryowatch.system.http import AnswerTooLong, asked
+from cryowatch.system.redaction import Redaction, of_arguments
 
 SECRET = "s3cr&t/ p+ss'w\"ord<7731>"
 

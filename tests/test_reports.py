@@ -16,14 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.errors import NotFoundError, StoreFailed
-from cryowatch.exports import export
-from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind, Severity
 from cryowatch.reading import Span
-from cryowatch.reports import status
+from cryowatch.records import DeviceSample, GainResidual, HostSample, OutputKind, Severity
 from cryowatch.store import Store
-from cryowatch.store.ledger import Key, State
+from cryowatch.store.alerts import Key, State
+from cryowatch.store.export import export
+from cryowatch.store.panels.good import bounds_of_good
+from cryowatch.store.status import status
 from cryowatch.store.writer import FILE_NAME
 from tests.records import SECOND, START, micrograph, output, reading, run, session, span
 
@@ -362,7 +362,7 @@ def test_trouble_comes_first_then_what_runs_and_old_sessions_are_summed_up(store
 
 
 def test_status_counts_what_was_dropped_before_it_was_delivered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryowatch.reports.time.time_ns", lambda: START)
+    monkeypatch.setattr("cryowatch.store.status.time.time_ns", lambda: START)
     store.register(session("/projects/alpha"))
     for n in range(5):
         store.add_host_sample(HostSample(host="gpu1", time=START + n, cpu=5.0))

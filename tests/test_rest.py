@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from cryowatch.rest import REST_AFTER, TROUBLED_SECONDS, WHOLE_SECONDS
+from cryowatch.agent.rest import REST_AFTER, TROUBLED_SECONDS, WHOLE_SECONDS
+from cryowatch.agent.session import Watch
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
-from cryowatch.watch import Watch
 from tests.projects import CTFS, change, execute, genuine
 
 SECOND = 10**9

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryowatch import secrets
 from cryowatch.errors import ConfigError
+from cryowatch.settings import secrets
 
 PASSWORD = "pass word with = and %(x)s"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch import tls
 from cryowatch.dashboards.standard import STANDARD
+from cryowatch.system import certificates
 from tests.docs import ROOT, SHELLS, blocks
 from tests.setup.machine import MICROGRAPHS, Outcome
 
@@ -96,10 +96,12 @@ def test_secrets_belong_to_who_reads_them_as_the_table_of_the_page_says(outcome:
 
 
 def test_the_page_and_tls_create_put_certificates_at_the_same_places(tmp_path: Path) -> None:
-    printed = tls.placement(tls.create(tmp_path / "tls", ["cryo.example.org"])).replace(f"{tmp_path}/", "")
+    printed = certificates.placement(certificates.create(tmp_path / "tls", ["cryo.example.org"])).replace(
+        f"{tmp_path}/", ""
+    )
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     placed = re.findall(r"^  (install .+)$", printed, re.MULTILINE)
     assert len(placed) == 9
     assert [command for command in placed if command not in page.splitlines()] == []
-    for line in tls.INFLUX_ENVIRONMENT.splitlines():
+    for line in certificates.INFLUX_ENVIRONMENT.splitlines():
         assert line in page

@@ -29,7 +29,7 @@ from cryowatch.commands import (
     tls,
     watch,
 )
-from cryowatch.commands.ends import PROBLEM, USAGE
+from cryowatch.commands.exit_codes import PROBLEM, USAGE
 from cryowatch.commands.helping import without_types
 from cryowatch.errors import CryowatchError, one_line
 

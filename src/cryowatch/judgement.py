@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryowatch.model import RECORDS, Quantity, quantities
+from cryowatch.records import RECORDS, Quantity, quantities
 
 OF_A_FIT = frozenset({"defocus", "defocus_u", "defocus_v", "defocus_angle", "astigmatism", "ratio", "resolution"})
 """The quantities that every fit gives: an estimated item without one is outside of that one's limits."""

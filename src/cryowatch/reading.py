@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Protocol, overload
 
-from cryowatch.model import GainResidual, Micrograph, Output, Run, Session
+from cryowatch.records import GainResidual, Micrograph, Output, Run, Session
 
 Shifts = tuple[tuple[float, ...], tuple[float, ...]]
 """Where each frame of a movie was, in Å: x and y, of as many frames; both are nan of a frame without a shift."""

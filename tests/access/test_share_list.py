@@ -13,7 +13,7 @@ import pytest
 from cryowatch import cli
 from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
-from cryowatch.agent import Agent
+from cryowatch.agent.agent import Agent
 from cryowatch.store import Store
 from tests.links import earlier_link
 from tests.projects import genuine

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD, Rule
-from cryowatch.alerts.watcher import Alarms
-from cryowatch.model import Micrograph, OutputKind
 from cryowatch.reading import Reading
+from cryowatch.records import Micrograph, OutputKind
 from cryowatch.store import Change, Store
 from tests.records import SECOND, START, micrograph, output, run, session, span
 

@@ -15,8 +15,9 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cryowatch.agent.session import Watch
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.demo.project import ACQUISITION, Run, SetFile, local, write_objects
 from cryowatch.demo.story import PIXEL_SIZE, exposure
 from cryowatch.notices.channel import Channel
@@ -25,7 +26,6 @@ from cryowatch.notices.notifier import Notifier
 from cryowatch.sources.host import FileSystems, HostSource
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
-from cryowatch.watch import Watch
 
 SECOND = 10**9
 BEGIN = 1_795_000_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cryowatch.alerts.rules import MEASURED, STANDARD
-from cryowatch.model import DeviceSample, GainResidual, HostSample
+from cryowatch.records import DeviceSample, GainResidual, HostSample
 from tests.alerts.facility import HOST, Facility
 
 QUALITY: tuple[tuple[str, dict[str, Any], dict[str, Any], str], ...] = (

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.agent import Agent
+from cryowatch.agent.agent import Agent
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.store import Store
 from tests.projects import execute, genuine
 

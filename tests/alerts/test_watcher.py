@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cryowatch.alerts.rules import STANDARD, Rule, rules_of
-from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind, Session
 from cryowatch.reading import Reading
+from cryowatch.records import DeviceSample, GainResidual, HostSample, OutputKind, Session
 from tests.alerts.facility import HOST, MINUTE, Facility
 from tests.records import START, micrograph, output, run, span
 

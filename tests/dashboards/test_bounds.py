@@ -5,12 +5,12 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+from cryowatch.agent.facility import bounds_of, dashboards_of
 from cryowatch.alerts.rules import STANDARD as RULES
-from cryowatch.config import Settings
 from cryowatch.dashboards import STANDARD, Dashboard, find
 from cryowatch.dashboards.bounds import DeviceBound, bounded
 from cryowatch.dashboards.definition import Limit
-from cryowatch.facility import bounds_of, dashboards_of
+from cryowatch.settings.config import Settings
 
 FILE = Path("/etc/cryowatch/cryowatch.toml")
 

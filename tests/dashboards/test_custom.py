@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from cryowatch.dashboards import STANDARD, Dashboard, PanelKind, Query, Scope, compile_panel
+from cryowatch.dashboards import STANDARD, Dashboard, PanelKind
 from cryowatch.dashboards.custom import customised
-from cryowatch.dashboards.grafana import compile_grafana, dump
-from cryowatch.dashboards.layouts import Layout
 from cryowatch.errors import ConfigError
+from cryowatch.grafana.dashboard import compile_grafana, dump
+from cryowatch.influx.layouts import Layout
+from cryowatch.store.panels.compile import compile_panel
+from cryowatch.store.panels.query import Query, Scope
 
 FILE = Path("/etc/cryowatch/cryowatch.toml")
 

@@ -8,8 +8,8 @@ import pytest
 
 from cryowatch.dashboards import STANDARD, Panel, PanelKind, find
 from cryowatch.dashboards.definition import Aggregate, Bins
-from cryowatch.dashboards.influxql import compile_influxql, known_fields
-from cryowatch.dashboards.layouts import Layout, host_names, project_names, quoted
+from cryowatch.grafana.influxql import compile_influxql, known_fields
+from cryowatch.influx.layouts import Layout, host_names, project_names, quoted
 
 EVERY = [(d.name, p) for d in STANDARD for p in d.panels]
 EITHER = pytest.mark.parametrize("layout", Layout)

@@ -6,20 +6,12 @@ from typing import Any
 
 import pytest
 
-from cryowatch.dashboards import find, payload, tiles
+from cryowatch.dashboards import find
 from cryowatch.dashboards.definition import Bins
-from cryowatch.dashboards.pace import Pace
 from cryowatch.judgement import Bound
-from cryowatch.model import (
-    Alert,
-    DeviceSample,
-    GainResidual,
-    HostSample,
-    Micrograph,
-    Quantity,
-    Session,
-    quantities,
-)
+from cryowatch.records import Alert, DeviceSample, GainResidual, HostSample, Micrograph, Quantity, Session, quantities
+from cryowatch.store.panels import payload, tiles
+from cryowatch.store.panels.pace import Pace
 
 HOUR = 3_600 * 10**9
 MINUTE_MS = 60_000

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, Scope, compile_panel, find
+from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, find
 from cryowatch.dashboards.definition import Bins
-from cryowatch.dashboards.query import Taken
-from cryowatch.dashboards.sql import RECENT
-from cryowatch.dashboards.stages import MOST_RUNS
-from cryowatch.dashboards.thinning import MOST_POINTS, STRETCH
-from cryowatch.model import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
 from cryowatch.reading import Reading
+from cryowatch.records import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
 from cryowatch.store import Store
+from cryowatch.store.panels.compile import RECENT, compile_panel
+from cryowatch.store.panels.query import Scope, Taken
+from cryowatch.store.panels.stages import MOST_RUNS
+from cryowatch.store.panels.thinning import MOST_POINTS, STRETCH
 from tests.records import SECOND, START, micrograph, output, reading, run, session, span
 
 HOUR = 3600 * SECOND

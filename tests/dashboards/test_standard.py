@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, Scope, compile_panel, find
+from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, find
 from cryowatch.dashboards.definition import Bins, Limit
 from cryowatch.errors import NotFoundError
-from cryowatch.model import RECORDS, quantities
+from cryowatch.records import RECORDS, quantities
+from cryowatch.store.panels.compile import compile_panel
+from cryowatch.store.panels.query import Scope
 
 EVERY = pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
+from cryowatch.agent.session import Watch
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD, About
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.demo.gain import residual
 from cryowatch.demo.session import DemoSession, Event, unfold
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
-from cryowatch.watch import Watch
 
 BEGIN = 1_795_000_000.0
 MINUTE = 60

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cryowatch.config import load
 from cryowatch.doctor import findings
+from cryowatch.settings.config import load
 
 NOTHING = {"data_dir", "web"}
 

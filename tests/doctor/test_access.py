@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cryowatch.access.accounts import Role
-from cryowatch.tls import create
+from cryowatch.system.certificates import create
 from tests.doctor.looking import looked
 from tests.web.people import add_account
 

@@ -12,7 +12,7 @@ import pytest
 
 from cryowatch.store import Store
 from cryowatch.store.writer import FILE_NAME
-from cryowatch.tls import create
+from cryowatch.system.certificates import create
 from tests.influx.server import ADMIN, InfluxServer
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from cryowatch.dashboards import STANDARD
-from cryowatch.dashboards.grafana import compile_grafana
-from cryowatch.dashboards.layouts import Layout
 from cryowatch.doctor import GrafanaAt, certificates
+from cryowatch.grafana.dashboard import compile_grafana
 from cryowatch.grafana.push import Grafana, push
+from cryowatch.influx.layouts import Layout
 from tests.doctor.looking import looked, silent
 from tests.grafana.server import TOKEN, GrafanaServer
 from tests.notices.receiver import Receiver

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.model import DeviceSample, HostSample
+from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
 from cryowatch.store.writer import FILE_NAME
 from tests.doctor.looking import looked

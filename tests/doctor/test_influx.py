@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
-from cryowatch import influx_setup
 from cryowatch.doctor import clock
+from cryowatch.influx import setup
 from tests.doctor.looking import looked
 from tests.influx.server import ADMIN, InfluxServer
 
@@ -29,9 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """An InfluxDB that `influx init` has set up."""
     folder = tmp_path_factory.mktemp("influx")
     made = InfluxServer(folder)
-    wanted = influx_setup.Wanted(admin=ADMIN[0], database="scipion", retention="12w", folder=folder)
+    wanted = setup.Wanted(admin=ADMIN[0], database="scipion", retention="12w", folder=folder)
     password = SecretStr(ADMIN[1])
-    assert all(step.state != "wrong" for step in influx_setup.init(made.url, wanted, password=password, ca_file=None))
+    assert all(step.state != "wrong" for step in setup.init(made.url, wanted, password=password, ca_file=None))
     yield made
     made.stop()
 

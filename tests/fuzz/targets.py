@@ -24,13 +24,13 @@ from unittest import mock
 from PIL import Image
 from starlette.datastructures import QueryParams
 
-from cryowatch import secrets
 from cryowatch.alerts.rules import rules_of
-from cryowatch.config import Settings, load
 from cryowatch.dashboards import STANDARD
 from cryowatch.dashboards.custom import customised
 from cryowatch.errors import ConfigError, ImageError
-from cryowatch.model import GainResidual, ImageKind, Run
+from cryowatch.records import GainResidual, ImageKind, Run
+from cryowatch.settings import secrets
+from cryowatch.settings.config import Settings, load
 from cryowatch.sources.scipion.gain import FILE, PROTOCOL, GainProgress, read_gains
 from cryowatch.sources.scipion.scalars import text_of
 from cryowatch.sources.scipion.sets import bare_path

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.fuzz.effort import fuzzed, tried
 from tests.fuzz.targets import take_image
 from tests.images.files import KINDS, header

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryowatch.dashboards.layouts import quoted
-from cryowatch.influx_server import quote_identifier, quote_string
-from cryowatch.sinks.lines import fields_of, series, tag_text
-from cryowatch.sinks.lines import line as line_of
+from cryowatch.influx.layouts import quoted
+from cryowatch.influx.lines import fields_of, series, tag_text
+from cryowatch.influx.lines import line as line_of
+from cryowatch.influx.server import quote_identifier, quote_string
 from tests.fuzz.effort import fuzzed, tried
 from tests.influx.server import ADMIN, InfluxServer
 

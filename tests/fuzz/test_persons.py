@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.routing import Route
 
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from tests.fuzz.effort import fuzzed, tried
 from tests.fuzz.test_requests import BODIES, HEADER_LINES, METHODS, WORDS, check, parsed, request, sent, targets
 from tests.web.people import Person, add_everybody, shared

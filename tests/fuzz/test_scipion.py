@@ -17,12 +17,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cryowatch.agent.session import Watch
 from cryowatch.errors import SourceError
-from cryowatch.model import Micrograph
 from cryowatch.reading import Reading
+from cryowatch.records import Micrograph
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
-from cryowatch.watch import Watch
 from tests.fuzz.effort import fuzzed, tried
 from tests.projects import CTFS, MICROGRAPHS, MOVIES, genuine
 

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryowatch import secrets
-from cryowatch.config import Settings
 from cryowatch.errors import ConfigError
+from cryowatch.settings import secrets
+from cryowatch.settings.config import Settings
 from tests.fuzz.effort import fuzzed, tried
 from tests.fuzz.targets import SECRET, loaded, said, take_secrets, take_settings, written
 

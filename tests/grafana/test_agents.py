@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD, Rule
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.dashboards import STANDARD as DASHBOARDS
 from cryowatch.dashboards import find
-from cryowatch.dashboards.grafana import compile_grafana
-from cryowatch.dashboards.layouts import Layout
-from cryowatch.delivery import Delivery
-from cryowatch.model import DeviceSample, HostSample
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.grafana.dashboard import compile_grafana
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
+from cryowatch.influx.layouts import Layout
+from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
 from tests.grafana.expansion import expand
 from tests.influx.server import ADMIN, INFLUXD, InfluxServer

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from cryowatch.dashboards import find
-from cryowatch.dashboards.definition import Panel
-from cryowatch.dashboards.influxql import compile_influxql
-from cryowatch.dashboards.layouts import Layout
-from cryowatch.dashboards.query import Scope, quantity
-from cryowatch.dashboards.sql import compile_panel
-from cryowatch.delivery import Delivery
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.dashboards.definition import Panel, quantity
+from cryowatch.grafana.influxql import compile_influxql
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
+from cryowatch.influx.layouts import Layout
 from cryowatch.store import Store
+from cryowatch.store.panels.compile import compile_panel
+from cryowatch.store.panels.query import Scope
 from tests.boundaries import LIMITS, estimates
 from tests.grafana.expansion import expand
 from tests.influx.server import ADMIN, INFLUXD, InfluxServer

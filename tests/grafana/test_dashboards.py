@@ -13,14 +13,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 from cryowatch.dashboards import STANDARD, Dashboard, PanelKind, find
-from cryowatch.dashboards.definition import Aggregate, Panel
-from cryowatch.dashboards.grafana import DATA_SOURCE_UID, NO_PROJECT, arrange, compile_grafana, dump
-from cryowatch.dashboards.grafana_charts import draw_stat
-from cryowatch.dashboards.grafana_fields import model
-from cryowatch.dashboards.grafana_tables import IMAGE_IN_LINK, IN_BOLD
-from cryowatch.dashboards.influxql import compile_influxql
-from cryowatch.dashboards.layouts import IMAGES, Layout
-from cryowatch.dashboards.query import quantity
+from cryowatch.dashboards.definition import Aggregate, Panel, quantity
+from cryowatch.grafana.charts import draw_stat
+from cryowatch.grafana.dashboard import DATA_SOURCE_UID, NO_PROJECT, arrange, compile_grafana, dump
+from cryowatch.grafana.fields import model
+from cryowatch.grafana.influxql import compile_influxql
+from cryowatch.grafana.tables import IMAGE_IN_LINK, IN_BOLD
+from cryowatch.influx.layouts import IMAGES, Layout
 
 EITHER = pytest.mark.parametrize("layout", Layout)
 EACH = pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)

@@ -22,8 +22,8 @@ import httpx2
 import pytest
 
 from cryowatch.dashboards import STANDARD
-from cryowatch.dashboards.grafana import compile_grafana
-from cryowatch.dashboards.layouts import Layout
+from cryowatch.grafana.dashboard import compile_grafana
+from cryowatch.influx.layouts import Layout
 from tests.grafana.expansion import expand
 from tests.grafana.frames import frames
 from tests.grafana.points import BEGIN, COUNT, PROJECTS, SECOND, START, STOP, cryowatch_lines, host, scipion_lines

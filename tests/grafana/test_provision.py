@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from cryowatch.cli import app
 from cryowatch.commands.grafana import LayoutName
 from cryowatch.dashboards import STANDARD
-from cryowatch.dashboards.layouts import Layout
 from cryowatch.errors import ConfigError
 from cryowatch.grafana.provision import ADMIN_FILE, CA_FILE, PASSWORD_FILE, DataSource, provision
+from cryowatch.influx.layouts import Layout
 
 SECRETS = ("scipion_reader", "grafana_admin")
 FILES = {

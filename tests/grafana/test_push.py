@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from cryowatch.cli import app
 from cryowatch.dashboards import STANDARD, find
-from cryowatch.dashboards.grafana import compile_grafana
-from cryowatch.dashboards.layouts import Layout
 from cryowatch.errors import ConfigError, CryowatchError, ServerError
+from cryowatch.grafana.dashboard import compile_grafana
 from cryowatch.grafana.provision import DataSource
 from cryowatch.grafana.push import Grafana, push
+from cryowatch.influx.layouts import Layout
 from tests.grafana.server import TOKEN, GrafanaServer
 from tests.influx.server import free_port
 

@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 from cryowatch.dashboards import STANDARD, find
-from cryowatch.dashboards.grafana import compile_grafana
-from cryowatch.dashboards.influxql import compile_influxql
-from cryowatch.dashboards.layouts import Layout
+from cryowatch.grafana.dashboard import compile_grafana
+from cryowatch.grafana.influxql import compile_influxql
+from cryowatch.influx.layouts import Layout
 from tests.grafana.expansion import RULES, Rule, expand, values_of
 from tests.grafana.points import (
     BEGIN,

@@ -17,7 +17,7 @@ from cryowatch.errors import ImageError
 from cryowatch.images.render import Picture
 from cryowatch.images.render import render as render_subject
 from cryowatch.images.subject import Subject
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 
 Plane = NDArray[Any]
 Order = Literal["<", ">"]

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryowatch import ahead
-from cryowatch.ahead import SIZES, Ahead
 from cryowatch.images import ImageServer, Rendered, Subject, subject
 from cryowatch.images.process import Worker
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from cryowatch.store import Change
+from cryowatch.web import ahead
+from cryowatch.web.ahead import SIZES, Ahead
 from tests.images.files import tiff
 from tests.projects import CTFS, Watched, change, execute, genuine
 from tests.publishing.images import draw, paths

@@ -16,7 +16,7 @@ import pytest
 
 from cryowatch.errors import ImageAway, ImageError
 from cryowatch.images import ImageServer, Subject
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import noise
 
 SIDE = 16_000

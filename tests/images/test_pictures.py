@@ -16,7 +16,7 @@ from PIL import Image
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import pictures
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import (
     Order,
     mrc,

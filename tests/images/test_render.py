@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import (
     STAMPS,
     Order,

@@ -21,7 +21,7 @@ from cryowatch.images import ImageServer, Rendered, Subject
 from cryowatch.images import process as process_module
 from cryowatch.images import server as server_module
 from cryowatch.images.process import Worker
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import tiff
 
 

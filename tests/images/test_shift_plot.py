@@ -15,7 +15,7 @@ from cryowatch.errors import ImageMissing
 from cryowatch.images import shift_plot
 from cryowatch.images.render import render
 from cryowatch.images.subject import Shifts, Subject
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 
 DRIFT: Shifts = ((0.0, 4.0, 7.0, 9.0, 10.0), (0.0, -1.0, -1.5, -1.0, 0.0))
 ORANGE, BLUE = (196, 78, 12), (0, 76, 153)

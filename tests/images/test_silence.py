@@ -16,7 +16,7 @@ from PIL import Image
 from cryowatch.errors import ImageError, ImageMissing, ImageUnreadable
 from cryowatch.images.render import render as render_subject
 from cryowatch.images.subject import Subject
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import header, render
 from tests.images.test_worker import answers
 from tests.strangers import ATTACKER, VICTIM, as_root, link, open_folder, owned

@@ -16,7 +16,7 @@ from cryowatch.demo.optics import Defocus, Optics, grid, transfer
 from cryowatch.errors import ImageUnreadable
 from cryowatch.images import mrc as mrc_module
 from cryowatch.images.spectrum import MOST_TILES, TILE, power_spectrum, tile_places
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import Plane, mrc, peak, render
 
 PIXEL_SIZE = 1.4

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import spider as spider_module
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import Order, mrc, noise, peak, ramp, render, rings, rises, saved, shown, spectrum
 from tests.scipion.framework import PYTHON
 

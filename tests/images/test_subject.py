@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cryowatch.errors import ImageMissing, ImageUnreadable
 from cryowatch.images.subject import Shifts, Subject, from_json, subject, to_json
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 
 SHIFTS: Shifts = ((0.0, 1.5), (0.0, -2.0))
 

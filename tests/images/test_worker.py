@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cryowatch.images.subject import Subject, to_json
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from tests.images.files import mrc
 
 

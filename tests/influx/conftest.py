@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.delivery import Delivery
-from cryowatch.sinks.batches import Layout
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
-from cryowatch.sinks.layout_scipion import ScipionLayout
+from cryowatch.influx.batches import Layout
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
+from cryowatch.influx.layout_scipion import ScipionLayout
 from cryowatch.store import Store
 from tests.influx.server import ADMIN, InfluxServer
 

@@ -20,18 +20,18 @@ from typing import Any
 import httpx2
 import pytest
 
-from cryowatch import reports
-from cryowatch.delivery import Delivery, rejected_file
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.model import DeviceSample, HostSample, Severity
-from cryowatch.sinks.backlog import Backlog
-from cryowatch.sinks.batches import Deletions, Receipt, Removal, portions
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
-from cryowatch.sinks.series import Series
+from cryowatch.influx.backlog import Backlog
+from cryowatch.influx.batches import Deletions, Receipt, Removal, portions
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery, rejected_file
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
+from cryowatch.influx.series import Series
+from cryowatch.records import DeviceSample, HostSample, Severity
 from cryowatch.store import Store
+from cryowatch.store import status as store_status
+from cryowatch.store.alerts import Key, Ledger, State
 from cryowatch.store.changes import Changes
-from cryowatch.store.ledger import Key, Ledger, State
 from tests.influx.server import ADMIN, InfluxServer
 from tests.projects import CTFS, DOSE_WEIGHTED, MICROGRAPHS, SETS, Watched, append, change, genuine, scipion_values
 from tests.records import START, micrograph, output, reading, run, session, span
@@ -263,7 +263,7 @@ def test_points_older_than_the_retention_are_counted_and_the_status_says_why(
     assert delivery.state.rejected >= 3
     assert not rejected_file(store.data_dir).exists()
     out = StringIO()
-    reports.status(store.data_dir, bounds=(), as_json=False, out=out)
+    store_status.status(store.data_dir, bounds=(), as_json=False, out=out)
     assert "points were refused: older than the 1h that the database keeps" in out.getvalue()
 
 
@@ -510,9 +510,9 @@ AGENT = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[4])
-from cryowatch.delivery import Delivery
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
 from cryowatch.store import Store
 store = Store(Path(sys.argv[1]))
 sink = Influx(Access(url=sys.argv[2], database="scipion", username="admin", password="only for tests"))

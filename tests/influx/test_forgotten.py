@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.delivery import Delivery
-from cryowatch.forgetting import Forgetter
-from cryowatch.model import GainResidual, Severity
+from cryowatch.forgetting.forgetter import Forgetter
+from cryowatch.influx.delivery import Delivery
+from cryowatch.records import GainResidual, Severity
 from cryowatch.store import Store
+from cryowatch.store.alerts import Key, State
 from cryowatch.store.belongings import belongings_of
 from cryowatch.store.forgotten import passed_over
-from cryowatch.store.ledger import Key, State
 from tests.influx.server import InfluxServer
 from tests.records import START, micrograph, reading, run, session, span
 

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from cryowatch import influx_setup
 from cryowatch.errors import ConfigError, CryowatchError, ServerError
-from cryowatch.influx_server import Server, quote_identifier, quote_string
-from cryowatch.influx_setup import READER, WRITER, Step, Wanted
+from cryowatch.influx import setup
+from cryowatch.influx.server import Server, quote_identifier, quote_string
+from cryowatch.influx.setup import READER, WRITER, Step, Wanted
 from tests.influx.server import ADMIN, InfluxServer
 
 PASSWORD = SecretStr(ADMIN[1])
@@ -52,7 +52,7 @@ def emptied(server: InfluxServer) -> InfluxServer:
 
 
 def init(server: InfluxServer, folder: Path, **wanted: Any) -> list[Step]:
-    return influx_setup.init(server.url, Wanted(folder=folder, **wanted), password=PASSWORD)
+    return setup.init(server.url, Wanted(folder=folder, **wanted), password=PASSWORD)
 
 
 def said(steps: list[Step], state: str) -> str:
@@ -192,9 +192,9 @@ def test_retention_that_is_none_is_refused(tmp_path: Path, retention: str) -> No
 
 def test_durations() -> None:
     hour = 3600 * 10**9
-    assert influx_setup.nanoseconds("1w2d3h") == (7 * 24 + 48 + 3) * hour
-    assert influx_setup.nanoseconds("2016h0m0s") == influx_setup.nanoseconds("12w")
-    assert influx_setup.nanoseconds("INF") == influx_setup.nanoseconds("0s") == 0
+    assert setup.nanoseconds("1w2d3h") == (7 * 24 + 48 + 3) * hour
+    assert setup.nanoseconds("2016h0m0s") == setup.nanoseconds("12w")
+    assert setup.nanoseconds("INF") == setup.nanoseconds("0s") == 0
 
 
 def test_quoting_leaves_no_way_out() -> None:
@@ -203,13 +203,13 @@ def test_quoting_leaves_no_way_out() -> None:
 
 
 def test_server_that_asks_nobody_is_set_up_with_a_note(unguarded: InfluxServer, tmp_path: Path) -> None:
-    steps = influx_setup.init(unguarded.url, Wanted(folder=tmp_path))
+    steps = setup.init(unguarded.url, Wanted(folder=tmp_path))
     assert "auth-enabled = true" in said(steps, "note")
     assert "--create-admin" in said(steps, "note")
-    steps = influx_setup.init(unguarded.url, Wanted(folder=tmp_path, create_admin=True))
+    steps = setup.init(unguarded.url, Wanted(folder=tmp_path, create_admin=True))
     assert "administrator admin, password in" in said(steps, "made")
     assert stat.S_IMODE((tmp_path / "admin.password").stat().st_mode) == 0o600
-    again = influx_setup.init(unguarded.url, Wanted(folder=tmp_path, create_admin=True))
+    again = setup.init(unguarded.url, Wanted(folder=tmp_path, create_admin=True))
     assert not said(again, "made")
 
 
@@ -217,8 +217,8 @@ def test_server_that_has_no_administrator_yet_asks_for_one(tmp_path: Path) -> No
     server = InfluxServer(tmp_path / "influx", administrator=False)
     try:
         with pytest.raises(ServerError, match=r"no administrator yet.*--create-admin"):
-            influx_setup.init(server.url, Wanted(folder=tmp_path))
-        influx_setup.init(server.url, Wanted(folder=tmp_path, create_admin=True))
+            setup.init(server.url, Wanted(folder=tmp_path))
+        setup.init(server.url, Wanted(folder=tmp_path, create_admin=True))
         assert read(server, None).status_code == 401
         assert read(server, account(tmp_path, "admin"), "SHOW USERS").status_code == 200
     finally:
@@ -242,7 +242,7 @@ def test_what_is_wrong_is_one_line_with_what_to_do(empty: InfluxServer, tmp_path
     ]
     for url, asked, password, expected in cases:
         with pytest.raises(CryowatchError, match=expected) as caught:
-            influx_setup.init(url, asked, password=password)
+            setup.init(url, asked, password=password)
         assert "\n" not in str(caught.value)
         assert "guessed" not in str(caught.value)
         assert "secret" not in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cryowatch.sinks.lines import Fields, Kind, fields_of, line, measurement, series, tag_text
+from cryowatch.influx.lines import Fields, Kind, fields_of, line, measurement, series, tag_text
 from tests.influx.server import ADMIN, InfluxServer
 
 

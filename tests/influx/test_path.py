@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from cryowatch import influx_setup, tls
+from cryowatch.influx import setup
+from cryowatch.system import certificates
 from tests.influx.server import InfluxServer
 from tests.influx.test_watch import encoded, run
 from tests.projects import genuine
@@ -153,7 +154,7 @@ def test_names_of_databases_may_be_anything(tmp_path: Path, secured: tuple[Influ
 
 
 def test_the_fragment_switches_accounts_and_tls_on() -> None:
-    text = tls.influx_fragment(8086)
+    text = certificates.influx_fragment(8086)
     for line in ("auth-enabled = true", "https-enabled = true"):
         assert line in text
-    assert influx_setup.nanoseconds("12w") == 12 * 7 * 86_400 * 10**9
+    assert setup.nanoseconds("12w") == 12 * 7 * 86_400 * 10**9

@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from cryowatch import reports
-from cryowatch.delivery import Delivery
 from cryowatch.errors import SinkAway
-from cryowatch.sinks.batches import Deletions, Receipt, Removal
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
-from cryowatch.store import Store
+from cryowatch.influx.batches import Deletions, Receipt, Removal
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
+from cryowatch.store import Store, status
 from cryowatch.store.schema import MIGRATIONS
 from tests.influx.server import ADMIN, InfluxServer
 from tests.projects import CTFS, Watched, change, genuine
@@ -253,7 +252,7 @@ def test_two_projects_of_one_name_stay_apart_and_it_is_said(
         found = {row["project"]: row["resolution"] for row in rows}
     assert found == {"alpha": 3.0, key: 9.0}
     out = StringIO()
-    reports.status(store.data_dir, bounds=(), as_json=False, out=out)
+    status.status(store.data_dir, bounds=(), as_json=False, out=out)
     assert f"/two/alpha is called {key} there" in out.getvalue()
 
 

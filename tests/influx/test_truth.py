@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryowatch.delivery import Delivery
 from cryowatch.errors import SinkAway
-from cryowatch.model import GainResidual, Micrograph, OutputKind
+from cryowatch.influx.batches import Deletions, Layout, Receipt, Removal
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
+from cryowatch.influx.layout_scipion import ScipionLayout
 from cryowatch.reading import Reading
-from cryowatch.sinks.batches import Deletions, Layout, Receipt, Removal
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
-from cryowatch.sinks.layout_scipion import ScipionLayout
+from cryowatch.records import GainResidual, Micrograph, OutputKind
 from cryowatch.store import Publication, Store
 from tests.influx.server import ADMIN, InfluxServer
 from tests.records import SECOND, START, micrograph, output, run, session, span

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
-from cryowatch.model import Severity
 from cryowatch.notices.apprise import Apprise, addresses
+from cryowatch.records import Severity
 from tests.notices.receiver import Receiver
 from tests.notices.told import House, message, notifier, run
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cryowatch import cli
-from cryowatch.config import load
+from cryowatch.agent.channels import channels
 from cryowatch.errors import ConfigError
-from cryowatch.notices.channels import channels
+from cryowatch.settings.config import load
 from tests.notices import smtp
 from tests.notices.receiver import Receiver
 from tests.notices.smtp import MailServer

@@ -16,8 +16,8 @@ import pytest
 
 from cryowatch.errors import MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.images import Rendered
-from cryowatch.model import Severity
 from cryowatch.notices.mail import Mail, MailServer, greeting
+from cryowatch.records import Severity
 from tests.notices import smtp
 from tests.notices.told import House, Time, message
 

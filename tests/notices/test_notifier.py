@@ -10,8 +10,8 @@ import pytest
 
 from cryowatch.errors import MessageRefused, SinkAway, SinkRefused, StoreFailed
 from cryowatch.images import Rendered
-from cryowatch.model import Severity
 from cryowatch.notices.message import Message
+from cryowatch.records import Severity
 from tests.notices.told import HOUR, SECOND, House, Recording, Time, notifier, run
 
 MADRID = ZoneInfo("Europe/Madrid")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.model import Severity
 from cryowatch.notices import notifier as notifying
+from cryowatch.records import Severity
 from tests.notices.told import HOUR, House, Recording, Time, notifier, run
 
 STEPS = st.one_of(

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch import reports, resolved, watching
-from cryowatch.config import Settings, load
+from cryowatch.agent import run as agent_run
 from cryowatch.errors import ConfigError
 from cryowatch.images import ImageServer
-from cryowatch.model import Severity
 from cryowatch.notices import notifier as notifying
 from cryowatch.notices import pace
 from cryowatch.notices.mail import Mail, MailServer
-from cryowatch.store import Store
-from cryowatch.store.ledger import Key, State
+from cryowatch.records import Severity
+from cryowatch.settings import effective
+from cryowatch.settings.config import Settings, load
+from cryowatch.store import Store, status
+from cryowatch.store.alerts import Key, State
 from tests.notices import smtp
 from tests.notices.receiver import Receiver
 from tests.notices.told import House, notifier, run
@@ -65,7 +66,7 @@ def test_the_agent_tells_and_status_shows_how_it_goes(
     monkeypatch.setattr(notifying, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(pace, "URGENT_GATHER_SECONDS", 0.2)
     with contextlib.closing(Store(chosen.data_dir)) as store, contextlib.closing(ImageServer(tmp_path / "i")) as images:
-        agent = watching._agent(chosen, store, lambda: images, [genuine(tmp_path)])
+        agent = agent_run._agent(chosen, store, lambda: images, [genuine(tmp_path)])
         agent.start()
         wait_for(lambda: agent.watches and all(watch.session for watch in list(agent.watches.values())))
         session = next(iter(agent.watches.values())).session
@@ -82,7 +83,7 @@ def test_the_agent_tells_and_status_shows_how_it_goes(
     assert "alert 0" in body
     assert "https://watch.example.org/s/small/summary" in body
     out = io.StringIO()
-    reports.status(chosen.data_dir, bounds=(), as_json=False, out=out)
+    status.status(chosen.data_dir, bounds=(), as_json=False, out=out)
     printed = out.getvalue()
     assert "notices mail: well; 0 notices behind" in printed
     assert "GEHEIM" not in printed + "".join(capsys.readouterr())
@@ -92,14 +93,14 @@ def test_a_mistake_in_a_channel_ends_the_start(chosen: Settings, tmp_path: Path)
     wrong = chosen.model_copy(update={"mail": chosen.mail.model_copy(update={"to": []})})
     with contextlib.closing(Store(chosen.data_dir)) as store, contextlib.closing(ImageServer(tmp_path / "i")) as images:
         with pytest.raises(ConfigError, match=r"mail\.to: is missing"):
-            watching._agent(wrong, store, lambda: images, [])
+            agent_run._agent(wrong, store, lambda: images, [])
         off = wrong.model_copy(update={"alerts": wrong.alerts.model_copy(update={"enabled": False})})
-        assert watching._agent(off, store, lambda: images, []).followers == ()
+        assert agent_run._agent(off, store, lambda: images, []).followers == ()
 
 
 def test_a_demo_tells_nobody(tmp_path: Path, chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRYOWATCH_CONFIG", str(chosen.file))
-    demo = resolved.demo_settings(tmp_path / "demo", 0)
+    demo = effective.demo_settings(tmp_path / "demo", 0)
     assert (demo.mail.host, demo.webhooks, demo.apprise.urls_file) == ("", {}, None)
 
 

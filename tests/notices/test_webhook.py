@@ -17,9 +17,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
-from cryowatch.model import Severity
 from cryowatch.notices.message import trial
 from cryowatch.notices.webhook import Webhook
+from cryowatch.records import Severity
 from tests.notices import smtp
 from tests.notices.receiver import Receiver
 from tests.notices.told import HOUR, MINUTE, House, Time, message, notifier, run

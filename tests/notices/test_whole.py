@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD
-from cryowatch.alerts.watcher import Alarms
-from cryowatch.model import DeviceSample, HostSample
 from cryowatch.notices.mail import Mail, MailServer
 from cryowatch.notices.message import Context
 from cryowatch.notices.notifier import Notifier
 from cryowatch.notices.pace import quiet_hours
+from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
 from tests.notices import smtp
 from tests.projects import genuine

@@ -10,13 +10,13 @@ from typing import Any
 
 from cryowatch.errors import SinkError
 from cryowatch.images import Rendered
-from cryowatch.model import Severity
 from cryowatch.notices.message import Context, Message, compose
 from cryowatch.notices.notifier import Notifier
 from cryowatch.notices.pace import quiet_hours
 from cryowatch.notices.pending import Pending
+from cryowatch.records import Severity
 from cryowatch.store import Store
-from cryowatch.store.ledger import Key, State
+from cryowatch.store.alerts import Key, State
 from tests.records import START, reading, session
 
 SECOND = 10**9

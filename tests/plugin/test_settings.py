@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cryowatch.alerts.rules import STANDARD, Rule, rules_of
-from cryowatch.config import Settings, load
+from cryowatch.settings.config import Settings, load
 from emcryowatch import publish, settings
 from emcryowatch.toml import written
 

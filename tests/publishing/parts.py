@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from cryowatch.sinks.parts import STALE_SECONDS, part_of
+from cryowatch.publish.parts import STALE_SECONDS, part_of
 
 
 def leave(folder: Path) -> tuple[list[str], list[str]]:

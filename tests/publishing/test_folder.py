@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.config import Images
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.sinks.folder import MOST_THREADS, Folder
-from cryowatch.sinks.targets import Put, target_of
+from cryowatch.publish.folder import MOST_THREADS, Folder
+from cryowatch.publish.target import Put, target_of
+from cryowatch.settings.config import Images
 from tests.publishing import parts
 
 DATA = bytes(range(256)) * 160

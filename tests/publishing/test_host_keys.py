@@ -11,8 +11,8 @@ import asyncssh
 import pytest
 
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.sinks.host_keys import KnownHosts, Trust, read
-from cryowatch.sinks.ssh import Access, Place, opened, place_of, route
+from cryowatch.publish.host_keys import KnownHosts, Trust, read
+from cryowatch.publish.ssh import Access, Place, opened, place_of, route
 from tests.publishing.sshd import Sshd, make_key
 
 

@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryowatch.newest_first import NewestFirst, Waiting
+from cryowatch.publish.queue import NewestFirst, Waiting
 
 SECOND = 10**9
 

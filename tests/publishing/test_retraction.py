@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from cryowatch.errors import SinkAway
-from cryowatch.forgetting import Forgetter
+from cryowatch.forgetting.forgetter import Forgetter
 from cryowatch.images.cache import kept_of
-from cryowatch.sinks.folder import Folder
-from cryowatch.sinks.sftp import Sftp
-from cryowatch.sinks.ssh import Access, Place
+from cryowatch.publish.folder import Folder
+from cryowatch.publish.sftp import Sftp
+from cryowatch.publish.ssh import Access, Place
 from cryowatch.store import Publication
 from tests.publishing.images import draw
 from tests.publishing.sshd import Sshd

@@ -15,11 +15,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from cryowatch.config import Images
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.sinks.sftp import Sftp
-from cryowatch.sinks.ssh import Access, Place, place_of
-from cryowatch.sinks.targets import Put, target_of
+from cryowatch.publish.sftp import Sftp
+from cryowatch.publish.ssh import Access, Place, place_of
+from cryowatch.publish.target import Put, target_of
+from cryowatch.settings.config import Images
 from tests.publishing import parts
 from tests.publishing.sshd import Relay, Sshd, make_key
 

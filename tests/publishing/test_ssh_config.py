@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cryowatch.sinks.host_keys import KnownHosts
-from cryowatch.sinks.ssh_config import host_config
+from cryowatch.publish.host_keys import KnownHosts
+from cryowatch.publish.ssh_config import host_config
 from tests.publishing.sshd import make_key
 
 pytestmark = pytest.mark.skipif(

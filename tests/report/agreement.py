@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from cryowatch.dashboards import PanelKind, Scope, compile_panel
+from cryowatch.dashboards import PanelKind
 from cryowatch.store.leading import Leading
+from cryowatch.store.panels.compile import compile_panel
+from cryowatch.store.panels.query import Scope
 from tests.report.making import Sessions
 
 _COMPUTED = """async ([dashboard, panel, query]) => {

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.images import ImageServer
-from cryowatch.model import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
+from cryowatch.records import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
 from cryowatch.report import Made, Maker
 from cryowatch.store import Store
 from tests.records import SECOND, START, micrograph, output, reading, run, session, span

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser
 
-from cryowatch.model import OutputKind
+from cryowatch.records import OutputKind
 from tests import boundaries
 from tests.records import SECOND, START, output, reading, run, session, span
 from tests.report.agreement import differences

@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.dashboards.custom import customised
-from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.store import Selection
+from cryowatch.store.panels.good import bounds_of_good
 from tests.dashboards.test_sql import EXPOSURES, GAINS
 from tests.records import SECOND, START, micrograph, session
 from tests.report.agreement import differences

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cryowatch.config import Report
 from cryowatch.errors import SinkAway, SinkRefused
-from cryowatch.placeholders import filled
-from cryowatch.report.publish import Command
+from cryowatch.report.after import Command
+from cryowatch.settings.config import Report
+from cryowatch.settings.placeholders import filled
 
 SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]), file=open(OUT, 'w'))"
 

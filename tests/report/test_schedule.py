@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from cryowatch.report import file
-from cryowatch.report.publish import Command
+from cryowatch.report.after import Command
 from cryowatch.report.schedule import Reports
-from cryowatch.reports import status
+from cryowatch.store.status import status
 from tests.records import SECOND, micrograph, reading, session, span
 from tests.report.making import HOSTILE, Sessions, soon
 
@@ -67,7 +67,7 @@ class Scheduled(Sessions):
 @pytest.fixture
 def scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduled]:
     made = Scheduled(tmp_path)
-    monkeypatch.setattr("cryowatch.reports.time.time_ns", lambda: made.now)
+    monkeypatch.setattr("cryowatch.store.status.time.time_ns", lambda: made.now)
     yield made
     made.close()
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.delivery import Delivery
-from cryowatch.model import DeviceSample, HostSample
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_scipion import ScipionLayout
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_scipion import ScipionLayout
+from cryowatch.records import DeviceSample, HostSample
 from tests.influx.server import ADMIN, InfluxServer
 from tests.projects import Watched, genuine
 from tests.records import START

@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx2
 
-from cryowatch import tls
+from cryowatch.system import certificates as system_certificates
 from tests.docs import ROOT, Block, blocks
 from tests.notices.smtp import MailServer
 from tests.setup.troubles import CAUSES
@@ -134,7 +134,7 @@ def furnish() -> MailServer:
     unit.write_text(GRAFANA_UNIT.format(here=ROOT, python=sys.executable))
     Path("/run/sshd").mkdir()
     _shell("ssh-keygen -A; /usr/sbin/sshd")
-    certificates = tls.create(Path("/var/mail-server"), [MAIL])
+    certificates = system_certificates.create(Path("/var/mail-server"), [MAIL])
     with Path("/etc/ssl/certs/ca-certificates.crt").open("a") as authorities:
         authorities.write(certificates.ca_certificate.read_text())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

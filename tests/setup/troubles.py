@@ -85,8 +85,8 @@ CAUSES: tuple[tuple[str, str], ...] = (
 
 ELSEWHERE = {
     "lies on a network file system (…), where a database cannot be kept safely": "src/cryowatch/store/lock.py",
-    "leads to what the project's owner may not read": "src/cryowatch/reach.py",
-    "has no administrator yet": "src/cryowatch/influx_setup.py",
+    "leads to what the project's owner may not read": "src/cryowatch/system/reach.py",
+    "has no administrator yet": "src/cryowatch/influx/setup.py",
 }
 """Messages that need another machine, and where they are made."""
 

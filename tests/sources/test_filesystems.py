@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from cryowatch.model import DeviceSample
+from cryowatch.records import DeviceSample
 from cryowatch.sources.host import filesystems
-from cryowatch.sources.host.aside import STALE
 from cryowatch.sources.host.filesystems import FileSystems
+from cryowatch.system.aside import STALE
 
 NOW = 1_795_000_000 * 10**9
 SHM = Path("/dev/shm")

@@ -10,7 +10,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from cryowatch.model import DeviceSample
+from cryowatch.records import DeviceSample
 from cryowatch.sources.host.gpus import RETRY, Gpus
 
 Failing = Callable[[], Exception]

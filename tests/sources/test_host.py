@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from cryowatch.model import DeviceSample, HostSample
+from cryowatch.records import DeviceSample, HostSample
 from cryowatch.sources.host import HostSource, Parts
 from cryowatch.sources.host import source as source_of_samples
 from cryowatch.sources.host.counters import cpu_times, disk_counters, network_counters, share_at_work

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.agent import Agent
+from cryowatch.agent.agent import Agent
 from cryowatch.sources.discovery import Finder, find_projects
 from cryowatch.store import Store
 from tests.projects import execute, genuine

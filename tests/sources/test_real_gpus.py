@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from cryowatch.model import DeviceSample
+from cryowatch.records import DeviceSample
 from cryowatch.sources.host.gpus import Gpus
 
 SMI = shutil.which("nvidia-smi")

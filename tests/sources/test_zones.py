@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cryowatch.agent.session import Watch
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.reading import Reading
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.scalars import local_time
 from cryowatch.sources.scipion.zone import local_times
 from cryowatch.store import Store
-from cryowatch.watch import Watch
 from tests.doctor.looking import looked
 from tests.projects import execute, genuine
 

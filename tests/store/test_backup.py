@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cryowatch.errors import StoreFailed
-from cryowatch.model import OutputKind
+from cryowatch.records import OutputKind
 from cryowatch.store import Store
 from cryowatch.store.backup import backup
 from cryowatch.store.writer import FILE_NAME

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cryowatch.model import DeviceSample, GainResidual, HostSample, OutputKind
 from cryowatch.reading import Reading, Shifts
+from cryowatch.records import DeviceSample, GainResidual, HostSample, OutputKind
 from cryowatch.store import Change, Store
 from tests.records import START, micrograph, output, reading, run, session, span
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cryowatch.model import OutputKind, is_discarded
+from cryowatch.records import OutputKind, is_discarded
 from cryowatch.store.leading import Leading
 
 MOVIES, MICROGRAPHS, CTF = OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF

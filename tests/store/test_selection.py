@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cryowatch.dashboards.good import good_among
 from cryowatch.judgement import OF_A_FIT, Bound
 from cryowatch.store import Selection, Store
+from cryowatch.store.panels.good import good_among
 from cryowatch.store.reader import Reader, Row
 from tests import boundaries
 from tests.boundaries import LIMITS

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryowatch.errors import StoreDamaged, StoreInUse, StoreOnNetwork, StoreTooNew
-from cryowatch.model import DeviceSample, HostSample, OutputKind
 from cryowatch.reading import Reading, Trouble
+from cryowatch.records import DeviceSample, HostSample, OutputKind
 from cryowatch.store import Store
 from cryowatch.store import lock as lock_module
 from cryowatch.store.changes import Changes

@@ -19,13 +19,13 @@ import pytest
 from playwright.sync_api import Page
 
 from cryowatch.dashboards import STANDARD, find
-from cryowatch.dashboards.good import bounds_of_good
-from cryowatch.dashboards.influxql import compile_influxql
-from cryowatch.dashboards.layouts import Layout
-from cryowatch.exports import export
+from cryowatch.grafana.influxql import compile_influxql
 from cryowatch.images import ImageServer
-from cryowatch.reports import status
+from cryowatch.influx.layouts import Layout
 from cryowatch.store import Store
+from cryowatch.store.export import export
+from cryowatch.store.panels.good import bounds_of_good
+from cryowatch.store.status import status
 from cryowatch.web.app import create_app
 from cryowatch.web.events import Hub
 from tests.grafana.expansion import expand

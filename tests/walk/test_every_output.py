@@ -16,19 +16,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser
 
+from cryowatch.agent.session import Watch
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD as RULES
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.dashboards import STANDARD
-from cryowatch.dashboards.layouts import Layout
-from cryowatch.delivery import Delivery
 from cryowatch.images import ImageServer
+from cryowatch.influx.client import Access, Influx
+from cryowatch.influx.delivery import Delivery
+from cryowatch.influx.layout_cryowatch import CryowatchLayout
+from cryowatch.influx.layout_scipion import ScipionLayout
+from cryowatch.influx.layouts import Layout
 from cryowatch.report import Maker
-from cryowatch.sinks.influx import Access, Influx
-from cryowatch.sinks.layout_cryowatch import CryowatchLayout
-from cryowatch.sinks.layout_scipion import ScipionLayout
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
-from cryowatch.watch import Watch
 from tests import boundaries
 from tests.influx.server import ADMIN, INFLUXD, InfluxServer
 from tests.report.test_browser import Opened

@@ -10,9 +10,9 @@ import httpx2
 from argon2 import PasswordHasher
 
 from cryowatch.access.accounts import Accounts, Role
-from cryowatch.model import Severity
+from cryowatch.records import Severity
 from cryowatch.store import Change
-from cryowatch.store.ledger import Key, State
+from cryowatch.store.alerts import Key, State
 from tests.web.serving import SECONDS, Served
 
 PASSWORD = "correct horse battery"

@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx2
 
-from cryowatch.agent import Agent
+from cryowatch.agent.agent import Agent
 from cryowatch.dashboards import STANDARD, Dashboard
 from cryowatch.demo.session import DemoSession, timetable
-from cryowatch.exposure import Web
-from cryowatch.forgetting import Forgetter
+from cryowatch.forgetting.forgetter import Forgetter
 from cryowatch.images import ImageServer
+from cryowatch.settings.web import Web
 from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
 from cryowatch.web.app import create_app

@@ -13,7 +13,7 @@ import pytest
 from cryowatch.access.accounts import Accounts, Role
 from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from cryowatch.store import Change
 from tests.projects import genuine
 from tests.web.people import PASSWORD, Person, add_account, add_everybody, publish, raised, shared

@@ -11,7 +11,7 @@ import pytest
 from npm_packages import Unavailable
 from playwright.sync_api import Browser, Page, expect
 
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from tests.axe import findings, script
 from tests.browsing import Visit
 from tests.web.people import PASSWORD, add_everybody, raised

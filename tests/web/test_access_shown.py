@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
 from cryowatch.access.accounts import Accounts, Role
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from tests.browsing import Visit
 from tests.web.people import PASSWORD, add_account
 from tests.web.serving import Served, demo_project, serving

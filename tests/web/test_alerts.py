@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from cryowatch.model import Severity
+from cryowatch.records import Severity
 from cryowatch.store import Change
-from cryowatch.store.ledger import Key, State
+from cryowatch.store.alerts import Key, State
 from tests.projects import MICROGRAPHS, append, genuine
 from tests.web.serving import Served, serving, until
 

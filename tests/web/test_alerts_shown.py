@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cryowatch.model import Severity
+from cryowatch.records import Severity
 from tests.browsing import Visit
 from tests.projects import genuine
 from tests.web.serving import Served, serving

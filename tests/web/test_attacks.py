@@ -16,7 +16,7 @@ from argon2 import PasswordHasher
 from starlette.routing import Route
 
 from cryowatch.access.accounts import Accounts, Role
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from cryowatch.store import Change
 from cryowatch.web.border import HEADERS
 from cryowatch.web.connection import Connection

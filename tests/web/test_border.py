@@ -14,10 +14,10 @@ import httpx2
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cryowatch import tls
 from cryowatch.access.accounts import Role
 from cryowatch.errors import ConfigError
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
+from cryowatch.system import certificates
 from cryowatch.web.border import HEADERS
 from cryowatch.web.connection import Connection, Loop
 from cryowatch.web.server import Identity
@@ -129,7 +129,7 @@ def test_headers_without_an_end_are_cut_off(served: Served) -> None:
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Identity]:
     folder = tmp_path_factory.mktemp("tls")
-    made = tls.create(folder / "tls", ["localhost", "127.0.0.1"])
+    made = certificates.create(folder / "tls", ["localhost", "127.0.0.1"])
     return made.ca_certificate, Identity(made.certificate, made.key)
 
 
@@ -231,7 +231,7 @@ def test_what_the_end_to_patience_stands_on_is_still_there(owner: type, name: st
 
 
 def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:
-    made = tls.create(tmp_path / "tls", ["localhost", "127.0.0.1"])
+    made = certificates.create(tmp_path / "tls", ["localhost", "127.0.0.1"])
     web = Web(certificate=made.certificate, key=made.key)
 
     def presented(served: Served) -> str:
@@ -243,7 +243,7 @@ def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> Non
         made.certificate.write_text("half a certifica")
         served.server.renew()
         assert presented(served) == before, "one that cannot be used changes nothing"
-        other = tls.create(tmp_path / "other", ["localhost", "127.0.0.1"])
+        other = certificates.create(tmp_path / "other", ["localhost", "127.0.0.1"])
         time.sleep(0.01)
         made.certificate.write_bytes(other.certificate.read_bytes())
         made.key.write_bytes(other.key.read_bytes())
@@ -253,7 +253,7 @@ def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> Non
 
 def test_certificates_that_cannot_be_used_are_one_line(tmp_path: Path, identity: tuple[Path, Identity]) -> None:
     _, own = identity
-    other = tls.create(tmp_path / "other", ["localhost"])
+    other = certificates.create(tmp_path / "other", ["localhost"])
     (tmp_path / "text").write_text("hello")
     for certificate, key, words in (
         (own.certificate, other.key, "its key is another one"),

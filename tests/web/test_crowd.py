@@ -12,8 +12,8 @@ from functools import partial
 
 import pytest
 
-from cryowatch import tls
 from cryowatch.access.accounts import Role
+from cryowatch.system import certificates
 from tests.projects import genuine
 from tests.web.crowd import Agent, Crowd, Hail, served_in_time, watching
 from tests.web.people import PASSWORD, add_account
@@ -36,7 +36,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
 def over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     folder = tmp_path_factory.mktemp("crowd-tls")
     add_account(folder / "data", "ada", Role.VIEWER)
-    made = tls.create(folder / "tls", ["127.0.0.1"])
+    made = certificates.create(folder / "tls", ["127.0.0.1"])
     settings = f'certificate = "{made.certificate}"\nkey = "{made.key}"'
     with watching(folder, [genuine(folder)], settings=settings, authority=made.ca_certificate) as found:
         yield found

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from tests.projects import genuine
 from tests.web.people import Person, add_everybody, shared
 from tests.web.serving import Served, serving, until

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cryowatch.exposure import Web
-from cryowatch.forgetting import Figures
+from cryowatch.forgetting.forgetter import Figures
+from cryowatch.settings.web import Web
 from cryowatch.store.reader import Row
 from tests.browsing import Visit
 from tests.web.people import PASSWORD, add_everybody

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.model import DeviceSample, HostSample
+from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
-from cryowatch.web.host_metrics import host_metrics
+from cryowatch.web.metrics.host import host_metrics
 from tests.records import SECOND, START
 
 DEVICES = (

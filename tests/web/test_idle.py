@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cryowatch.access.accounts import Role
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from tests.browsing import Visit
 from tests.web.people import Person, add_account, publish
 from tests.web.serving import Served, demo_project, serving, until

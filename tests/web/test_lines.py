@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from cryowatch.web.events import HEARTBEAT_SECONDS
 from tests.browsing import Visit
 from tests.projects import MOVIES, append, genuine

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD
-from cryowatch.alerts.watcher import Alarms
 from cryowatch.demo.project import local
-from cryowatch.exposure import Web
-from cryowatch.reports import status
+from cryowatch.settings.web import Web
 from cryowatch.sources.scipion.log import MOST_BYTES, MOST_LINES, log_ends
+from cryowatch.store.status import status
 from tests.browsing import Visit
 from tests.projects import execute, genuine
 from tests.web.people import Person, add_everybody, shared

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cryowatch.model import DeviceSample, HostSample
+from cryowatch.records import DeviceSample, HostSample
 from cryowatch.sources.scipion import gain
 from tests.browsing import Visit
 from tests.projects import genuine
@@ -48,7 +48,7 @@ class Machine:
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setattr("cryowatch.agent.HostSource", Machine)
+    monkeypatch.setattr("cryowatch.agent.agent.HostSource", Machine)
     project = genuine(tmp_path)
     add_run(project)
     (project / FOLDER).mkdir()

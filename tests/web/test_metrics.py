@@ -17,10 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cryowatch import __version__
 from cryowatch.errors import SinkRefused
-from cryowatch.model import Severity
-from cryowatch.standing import Standing
-from cryowatch.store.ledger import Key, State
-from cryowatch.web.exposition import family
+from cryowatch.follow.standing import Standing
+from cryowatch.records import Severity
+from cryowatch.store.alerts import Key, State
+from cryowatch.web.metrics.text import family
 from tests.projects import genuine
 from tests.web.serving import Served, serving, until
 

@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from cryowatch.access.accounts import Role
 from cryowatch.dashboards import STANDARD
-from cryowatch.exposure import Web
+from cryowatch.settings.web import Web
 from cryowatch.web.openapi import OPERATIONS, PATH, document, operations
 from tests.projects import genuine
 from tests.web.people import Person, add_account, raised

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cryowatch import tls
+from cryowatch.system import certificates
 from tests.projects import genuine
 from tests.test_logs import LINE
 from tests.web.crowd import Agent, watching
@@ -24,7 +24,7 @@ def agent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     log = f'[log]\nfile = "{folder}/log"\n'
     authority, settings = None, ""
     if request.param == "https":
-        made = tls.create(folder / "tls", ["127.0.0.1"])
+        made = certificates.create(folder / "tls", ["127.0.0.1"])
         authority, settings = made.ca_certificate, f'certificate = "{made.certificate}"\nkey = "{made.key}"\n'
     with watching(folder, [genuine(folder)], settings=settings + log, authority=authority) as found:
         yield found

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cryowatch.exposure import Web
-from cryowatch.model import Severity
+from cryowatch.records import Severity
+from cryowatch.settings.web import Web
 from tests.browsing import Visit
 from tests.projects import CTFS, append, execute, genuine
 from tests.web.people import Person, add_everybody

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cryowatch.model import OutputKind, Severity
-from cryowatch.store.ledger import Key, State
+from cryowatch.records import OutputKind, Severity
+from cryowatch.store.alerts import Key, State
 from tests.projects import genuine
 from tests.records import START, micrograph, output, reading, run, session, span
 from tests.web.serving import Served, serving

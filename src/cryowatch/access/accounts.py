@@ -21,7 +21,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from cryowatch.access.kept import Kept
+from cryowatch.access.private_file import Kept
 from cryowatch.errors import AccessError, ConfigError
 
 FILE_NAME = "accounts.json"

@@ -12,7 +12,7 @@ import os
 import secrets
 from pathlib import Path
 
-from cryowatch.access.kept import owned_like_folder
+from cryowatch.access.private_file import owned_like_folder
 from cryowatch.errors import AccessError, remedy_of
 
 NAME = "access.key"

@@ -24,8 +24,8 @@ from pathlib import Path
 import orjson
 
 from cryowatch.access.accounts import Account, Accounts
-from cryowatch.access.kept import Kept
-from cryowatch.access.kept import replace as put
+from cryowatch.access.private_file import Kept
+from cryowatch.access.private_file import replace as put
 from cryowatch.errors import AccessError
 
 FILE_NAME = "logins.json"

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryowatch.access.kept import Kept
 from cryowatch.access.key import Key
+from cryowatch.access.private_file import Kept
 from cryowatch.errors import AccessError, ConfigError
 
 FILE_NAME = "shares.json"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryowatch.alerts.rules import Rule
-from cryowatch.store.ledger import Key, State
+from cryowatch.store.alerts import Key, State
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE

@@ -11,12 +11,12 @@ from typing import Protocol
 
 from cryowatch.alerts.finding import MINUTE, Finding, broken_limit
 from cryowatch.alerts.rules import About, Rule
-from cryowatch.durations import duration
 from cryowatch.errors import one_line
 from cryowatch.judgement import between, inside
 from cryowatch.reading import READABLE
-from cryowatch.store.ledger import Key, State
+from cryowatch.store.alerts import Key, State
 from cryowatch.store.reader import Reader, Row
+from cryowatch.times import duration
 
 FEWEST_SAMPLES = 3
 _HYSTERESIS = 0.05

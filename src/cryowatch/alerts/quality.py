@@ -13,9 +13,9 @@ from itertools import accumulate
 from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, median
 from cryowatch.alerts.rules import About, Rule
 from cryowatch.judgement import OF_A_FIT, between, inside, of_outputs
-from cryowatch.model import OutputKind
+from cryowatch.records import OutputKind
+from cryowatch.store.alerts import Key, State
 from cryowatch.store.leading import Stage
-from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 
 _GROWN = 1.1

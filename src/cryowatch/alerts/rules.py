@@ -18,8 +18,8 @@ from typing import Any
 
 from cryowatch.errors import ConfigError
 from cryowatch.judgement import between
-from cryowatch.model import RECORDS, Quantity, Severity, quantities
-from cryowatch.toml_table import TomlTable, nearest, one_of
+from cryowatch.records import RECORDS, Quantity, Severity, quantities
+from cryowatch.settings.tables import TomlTable, nearest, one_of
 
 
 class About(StrEnum):

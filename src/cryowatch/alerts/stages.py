@@ -17,9 +17,9 @@ from cryowatch.alerts.finding import HOUR, MINUTE, Finding
 from cryowatch.alerts.rules import About, Rule
 from cryowatch.errors import plain_line
 from cryowatch.judgement import of_outputs
-from cryowatch.model import OutputKind, RunStatus
+from cryowatch.records import OutputKind, RunStatus
+from cryowatch.store.alerts import Key, State
 from cryowatch.store.leading import Stage as Leader
-from cryowatch.store.ledger import Key, State
 from cryowatch.store.reader import Reader, Row
 
 FEWEST_WAITING = 3

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cryowatch.alerts.finding import Finding
 from cryowatch.alerts.rules import About, Rule
-from cryowatch.model import Severity
-from cryowatch.store.ledger import Key
+from cryowatch.records import Severity
+from cryowatch.store.alerts import Key
 
 WEIGHT: Mapping[str, int] = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _STORIES = frozenset({About.FILESYSTEM})

@@ -109,11 +109,11 @@ def role(
 
 
 def _accounts(data_dir: Path | None, config: Path | None) -> Accounts:
-    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.access.accounts import Accounts  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
 
-    return Accounts(prepare(resolved.settings(config, data_dir=data_dir).data_dir))
+    return Accounts(prepare(effective.settings(config, data_dir=data_dir).data_dir))
 
 
 def _password(file: Path | None) -> str:

@@ -7,7 +7,7 @@ import time
 
 import typer
 
-from cryowatch.commands.ends import PROBLEM
+from cryowatch.commands.exit_codes import PROBLEM
 from cryowatch.commands.options import Config
 from cryowatch.errors import CryowatchError
 
@@ -21,10 +21,10 @@ def rules(config: Config = None) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.alerts.rules import described, rules_of  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
-    settings = resolved.settings(config)
+    settings = effective.settings(config)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("Rule", "Raised when", "Severity", "Sessions"):
         table.add_column(column, overflow="fold")
@@ -39,11 +39,11 @@ def rules(config: Config = None) -> None:
 @app.command("test")
 def try_channels(config: Config = None) -> None:
     """Send a test message through each channel; exit code 1 if one was not accepted."""
-    from cryowatch import resolved  # noqa: PLC0415
-    from cryowatch.notices.channels import channels, context  # noqa: PLC0415
+    from cryowatch.agent.channels import channels, context  # noqa: PLC0415
     from cryowatch.notices.message import trial  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
-    settings = resolved.settings(config)
+    settings = effective.settings(config)
     tried, failed = 0, 0
     for name, make in channels(settings):
         tried += 1

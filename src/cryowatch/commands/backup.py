@@ -19,11 +19,12 @@ def backup(
     config: Config = None,
 ) -> None:
     """Copy the database to one file and check it, while cryowatch keeps running."""
-    from cryowatch import reports, resolved  # noqa: PLC0415
-    from cryowatch.section import at_home  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
+    from cryowatch.settings.section import at_home  # noqa: PLC0415
+    from cryowatch.store import status  # noqa: PLC0415
     from cryowatch.store.backup import backup as copy  # noqa: PLC0415
 
-    store = reports.store_file(resolved.settings(config, data_dir=data_dir).data_dir)
+    store = status.store_file(effective.settings(config, data_dir=data_dir).data_dir)
     made = copy(store, at_home(file).absolute(), force=force)
     typer.echo(
         f"{made.file}: {made.bytes / 1e6:,.1f} MB, sessions: {made.sessions:,}, micrographs: {made.micrographs:,}"

@@ -18,6 +18,6 @@ def demo(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Show a simulated live session; nothing else has to be installed."""
-    from cryowatch import watching  # noqa: PLC0415
+    from cryowatch.agent import run  # noqa: PLC0415
 
-    raise typer.Exit(watching.demo(micrographs=micrographs, every=every, port=port, browser=not no_browser))
+    raise typer.Exit(run.demo(micrographs=micrographs, every=every, port=port, browser=not no_browser))

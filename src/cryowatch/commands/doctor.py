@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryowatch.commands.ends import PROBLEM
+from cryowatch.commands.exit_codes import PROBLEM
 from cryowatch.commands.options import Config, DataDir, Secrets
 
 
@@ -48,9 +48,9 @@ def doctor(
     import sys  # noqa: PLC0415
     from json import dumps  # noqa: PLC0415
 
-    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.doctor import GrafanaAt, Verdict, findings  # noqa: PLC0415
     from cryowatch.errors import one_line  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
     places = {} if grafana_dashboards is None else {"dashboards": grafana_dashboards}
     at = GrafanaAt(url=grafana_url, token_file=grafana_token_file, ca_file=grafana_ca_file, **places)
@@ -61,7 +61,7 @@ def doctor(
         Verdict.ABSENT: ("-", typer.colors.BRIGHT_BLACK),
     }
     said = []
-    for finding in findings(resolved.settings(config, data_dir=data_dir, secrets=secrets), paths=paths or (), at=at):
+    for finding in findings(effective.settings(config, data_dir=data_dir, secrets=secrets), paths=paths or (), at=at):
         said.append(finding)
         if json or (quiet and finding.is_well):
             continue

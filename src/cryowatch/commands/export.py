@@ -40,9 +40,10 @@ def export(
     config: Config = None,
 ) -> None:
     """Print a session's micrographs, runs, gain residuals, machine samples or alerts as CSV or JSON."""
-    from cryowatch import exports, resolved  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
+    from cryowatch.store import export as store_export  # noqa: PLC0415
 
-    settings = resolved.settings(config, data_dir=data_dir)
+    settings = effective.settings(config, data_dir=data_dir)
     as_json = format is Format.JSON
-    exports.export(settings.data_dir, session, kind=kind.value, as_json=as_json, raw=raw, out=sys.stdout)
+    store_export.export(settings.data_dir, session, kind=kind.value, as_json=as_json, raw=raw, out=sys.stdout)
     sys.stdout.flush()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryowatch.commands.ends import PROBLEM
+from cryowatch.commands.exit_codes import PROBLEM
 from cryowatch.commands.options import Config, DataDir, SessionName
 from cryowatch.errors import ConfigError, StoreInUse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cryowatch.forgetting import Figures
+    from cryowatch.forgetting.forgetter import Figures
     from cryowatch.store import Reader
     from cryowatch.store.reader import Row
 
@@ -38,15 +38,16 @@ def forget(
     config: Config = None,
 ) -> None:
     """Delete what is stored of a session after saying what goes, and pass its project over from then on."""
-    from cryowatch import reports, resolved  # noqa: PLC0415
-    from cryowatch.forgetting import figures_of  # noqa: PLC0415
+    from cryowatch.forgetting.forgetter import figures_of  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
+    from cryowatch.store import status  # noqa: PLC0415
 
-    folder = resolved.settings(config, data_dir=data_dir).data_dir
-    reader = reports.open_reader(folder)
+    folder = effective.settings(config, data_dir=data_dir).data_dir
+    reader = status.open_reader(folder)
     if undo:
         _remember(folder, reader, session)
         return
-    row = reports.session_of(reader, session)
+    row = status.session_of(reader, session)
     figures = figures_of(reader, folder, row, now=time.time_ns())
     _print(row, figures, influxdb=influxdb, images=images)
     if dry_run:
@@ -63,8 +64,8 @@ def forget(
 
 def _forget(folder: Path, reader: Reader, row: Row, *, influxdb: bool, images: bool) -> None:
     """Forget a session, or have the agent that is at work do so, and wait until all its rows are gone."""
-    from cryowatch import errands  # noqa: PLC0415
-    from cryowatch.forgetting import COMMAND, Forgetter  # noqa: PLC0415
+    from cryowatch.forgetting import errands  # noqa: PLC0415
+    from cryowatch.forgetting.forgetter import COMMAND, Forgetter  # noqa: PLC0415
     from cryowatch.store import Store  # noqa: PLC0415
     from cryowatch.store.forgotten import is_cleared  # noqa: PLC0415
 
@@ -89,8 +90,8 @@ def _forget(folder: Path, reader: Reader, row: Row, *, influxdb: bool, images: b
 
 def _remember(folder: Path, reader: Reader, name: str) -> None:
     """Have a project read again."""
-    from cryowatch import errands  # noqa: PLC0415
-    from cryowatch.forgetting import Forgetter  # noqa: PLC0415
+    from cryowatch.forgetting import errands  # noqa: PLC0415
+    from cryowatch.forgetting.forgetter import Forgetter  # noqa: PLC0415
     from cryowatch.store import Store  # noqa: PLC0415
     from cryowatch.store.forgotten import named, passed_over  # noqa: PLC0415
 
@@ -116,7 +117,7 @@ def _print(row: Row, figures: Figures, *, influxdb: bool, images: bool) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     from cryowatch.errors import one_line  # noqa: PLC0415
-    from cryowatch.forgetting import place_of  # noqa: PLC0415
+    from cryowatch.forgetting.forgetter import place_of  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("What", "How much", "MB", "Becomes"):
@@ -159,7 +160,7 @@ def _print(row: Row, figures: Figures, *, influxdb: bool, images: bool) -> None:
 def _say(row: Row, figures: Figures, *, influxdb: bool, images: bool) -> None:
     """Say what was done, and what is still to be done by the agent."""
     from cryowatch.errors import one_line  # noqa: PLC0415
-    from cryowatch.forgetting import place_of  # noqa: PLC0415
+    from cryowatch.forgetting.forgetter import place_of  # noqa: PLC0415
 
     own = figures.belongings
     typer.echo(one_line(f"{row['name']} is forgotten; about {_megabytes(own.bytes)} MB of the store are free."))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryowatch.commands.ends import PROBLEM
+from cryowatch.commands.exit_codes import PROBLEM
 from cryowatch.commands.options import Config
 from cryowatch.errors import ConfigError, remedy_of
 
@@ -45,8 +45,8 @@ def export(
     config: Config = None,
 ) -> None:
     """Write the five dashboards as JSON, to be imported by hand."""
-    from cryowatch.dashboards.layouts import Layout  # noqa: PLC0415
     from cryowatch.grafana import provision as writing  # noqa: PLC0415
+    from cryowatch.influx.layouts import Layout  # noqa: PLC0415
 
     _say(writing.export(out.expanduser(), Layout(layout), open_list=open_list, dashboards=_dashboards(config)))
     typer.echo("\nIn Grafana: Dashboards, New, Import, one file after the other.")
@@ -77,8 +77,8 @@ def provision(
 
     It holds no secret: --password-file and --influx-ca-file are read by Grafana, where it runs.
     """
-    from cryowatch.dashboards.layouts import Layout  # noqa: PLC0415
     from cryowatch.grafana import provision as writing  # noqa: PLC0415
+    from cryowatch.influx.layouts import Layout  # noqa: PLC0415
 
     if password_variable is not None and not password_variable.isidentifier():
         raise ConfigError(f"{password_variable!r} is not the name of a variable", where="--password-variable")
@@ -139,10 +139,10 @@ def push(
 
     Only what cryowatch saved is replaced.
     """
-    from cryowatch.dashboards.grafana import compile_grafana  # noqa: PLC0415
-    from cryowatch.dashboards.layouts import Layout  # noqa: PLC0415
     from cryowatch.grafana import push as pushing  # noqa: PLC0415
+    from cryowatch.grafana.dashboard import compile_grafana  # noqa: PLC0415
     from cryowatch.grafana.provision import DataSource  # noqa: PLC0415
+    from cryowatch.influx.layouts import Layout  # noqa: PLC0415
 
     source = None
     if influx_url is not None:
@@ -168,10 +168,10 @@ def push(
 
 def _dashboards(config: Path | None) -> Sequence[Dashboard]:
     """Return the dashboards as the facility wants them."""
-    from cryowatch import resolved  # noqa: PLC0415
     from cryowatch.dashboards.custom import customised  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
-    settings = resolved.settings(config)
+    settings = effective.settings(config)
     return customised(settings.dashboards, settings.limits, file=settings.file)
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from cryowatch.commands.ends import PROBLEM
+from cryowatch.commands.exit_codes import PROBLEM
 from cryowatch.commands.options import Config, Secrets
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from asyncssh import SSHKey
 
-    from cryowatch.config import Images
-    from cryowatch.sinks.host_keys import Keys
-    from cryowatch.sinks.ssh import Hop
+    from cryowatch.publish.host_keys import Keys
+    from cryowatch.publish.ssh import Hop
+    from cryowatch.settings.config import Images
 
 SECONDS = 15.0
 
@@ -33,7 +33,7 @@ def trust(
     """Show the fingerprint of the host that images are published to, and trust it after a yes."""
     import asyncio  # noqa: PLC0415
 
-    from cryowatch.sinks import host_keys, ssh  # noqa: PLC0415
+    from cryowatch.publish import host_keys, ssh  # noqa: PLC0415
 
     images = _images(config, secrets)
     if not images.publish.startswith("sftp:"):
@@ -48,7 +48,7 @@ def trust(
 
 def _judged(hop: Hop, keys: Keys, key: SSHKey, file: Path, *, yes: bool) -> None:
     """Say what the file holds of the key that a host shows, and add it to the file if a person says so."""
-    from cryowatch.sinks import host_keys  # noqa: PLC0415
+    from cryowatch.publish import host_keys  # noqa: PLC0415
 
     asked = f" ({hop.asked} in ~/.ssh/config)" if hop.asked != hop.host else ""
     typer.echo(f"{hop.host} port {hop.port}{asked} shows the key\n  {host_keys.shown(key)}")
@@ -87,7 +87,7 @@ def check(config: Config = None, secrets: Secrets = None) -> None:
     import asyncio  # noqa: PLC0415
 
     from cryowatch.errors import SinkError  # noqa: PLC0415
-    from cryowatch.sinks.targets import target_of, tried  # noqa: PLC0415
+    from cryowatch.publish.target import target_of, tried  # noqa: PLC0415
 
     target = target_of(_images(config, secrets))
     typer.echo(target.where)
@@ -99,9 +99,9 @@ def check(config: Config = None, secrets: Secrets = None) -> None:
 
 
 def _images(config: Path | None, secrets: Path | None) -> Images:
-    from cryowatch import resolved  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
-    settings = resolved.settings(config, secrets=secrets)
+    settings = effective.settings(config, secrets=secrets)
     if not settings.images.publish:
         remedy = 'Write for example publish = "sftp://scipionbox@grafana.example.org/srv/scipionbox/images"'
         raise ConfigError("images are not published anywhere", where=f"{settings.file}: images.publish", remedy=remedy)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryowatch.commands.ends import PROBLEM
+from cryowatch.commands.exit_codes import PROBLEM
 from cryowatch.errors import ConfigError, remedy_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from cryowatch.influx_setup import Wanted
+    from cryowatch.influx.setup import Wanted
 
 PASSWORD_VARIABLE = "INFLUX_ADMIN_PASSWORD"  # noqa: S105  the variable's name
 
@@ -72,13 +72,13 @@ def init(
 
     Only what is missing is made; run again, it changes nothing.  Exit 0, or 1 where something needs a person.
     """
-    from cryowatch import influx_setup  # noqa: PLC0415
+    from cryowatch.influx import setup  # noqa: PLC0415
 
     if conf_fragment is not None:
-        _write_fragment(conf_fragment, influx_setup.port_of(url))
+        _write_fragment(conf_fragment, setup.port_of(url))
         typer.echo("With this in influxdb.conf restart InfluxDB; then run this without --conf-fragment.", err=True)
         return
-    wanted = influx_setup.Wanted(
+    wanted = setup.Wanted(
         admin=admin,
         database=database,
         retention=retention,
@@ -88,12 +88,12 @@ def init(
     )
     password = _password(wanted, password_file)
     ca_file = None if ca_file is None else ca_file.expanduser().absolute()
-    steps = influx_setup.init(url, wanted, password=password, ca_file=ca_file)
+    steps = setup.init(url, wanted, password=password, ca_file=ca_file)
     for step in steps:
         typer.echo(f"{step.state:<7}{step.text}")
     if not any(step.state == "made" for step in steps):
         typer.echo("Nothing was changed.")
-    typer.echo(f"\n{influx_setup.settings(url, wanted, ca_file)}", nl=False)
+    typer.echo(f"\n{setup.settings(url, wanted, ca_file)}", nl=False)
     raise typer.Exit(PROBLEM if any(step.state == "wrong" for step in steps) else 0)
 
 
@@ -101,10 +101,10 @@ def _password(wanted: Wanted, file: Path | None) -> SecretStr | None:
     """Return the administrator's password, or None where `init` is to look in the folder or to do without."""
     from pydantic import SecretStr  # noqa: PLC0415
 
-    from cryowatch import influx_setup  # noqa: PLC0415
+    from cryowatch.influx import setup  # noqa: PLC0415
 
     if file is not None:
-        return influx_setup.read_password(file.expanduser())
+        return setup.read_password(file.expanduser())
     if os.environ.get(PASSWORD_VARIABLE):
         return SecretStr(os.environ[PASSWORD_VARIABLE])
     if wanted.create_admin or wanted.password_file(wanted.admin).exists() or not sys.stdin.isatty():
@@ -115,9 +115,9 @@ def _password(wanted: Wanted, file: Path | None) -> SecretStr | None:
 
 def _write_fragment(path: Path, port: int) -> None:
     """Write the section for influxdb.conf, or print it; what is in a file already is not overwritten."""
-    from cryowatch import tls  # noqa: PLC0415
+    from cryowatch.system import certificates  # noqa: PLC0415
 
-    text = tls.influx_fragment(port)
+    text = certificates.influx_fragment(port)
     if str(path) == "-":
         typer.echo(text)
         return

@@ -45,7 +45,7 @@ Secrets = Annotated[
 
 
 def _sessions(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    from cryowatch import completion  # noqa: PLC0415
+    from cryowatch.commands import completion  # noqa: PLC0415
 
     return completion.sessions(context, incomplete)
 

@@ -24,7 +24,8 @@ def report(
     config: Config = None,
 ) -> None:
     """Save a session as one HTML file: its dashboards, its numbers, and as many images as fit."""
-    from cryowatch import resolved, watching  # noqa: PLC0415
+    from cryowatch.agent import run  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
-    settings = resolved.settings(config, data_dir=data_dir)
-    watching.report(settings, session, out, size_mb=size_mb, force=force)
+    settings = effective.settings(config, data_dir=data_dir)
+    run.report(settings, session, out, size_mb=size_mb, force=force)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryowatch.commands.ends import PROBLEM
+from cryowatch.commands.exit_codes import PROBLEM
 from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cryowatch.secrets import Finding
+    from cryowatch.settings.secrets import Finding
 
 app = typer.Typer(
     name="secrets", help="secrets.cfg of Scipion's monitor: check it, encode values.", no_args_is_help=True
@@ -27,7 +27,7 @@ def encode() -> None:
 
     This hides a password from a glance, and from nobody else.
     """
-    from cryowatch import secrets  # noqa: PLC0415
+    from cryowatch.settings import secrets  # noqa: PLC0415
 
     if sys.stdin.isatty():
         value = typer.prompt("Value", hide_input=True, confirmation_prompt=True, err=True)
@@ -49,7 +49,7 @@ def check(
     ] = None,
 ) -> None:
     """Say of each key whether it is right; of passwords only whether they are set.  Exit 0, or 1 where one is wrong."""
-    from cryowatch import secrets  # noqa: PLC0415
+    from cryowatch.settings import secrets  # noqa: PLC0415
 
     path = secrets.find(file, os.environ)
     if path is None:

@@ -53,15 +53,15 @@ def install(
     only_print: Annotated[bool, typer.Option("--print", help="Print the unit, and write nothing.")] = False,
 ) -> None:
     """Install a systemd unit and print the commands that start it."""
-    from cryowatch import resolved  # noqa: PLC0415
-    from cryowatch import service as services  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
+    from cryowatch.system import unit as services  # noqa: PLC0415
 
     if user and run_as:
         raise ConfigError("your own systemd runs services under your account", where="--run-as", remedy="Leave it out")
     invoker = os.environ.get("SUDO_USER", "")
     if config is None and not user and SYSTEM_CONFIG.exists():
         config = SYSTEM_CONFIG
-    settings = resolved.settings(config, listen=listen, secrets=secrets, own=True)
+    settings = effective.settings(config, listen=listen, secrets=secrets, own=True)
     service = services.checked(
         services.Service(
             paths=paths,

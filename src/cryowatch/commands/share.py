@@ -16,7 +16,7 @@ from cryowatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryowatch.access.shares import Share, Shares
-    from cryowatch.config import Settings
+    from cryowatch.settings.config import Settings
 
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104  nothing is bound
 
@@ -33,8 +33,8 @@ def create(
 ) -> None:
     """Create a link to one session; it is printed only once."""
     from cryowatch.access.accounts import Accounts  # noqa: PLC0415
-    from cryowatch.reports import open_reader, session_of  # noqa: PLC0415
     from cryowatch.store.lock import prepare  # noqa: PLC0415
+    from cryowatch.store.status import open_reader, session_of  # noqa: PLC0415
 
     settings = _settings(data_dir, config)
     found = session_of(open_reader(settings.data_dir), session)
@@ -77,7 +77,7 @@ def listed(data_dir: DataDir = None, config: Config = None) -> None:
 
 def _void(shares: Sequence[Share], data_dir: Path) -> dict[str, str]:
     """Return why links open nothing, by their numbers; raises `StoreFailed`."""
-    from cryowatch.reports import open_reader  # noqa: PLC0415
+    from cryowatch.store.status import open_reader  # noqa: PLC0415
 
     reasons = {}
     for share in shares:
@@ -109,14 +109,14 @@ def revoke(
 
 
 def _settings(data_dir: Path | None, config: Path | None) -> Settings:
-    from cryowatch import resolved  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
-    return resolved.settings(config, data_dir=data_dir)
+    return effective.settings(config, data_dir=data_dir)
 
 
 def _base(settings: Settings) -> str:
     """Return the pages' address: `web.url`, else where the agent at work listens, else what the settings say."""
-    from cryowatch.exposure import host_of  # noqa: PLC0415
+    from cryowatch.settings.web import host_of  # noqa: PLC0415
     from cryowatch.store.lock import published_address  # noqa: PLC0415
 
     scheme = "https" if settings.web.certificate else "http"

@@ -17,12 +17,13 @@ def status(
     whole: Annotated[bool, typer.Option("--all", help="Also list all sessions that are over and fine.")] = False,
 ) -> None:
     """Show the state of every session; exit code 1 if anything needs attention."""
-    from cryowatch import reports, resolved  # noqa: PLC0415
-    from cryowatch.dashboards.good import bounds_of_good  # noqa: PLC0415
-    from cryowatch.facility import dashboards_of  # noqa: PLC0415
+    from cryowatch.agent.facility import dashboards_of  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
+    from cryowatch.store import status as store_status  # noqa: PLC0415
+    from cryowatch.store.panels.good import bounds_of_good  # noqa: PLC0415
 
-    settings = resolved.settings(config, data_dir=data_dir)
+    settings = effective.settings(config, data_dir=data_dir)
     bounds = bounds_of_good(dashboards_of(settings))
-    code = reports.status(settings.data_dir, bounds=bounds, as_json=json, out=sys.stdout, whole=whole)
+    code = store_status.status(settings.data_dir, bounds=bounds, as_json=json, out=sys.stdout, whole=whole)
     sys.stdout.flush()  # here, where Typer knows what to do about a closed pipe
     raise typer.Exit(code)

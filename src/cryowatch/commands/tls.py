@@ -34,9 +34,9 @@ def create(
 
     localhost and 127.0.0.1 are among the names always.  Nothing is overwritten.
     """
-    from cryowatch import tls  # noqa: PLC0415
+    from cryowatch.system import certificates  # noqa: PLC0415
 
-    created = tls.create(out.expanduser().absolute(), name, days, group=group)
+    created = certificates.create(out.expanduser().absolute(), name, days, group=group)
     typer.echo(f"For {', '.join(created.names)}, until {created.not_after:%Y-%m-%d}:")
     for path, what in (
         (created.ca_certificate, "what clients trust"),
@@ -45,4 +45,4 @@ def create(
         (created.key, "what the server keeps to itself"),
     ):
         typer.echo(f"  {path}  {path.stat().st_mode & 0o777:04o}  {what}")
-    typer.echo(f"\n{tls.placement(created, account=run_as)}", nl=False)
+    typer.echo(f"\n{certificates.placement(created, account=run_as)}", nl=False)

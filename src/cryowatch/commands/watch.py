@@ -60,11 +60,14 @@ def watch(
     ] = None,
 ) -> None:
     """Watch projects as they grow and show them on web pages."""
-    from cryowatch import resolved, watching  # noqa: PLC0415
-    from cryowatch.ending import Until  # noqa: PLC0415
+    from cryowatch.agent import run  # noqa: PLC0415
+    from cryowatch.agent.until import Until  # noqa: PLC0415
+    from cryowatch.settings import effective  # noqa: PLC0415
 
-    settings = resolved.settings(config, data_dir=data_dir, listen=listen, insecure=insecure, secrets=secrets, own=True)
+    settings = effective.settings(
+        config, data_dir=data_dir, listen=listen, insecure=insecure, secrets=secrets, own=True
+    )
     if once:
-        raise typer.Exit(watching.once(settings, paths))
+        raise typer.Exit(run.once(settings, paths))
     until = Until(ended=until_ended, minutes=minutes, patience=patience, leashed=leashed, state_file=state_file)
-    raise typer.Exit(watching.serve(settings, paths, web=not no_web, until=until))
+    raise typer.Exit(run.serve(settings, paths, web=not no_web, until=until))

@@ -34,12 +34,12 @@ from pathlib import Path
 from typing import Any
 
 from cryowatch.dashboards.definition import Aggregate, Bins, Dashboard, Limit, Panel, PanelKind
-from cryowatch.dashboards.query import Scope
-from cryowatch.dashboards.sql import compile_panel
 from cryowatch.dashboards.standard import STANDARD
 from cryowatch.errors import ConfigError
-from cryowatch.model import RECORDS, quantities
-from cryowatch.toml_table import TomlTable, nearest, one_of
+from cryowatch.records import RECORDS, quantities
+from cryowatch.settings.tables import TomlTable, nearest, one_of
+from cryowatch.store.panels.compile import compile_panel
+from cryowatch.store.panels.query import Scope
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _RESERVED = {"api", "images"}

@@ -1,6 +1,6 @@
 """What a dashboard is: data, from which the built-in pages (and later Grafana's) are compiled.
 
-A dashboard is a title, a uid and panels; a panel names fields of one kind of record (`cryowatch.model.RECORDS`), how
+A dashboard is a title, a uid and panels; a panel names fields of one kind of record (`cryowatch.records.RECORDS`), how
 they are put together, and the limits that people judge them by.  Nothing here knows SQL, HTML or Grafana.  Limits,
 bins and ranges are in *shown* units (µm, nm, Å), because people choose them.
 """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryowatch.dashboards.definition import Dashboard, Panel
-from cryowatch.model import RECORDS, quantities
+from cryowatch.records import RECORDS, quantities
 
 
 def described(dashboard: Dashboard, chosen: Mapping[str, float]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from cryowatch.config import Settings
 from cryowatch.doctor import access, clock, grafana, here, influx, notices, projects, servers
 from cryowatch.doctor.finding import Check, Finding, Verdict, bad
 from cryowatch.doctor.grafana import GrafanaAt
+from cryowatch.settings.config import Settings
 
 SECONDS = 40.0
 """What a check may take; longer than the time-outs within it, which tell more."""

@@ -13,11 +13,11 @@ from cryptography import x509
 
 from cryowatch.access import accounts, key, logins, shares
 from cryowatch.access.accounts import Account, Accounts, Role
-from cryowatch.config import Settings
 from cryowatch.doctor.certificates import lasting
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
-from cryowatch.exposure import Exposure, exposure_of, host_of, refuse_unprotected
+from cryowatch.settings.config import Settings
+from cryowatch.settings.web import Exposure, exposure_of, host_of, refuse_unprotected
 from cryowatch.web.border import Names
 from cryowatch.web.server import Identity
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from cryowatch.certificate_faults import https_fault
 from cryowatch.doctor.finding import Finding, bad, look, well
+from cryowatch.system.certificate_faults import https_fault
 
 _SECONDS = 10.0
 _DAYS = 30

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
-from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, look, well
+from cryowatch.settings.config import Settings
 
 _STATUS_AT = 5 * struct.calcsize("l")
 """Where `status` lies in `struct timex`: after modes, offset, freq, maxerror and esterror, see adjtimex(2)."""

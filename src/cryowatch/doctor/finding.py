@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cryowatch.config import Settings
 from cryowatch.errors import CryowatchError
+from cryowatch.settings.config import Settings
 
 
 class Verdict(StrEnum):

@@ -8,17 +8,17 @@ from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryowatch.config import Settings
-from cryowatch.dashboards.grafana import compile_grafana, dump
-from cryowatch.dashboards.layouts import Layout
+from cryowatch.agent.facility import dashboards_of
 from cryowatch.doctor import certificates, clock
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
-from cryowatch.exposure import is_loopback
-from cryowatch.facility import dashboards_of
+from cryowatch.grafana.dashboard import compile_grafana, dump
 from cryowatch.grafana.provision import DASHBOARDS
 from cryowatch.grafana.push import Grafana
-from cryowatch.section import contents
+from cryowatch.influx.layouts import Layout
+from cryowatch.settings.config import Settings
+from cryowatch.settings.section import contents
+from cryowatch.settings.web import is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

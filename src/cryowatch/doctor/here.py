@@ -13,16 +13,16 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from cryowatch.agent.facility import dashboards_of, logo_of
 from cryowatch.alerts.rules import rules_of
-from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
-from cryowatch.durations import duration
 from cryowatch.errors import CryowatchError, StoreInUse
-from cryowatch.facility import dashboards_of, logo_of
+from cryowatch.settings.config import Settings
 from cryowatch.sources.host.gpus import Gpus
 from cryowatch.store.lock import NETWORK_FILE_SYSTEMS, Lock, kind_of, prepare, published_address
 from cryowatch.store.schema import MIGRATIONS
 from cryowatch.store.writer import FILE_NAME
+from cryowatch.times import duration
 
 _GIGABYTE = 10**9
 _LITTLE = 5 * _GIGABYTE

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from cryowatch.config import Settings
 from cryowatch.doctor import certificates, clock
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import ConfigError, CryowatchError, ServerError, SinkError
-from cryowatch.influx_server import Server, quote_identifier
-from cryowatch.influx_setup import nanoseconds, read_password
-from cryowatch.sinks.influx import Influx, access_of
+from cryowatch.influx.client import Influx, access_of
+from cryowatch.influx.server import Server, quote_identifier
+from cryowatch.influx.setup import nanoseconds, read_password
+from cryowatch.settings.config import Settings
 
 READER = "scipion_reader"
 

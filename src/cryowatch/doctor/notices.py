@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cryowatch.config import Settings
+from cryowatch.agent.channels import channels
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
-from cryowatch.notices.channels import channels
 from cryowatch.notices.mail import Mail
 from cryowatch.notices.webhook import Webhook
+from cryowatch.settings.config import Settings
 
 
 def channels_of(chosen: Settings) -> Iterator[Finding]:

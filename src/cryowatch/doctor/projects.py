@@ -8,11 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError, StoreError
-from cryowatch.reach import MARK
 from cryowatch.reading import ZONE, Trouble
+from cryowatch.settings.config import Settings
 from cryowatch.sources.discovery import find_projects
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
@@ -20,6 +19,7 @@ from cryowatch.sources.scipion.locks import LOCKS, gives_locks
 from cryowatch.store.forgotten import passed_over
 from cryowatch.store.reader import Reader
 from cryowatch.store.writer import FILE_NAME
+from cryowatch.system.reach import MARK
 
 MOST_NAMED = 20
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from cryowatch.config import Settings
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
+from cryowatch.settings.config import Settings
 
 
 def images(chosen: Settings) -> Iterator[Finding]:
@@ -22,7 +22,7 @@ def images(chosen: Settings) -> Iterator[Finding]:
     if parts.scheme == "file" and not Path(unquote(parts.path)).exists():
         yield look(what, f"{chosen.images.publish}: is not there; publishing makes it. Is a disk not mounted?")
         return
-    from cryowatch.sinks.targets import target_of, tried  # noqa: PLC0415
+    from cryowatch.publish.target import target_of, tried  # noqa: PLC0415
 
     try:
         target = target_of(chosen.images)

@@ -23,10 +23,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from cryowatch.dashboards.definition import Dashboard
-from cryowatch.dashboards.grafana import DATA_SOURCE, DATA_SOURCE_UID, compile_grafana, dump
-from cryowatch.dashboards.layouts import Layout
 from cryowatch.dashboards.standard import STANDARD
 from cryowatch.errors import ConfigError, remedy_of
+from cryowatch.grafana.dashboard import DATA_SOURCE, DATA_SOURCE_UID, compile_grafana, dump
+from cryowatch.influx.layouts import Layout
 
 FOLDER = "cryowatch"
 DASHBOARDS = "/etc/grafana/dashboards/cryowatch"

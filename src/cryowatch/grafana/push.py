@@ -23,11 +23,11 @@ from typing import Any, Literal, Self
 import httpx2
 
 from cryowatch import __version__
-from cryowatch.certificate_faults import https_fault
 from cryowatch.errors import ConfigError, ServerError, one_line
 from cryowatch.grafana.provision import FOLDER, DataSource
-from cryowatch.http_answers import asked, parsed
-from cryowatch.redaction import Redaction
+from cryowatch.system.certificate_faults import https_fault
+from cryowatch.system.http import asked, parsed
+from cryowatch.system.redaction import Redaction
 
 TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 _LONGEST = 300

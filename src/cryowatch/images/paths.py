@@ -16,8 +16,8 @@ import stat
 from pathlib import Path
 
 from cryowatch.errors import ImageAway, ImageError, ImageMissing, ImageUnreadable
-from cryowatch.reach import Held, OutOfReach, hold
-from cryowatch.within import within
+from cryowatch.system.reach import Held, OutOfReach, hold
+from cryowatch.system.within import within
 
 MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".ctf")
 """`.ctf` is what Gctf calls its diagnostic images, which are MRC files."""

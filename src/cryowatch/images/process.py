@@ -14,9 +14,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryowatch import environment, errors
+from cryowatch import errors
 from cryowatch.errors import ImageAway, ImageError, ImageUnreadable
 from cryowatch.images.subject import Subject, to_json
+from cryowatch.settings import environment
 
 RENDER_SECONDS = 20.0
 IDLE_SECONDS = 30.0

@@ -21,7 +21,7 @@ from cryowatch.images.paths import opened
 from cryowatch.images.plane import Plane, reduce, reduced_size
 from cryowatch.images.spectrum import power_spectrum
 from cryowatch.images.subject import Subject
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 
 Opener = Callable[[Path], io.FileIO]
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from cryowatch.detached import Detached
 from cryowatch.errors import ImageAway, ImageError, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images.cache import Cache
 from cryowatch.images.crew import SLOW_SECONDS, Crew, Place
 from cryowatch.images.paths import unreachable
 from cryowatch.images.process import SLOW, Rendered, Worker
 from cryowatch.images.subject import Subject, stand_in, to_json
+from cryowatch.system.detached import Detached
 
 SIZES = (128, 256, 512, 1024, 2048)
 LOOK_SECONDS = 10.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryowatch.errors import ImageError, ImageMissing, ImageUnreadable
 from cryowatch.images.paths import located
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 
 COLUMNS: Mapping[ImageKind, str] = {
     ImageKind.MICROGRAPH: "micrograph_path",

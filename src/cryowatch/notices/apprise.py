@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkRefused
 from cryowatch.images import Rendered
-from cryowatch.model import Severity
 from cryowatch.notices.chat import defused
 from cryowatch.notices.message import Message
+from cryowatch.records import Severity
 
 if TYPE_CHECKING:
     import apprise

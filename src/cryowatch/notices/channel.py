@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from cryowatch.images import Rendered
-from cryowatch.model import Severity
 from cryowatch.notices.message import Message
+from cryowatch.records import Severity
 
 
 class Channel(Protocol):

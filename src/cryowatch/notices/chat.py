@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryowatch import __version__
-from cryowatch.model import Severity
 from cryowatch.notices.message import Entry, Message, cut
+from cryowatch.records import Severity
 
 Json = dict[str, Any]
 

@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from cryowatch import __version__
-from cryowatch.certificate_faults import fault
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.images import Rendered
-from cryowatch.model import Severity
 from cryowatch.notices import html
 from cryowatch.notices.message import Message, cut
-from cryowatch.redaction import Redaction
+from cryowatch.records import Severity
+from cryowatch.system.certificate_faults import fault
+from cryowatch.system.redaction import Redaction
 
 TIMEOUT_SECONDS = 20.0
 PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}

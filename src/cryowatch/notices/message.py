@@ -15,12 +15,12 @@ from operator import itemgetter
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from cryowatch.durations import duration
 from cryowatch.errors import one_line
-from cryowatch.model import RECORDS, Severity, quantities, spaced
 from cryowatch.notices.pace import WEIGHT
-from cryowatch.store.ledger import Event
+from cryowatch.records import RECORDS, Severity, quantities, spaced
+from cryowatch.store.alerts import Event
 from cryowatch.store.reader import Row
+from cryowatch.times import duration
 
 MOST_ENTRIES = 30
 MOST_CHARACTERS = 500

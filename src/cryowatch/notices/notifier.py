@@ -18,15 +18,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from cryowatch.errors import MessageRefused, SinkError, SinkRefused
+from cryowatch.follow.standing import Standing
 from cryowatch.images import Rendered
 from cryowatch.notices.channel import Channel
 from cryowatch.notices.message import Context, Message, compose, sessions
 from cryowatch.notices.pace import Notice, Pace, QuietHours
 from cryowatch.notices.pending import Pending
 from cryowatch.notices.picture import Fetch
-from cryowatch.standing import Standing
 from cryowatch.store import Store
-from cryowatch.store.ledger import Event
+from cryowatch.store.alerts import Event
 
 log = logging.getLogger(__name__)
 

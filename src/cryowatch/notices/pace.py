@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
-from cryowatch.model import Severity
-from cryowatch.store.ledger import Event
+from cryowatch.records import Severity
+from cryowatch.store.alerts import Event
 
 GATHER_SECONDS = 20.0
 URGENT_GATHER_SECONDS = 5.0

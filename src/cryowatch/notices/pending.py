@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-from cryowatch.model import Severity
 from cryowatch.notices.pace import Notice
+from cryowatch.records import Severity
 from cryowatch.store import Reader
-from cryowatch.store.ledger import Event
+from cryowatch.store.alerts import Event
 from cryowatch.store.reader import Row
 
 _WORST = """

@@ -11,7 +11,7 @@ from functools import partial
 
 from cryowatch.errors import CryowatchError
 from cryowatch.images import ImageServer, Rendered, available, subject
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from cryowatch.store import Reader, Selection
 
 SIZE = 512

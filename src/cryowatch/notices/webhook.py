@@ -23,16 +23,16 @@ from urllib.parse import urlsplit
 import httpx2
 
 from cryowatch import __version__
-from cryowatch.certificate_faults import https_fault
-from cryowatch.digits import whole
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
-from cryowatch.exposure import is_loopback
-from cryowatch.http_answers import asked
 from cryowatch.images import Rendered
-from cryowatch.model import Severity
 from cryowatch.notices import chat
 from cryowatch.notices.message import Message, cut
-from cryowatch.redaction import Redaction, of_address
+from cryowatch.numbers import whole
+from cryowatch.records import Severity
+from cryowatch.settings.web import is_loopback
+from cryowatch.system.certificate_faults import https_fault
+from cryowatch.system.http import asked
+from cryowatch.system.redaction import Redaction, of_address
 
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _PASSES = frozenset({408, 425, 429})

@@ -4,6 +4,6 @@ The file holds the pages' own scripts and styles, and asks nobody for anything. 
 nothing of the facility's servers, and no path that the pages would not show.
 """
 
-from cryowatch.report.making import Made, Maker
+from cryowatch.report.maker import Made, Maker
 
 __all__ = ["Made", "Maker"]

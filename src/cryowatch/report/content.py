@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from cryowatch.dashboards import Dashboard, Panel, PanelKind, Scope, compile_panel
+from cryowatch.dashboards import Dashboard, Panel, PanelKind
 from cryowatch.dashboards.described import described
-from cryowatch.dashboards.future import future
 from cryowatch.images import available
 from cryowatch.judgement import OF_A_FIT, SHARE_RULE
-from cryowatch.model import RECORDS, ImageKind, OutputKind, quantities
+from cryowatch.records import RECORDS, ImageKind, OutputKind, quantities
 from cryowatch.report.columns import packed
 from cryowatch.store import Reader
 from cryowatch.store.leading import Leading
+from cryowatch.store.panels.compile import compile_panel
+from cryowatch.store.panels.future import future
+from cryowatch.store.panels.query import Scope
 from cryowatch.store.reader import Row
 from cryowatch.store.states import status_of
 

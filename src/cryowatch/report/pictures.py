@@ -17,7 +17,7 @@ from typing import Any
 
 from cryowatch.errors import ImageError
 from cryowatch.images import ImageServer, Rendered, Shifts, can_be_reached, subject
-from cryowatch.model import ImageKind
+from cryowatch.records import ImageKind
 from cryowatch.report.content import Content
 from cryowatch.store import Reader
 from cryowatch.store.reader import Row

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from cryowatch.errors import CryowatchError, ImageError, NotFoundError, ReportError, SinkAway, SinkError, SinkRefused
-from cryowatch.report.making import Made, Maker
-from cryowatch.report.publish import Command
-from cryowatch.standing import Standing
+from cryowatch.follow.standing import Standing
+from cryowatch.report.after import Command
+from cryowatch.report.maker import Made, Maker
 from cryowatch.store import Store
 from cryowatch.store.reader import Row
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryowatch.errors import SourceDenied, SourceError, SourceGone, SourceMalformed
-from cryowatch.reach import MARK, OutOfReach, judge_project, way
 from cryowatch.reading import Trouble
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion.files import denied_or_gone
+from cryowatch.system.reach import MARK, OutOfReach, judge_project, way
 
 LOOK_SECONDS = 3.0
 MOST_SILENT = 8

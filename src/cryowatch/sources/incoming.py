@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
-from cryowatch.reach import MOST_LINKS, READ, SEARCH, may, owners_of
-from cryowatch.sources.host.aside import Aside
+from cryowatch.system.aside import Aside
+from cryowatch.system.reach import MOST_LINKS, READ, SEARCH, may, owners_of
 
 MOST_FOLDERS = 2_000
 MOST_ENTRIES = 20_000

@@ -11,8 +11,8 @@ from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any
 
-from cryowatch.model import GainResidual, Output, OutputKind, Run, Session, quantities
 from cryowatch.reading import Reading, Span, columns_of
+from cryowatch.records import GainResidual, Output, OutputKind, Run, Session, quantities
 from cryowatch.store.shifts import write_shifts
 from cryowatch.store.statements import insert, next_seq, update
 

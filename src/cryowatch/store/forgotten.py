@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cryowatch.errors import NotFoundError, SessionForgotten
-from cryowatch.model import Run
 from cryowatch.reading import Origin
+from cryowatch.records import Run
 from cryowatch.store.statements import next_seq
 
 if TYPE_CHECKING:

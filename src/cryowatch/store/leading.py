@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from cryowatch.model import OutputKind, is_discarded
+from cryowatch.records import OutputKind, is_discarded
 
 OutputRow = Mapping[str, Any]
 """A row of `Reader.outputs`."""

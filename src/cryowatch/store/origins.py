@@ -22,11 +22,11 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
-from cryowatch.model import Run, Session
 from cryowatch.reading import Origin
+from cryowatch.records import Run, Session
 from cryowatch.store.commit import SESSION_COLUMNS, session_values
 from cryowatch.store.forgotten import next_session, note_of
-from cryowatch.store.keys import marked, plain
+from cryowatch.store.names import marked, plain
 from cryowatch.store.statements import insert, next_seq
 
 _QUARTER = 900 * 10**9

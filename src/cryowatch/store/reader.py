@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from cryowatch.errors import NotFoundError, QueryEnded, StoreDamaged, StoreFailed
 from cryowatch.judgement import of_outputs, quantile
-from cryowatch.model import OutputKind
+from cryowatch.records import OutputKind
 from cryowatch.store.failures import failure
 from cryowatch.store.forgotten import refuse_forgotten
 from cryowatch.store.leading import STAGES, Leading, OutputRow

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryowatch.errors import SessionForgotten, StoreDamaged
-from cryowatch.model import DeviceSample, HostSample, Run, Session, quantities
 from cryowatch.reading import Origin, Reading, Trouble
+from cryowatch.records import DeviceSample, HostSample, Run, Session, quantities
 from cryowatch.store import compaction, damage, samples, seal
+from cryowatch.store.alerts import Ledger
 from cryowatch.store.commit import Change, Commit
 from cryowatch.store.delivered import Delivered, Settled, note_settled
 from cryowatch.store.failures import failure
 from cryowatch.store.forgotten import Forgotten
-from cryowatch.store.ledger import Ledger
 from cryowatch.store.lock import Lock, keep_private, prepare
 from cryowatch.store.origins import Place, places_of, settle
 from cryowatch.store.published import Publication, publish, unpublish

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cryowatch.errors import NotFoundError
-from cryowatch.model import RECORDS, Severity, quantities
+from cryowatch.records import RECORDS, Severity, quantities
 from cryowatch.store import Change
-from cryowatch.store.ledger import Ledger
+from cryowatch.store.alerts import Ledger
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.actions import content_of
 from cryowatch.web.answers import Answers

@@ -14,12 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cryowatch import __version__
-from cryowatch.dashboards import Dashboard, Panel, Scope, answer_panels, find
+from cryowatch.dashboards import Dashboard, Panel, find
 from cryowatch.dashboards.described import described
 from cryowatch.errors import NotFoundError
 from cryowatch.images import UNNAMED, ImageServer, Shifts, available, subject
-from cryowatch.model import RECORDS, ImageKind, quantities
+from cryowatch.records import RECORDS, ImageKind, quantities
 from cryowatch.store.leading import Leading
+from cryowatch.store.panels.compile import answer_panels
+from cryowatch.store.panels.query import Scope
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.selection import Selection
 from cryowatch.web.alerts import Alerts

@@ -17,11 +17,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cryowatch.dashboards import STANDARD, Dashboard
-from cryowatch.dashboards.good import bounds_of_good
 from cryowatch.errors import CryowatchError
-from cryowatch.forgetting import Forgetter
+from cryowatch.forgetting.forgetter import Forgetter
 from cryowatch.images import ImageServer
-from cryowatch.store.ledger import Ledger
+from cryowatch.store.alerts import Ledger
+from cryowatch.store.panels.good import bounds_of_good
 from cryowatch.store.reader import Reader
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.answers import Answers
@@ -34,7 +34,7 @@ from cryowatch.web.events import Hub
 from cryowatch.web.forget import Forget
 from cryowatch.web.gate import Access, Gate, who
 from cryowatch.web.logs import Logs, Read
-from cryowatch.web.metrics import Metrics
+from cryowatch.web.metrics.agent import Metrics
 from cryowatch.web.openapi import Description
 from cryowatch.web.pages import Pages
 from cryowatch.web.pool import Pool

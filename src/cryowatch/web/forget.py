@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cryowatch.errors import NotFoundError
-from cryowatch.forgetting import Forgetter
+from cryowatch.forgetting.forgetter import Forgetter
 from cryowatch.store.forgotten import Note
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.actions import content_of

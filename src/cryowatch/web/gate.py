@@ -30,9 +30,9 @@ from cryowatch.access.key import Key, key_of
 from cryowatch.access.logins import Logins
 from cryowatch.access.shares import Share, Shares
 from cryowatch.access.throttle import Throttle
-from cryowatch.digits import whole
 from cryowatch.errors import AccessError, CryowatchError, NotFoundError
-from cryowatch.exposure import Exposure, Web, exposure_of
+from cryowatch.numbers import whole
+from cryowatch.settings.web import Exposure, Web, exposure_of
 from cryowatch.web.actions import only_from_our_pages
 from cryowatch.web.connection import connection_of
 from cryowatch.web.replies import LoginNeeded, Refused

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cryowatch.detached import Detached
 from cryowatch.errors import SourceGone, plain_line
 from cryowatch.store.reader import Row
+from cryowatch.system.detached import Detached
 from cryowatch.web.summaries import milliseconds
 
 SECONDS = 10.0

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from cryowatch import __version__
 from cryowatch.access.shares import MOST_DAYS, MOST_LABEL
 from cryowatch.dashboards import Dashboard
-from cryowatch.model import RECORDS, ImageKind
+from cryowatch.records import RECORDS, ImageKind
 from cryowatch.store.selection import SORTABLE
 from cryowatch.web.alerts import MOST_MINUTES
 from cryowatch.web.replies import JSON

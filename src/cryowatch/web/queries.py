@@ -8,9 +8,9 @@ from functools import partial
 
 from starlette.datastructures import QueryParams
 
-from cryowatch import digits
+from cryowatch import numbers
 from cryowatch.dashboards import Dashboard
-from cryowatch.dashboards.good import bounds_of_gallery, bounds_of_good
+from cryowatch.store.panels.good import bounds_of_gallery, bounds_of_good
 from cryowatch.store.selection import SORTABLE, Selection
 from cryowatch.web.replies import BadQuery
 
@@ -23,7 +23,7 @@ def whole(query: QueryParams, name: str, *, most: int = _LARGEST) -> int | None:
     text = query.get(name)
     if text is None or text == "":
         return None
-    number = digits.whole(text, most=most)
+    number = numbers.whole(text, most=most)
     if number is None:
         raise BadQuery(f"{name} must be a whole number up to {most}", where=text[:40])
     return number

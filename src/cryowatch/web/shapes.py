@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryowatch.model import DERIVED, ImageKind, Micrograph, OutputKind, Severity, quantities
+from cryowatch.records import DERIVED, ImageKind, Micrograph, OutputKind, Severity, quantities
 
 Schema = dict[str, Any]
 

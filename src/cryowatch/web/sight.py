@@ -21,7 +21,7 @@ from cryowatch.access.key import Key
 from cryowatch.access.shares import Share
 from cryowatch.dashboards import Dashboard
 from cryowatch.errors import NotFoundError
-from cryowatch.store.keys import unmarked
+from cryowatch.store.names import unmarked
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.gate import Who
 from cryowatch.web.veil import LARGEST, Heads, Veil

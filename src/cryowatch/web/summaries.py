@@ -9,14 +9,14 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
-from cryowatch.dashboards import Scope
-from cryowatch.dashboards.columns import read
-from cryowatch.dashboards.future import future
-from cryowatch.dashboards.good import good_among
-from cryowatch.dashboards.pace import pace, pace_sql
 from cryowatch.judgement import Bound, of_outputs, quantile, share_status
-from cryowatch.model import OutputKind, Session, quantities
+from cryowatch.records import OutputKind, Session, quantities
 from cryowatch.store.leading import Leading, Stage
+from cryowatch.store.panels.columns import read
+from cryowatch.store.panels.future import future
+from cryowatch.store.panels.good import good_among
+from cryowatch.store.panels.pace import pace, pace_sql
+from cryowatch.store.panels.query import Scope
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.states import status_of
 

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryowatch.durations import duration
-from cryowatch.model import DeviceSample
-from cryowatch.sources.host.aside import STALE, Aside
+from cryowatch.records import DeviceSample
 from cryowatch.sources.host.trend import Trend
 from cryowatch.sources.names import readable
+from cryowatch.system.aside import STALE, Aside
+from cryowatch.times import duration
 
 MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
-from cryowatch.model import DeviceSample
+from cryowatch.records import DeviceSample
 
 log = logging.getLogger(__name__)
 

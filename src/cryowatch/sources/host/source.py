@@ -15,9 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from cryowatch.durations import duration
-from cryowatch.model import DeviceSample, HostSample
-from cryowatch.sources.host.aside import STALE, Aside
+from cryowatch.records import DeviceSample, HostSample
 from cryowatch.sources.host.counters import (
     SYS,
     Counters,
@@ -30,6 +28,8 @@ from cryowatch.sources.host.counters import (
 from cryowatch.sources.host.filesystems import FileSystems
 from cryowatch.sources.host.gpus import Gpus
 from cryowatch.sources.host.pressure import pressure
+from cryowatch.system.aside import STALE, Aside
+from cryowatch.times import duration
 
 PATIENCE = 0.002
 """For how many seconds a sample waits at most for what is asked aside; what takes longer counts at the next one."""

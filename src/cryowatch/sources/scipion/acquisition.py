@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
-from cryowatch.model import OutputKind, RunStatus
+from cryowatch.records import OutputKind, RunStatus
 from cryowatch.sources.scipion.objects import Node, Tree
 from cryowatch.sources.scipion.scalars import positive
 

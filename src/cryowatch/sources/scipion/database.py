@@ -31,12 +31,12 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from cryowatch.errors import SourceBusy, SourceDenied, SourceError, SourceInterrupted, SourceMalformed
-from cryowatch.reach import Held, OutOfReach, hold, is_open
 from cryowatch.sources.scipion.copies import private_copy
 from cryowatch.sources.scipion.files import COMPANIONS, Stamp, companion, denied_or_gone, stamp
 from cryowatch.sources.scipion.guard import QUERY_SECONDS, Guard
 from cryowatch.sources.scipion.locks import gives_locks, turn
-from cryowatch.within import within
+from cryowatch.system.reach import Held, OutOfReach, hold, is_open
+from cryowatch.system.within import within
 
 PAGE = 2_000
 BUSY_SECONDS = 0.05

@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryowatch.errors import SourceGone, SourceMalformed
-from cryowatch.model import GainResidual, Run
-from cryowatch.reach import Held
+from cryowatch.records import GainResidual, Run
 from cryowatch.sources.scipion.database import inside, own_file
 from cryowatch.sources.scipion.files import SETTLED_NS, denied_or_gone
+from cryowatch.system.reach import Held
 
 PROTOCOL = "XmippProtMovieGain"
 FILE = "summaryForMonitor.txt"

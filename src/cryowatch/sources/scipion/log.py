@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from cryowatch.errors import SourceError, SourceMalformed, plain_line
-from cryowatch.reach import Held
 from cryowatch.sources.scipion.database import inside, own_file
 from cryowatch.sources.scipion.files import denied_or_gone
+from cryowatch.system.reach import Held
 
 FILES = ("run.stdout", "run.stderr", "run.log")
 MOST_BYTES = 1 << 16

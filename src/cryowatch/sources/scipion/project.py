@@ -21,9 +21,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cryowatch.errors import SourceBusy, SourceError, SourceGone, SourceMalformed
-from cryowatch.model import Output, Run, RunStatus, Session
-from cryowatch.reach import MARK
 from cryowatch.reading import Origin, Trouble
+from cryowatch.records import Output, Run, RunStatus, Session
 from cryowatch.sources.scipion.acquisition import acquisition_of, first_said, kind_of, status_of
 from cryowatch.sources.scipion.copies import NoRoom, Room
 from cryowatch.sources.scipion.database import inside, own_file, own_stamp, reading
@@ -31,6 +30,7 @@ from cryowatch.sources.scipion.files import Stamp, stamp
 from cryowatch.sources.scipion.objects import Node, Tree, tree_of
 from cryowatch.sources.scipion.scalars import MOST_TEXT, count_of, local_time, text_of
 from cryowatch.sources.scipion.zone import LocalTimes, local_times
+from cryowatch.system.reach import MARK
 
 RUN_FILE = "logs/run.db"
 """What a run's own process writes, below its folder."""

@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryowatch.digits import whole
-from cryowatch.model import OutputKind
+from cryowatch.numbers import whole
 from cryowatch.reading import Items, Shifts
+from cryowatch.records import OutputKind
 from cryowatch.sources.scipion.alignment import drop_impossible_motion, shifts_of
 from cryowatch.sources.scipion.database import PAGE, Database, quoted
 from cryowatch.sources.scipion.scalars import (

@@ -22,9 +22,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cryowatch.errors import SourceError, SourceMalformed
-from cryowatch.model import GainResidual, Output, OutputKind, Run
-from cryowatch.reach import MARK
 from cryowatch.reading import Reading, Span, Trouble
+from cryowatch.records import GainResidual, Output, OutputKind, Run
 from cryowatch.sources.scipion.cursor import Key, Progress, parsed, written
 from cryowatch.sources.scipion.database import inside, own_stamp, reading
 from cryowatch.sources.scipion.files import Stamp, stamp
@@ -32,6 +31,7 @@ from cryowatch.sources.scipion.gain import FILE, GainProgress, Seen, has_gains, 
 from cryowatch.sources.scipion.project import Project, RunTrees, read_project, with_sizes
 from cryowatch.sources.scipion.sets import ItemSet, tables_of
 from cryowatch.sources.scipion.spans import Look, new_spans, without_tables
+from cryowatch.system.reach import MARK
 
 MOST_ITEMS = 2_000
 MOST_TROUBLES = 20

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryowatch.errors import SourceMalformed
-from cryowatch.model import Output
 from cryowatch.reading import Span
+from cryowatch.records import Output
 from cryowatch.sources.scipion.cursor import Progress
 from cryowatch.sources.scipion.files import Stamp
 from cryowatch.sources.scipion.sets import ItemSet, Tables

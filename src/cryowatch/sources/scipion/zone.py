@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from cryowatch.durations import duration
 from cryowatch.reading import ZONE, Trouble
 from cryowatch.sources.scipion.scalars import local_time
+from cryowatch.times import duration
 
 SLACK = 10 * 60 * 10**9
 """By how much the clocks of a file's server and of the machine that computes may differ; zones differ by more."""

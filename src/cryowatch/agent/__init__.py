@@ -1,0 +1,1 @@
+"""Runs it all: sessions, followers and pages of one machine."""

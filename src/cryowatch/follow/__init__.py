@@ -1,0 +1,1 @@
+"""How somebody follows the store: what a follower is, and how one that delivers to a server fares."""

@@ -1,0 +1,1 @@
+"""Rendered images of micrographs, into a folder or onto a server."""

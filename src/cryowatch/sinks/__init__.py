@@ -1,1 +1,0 @@
-"""Where the store's contents go besides the pages: InfluxDB."""
