@@ -283,7 +283,7 @@ def commands(refused: Agent, untrusting: Agent, lonely: Agent) -> Iterator[tuple
 
 PATHS = ("/", "/login", "/s/demo/summary", "/s/demo/system", "/api/openapi.json", "/api/sessions", "/api/sessions/demo",
          "/api/sessions/demo/alerts", "/api/sessions/demo/shares", "/api/sessions/demo/micrographs", "/api/fields",
-         "/api/sessions/demo/data/summary", "/api/sessions/demo/data/system", "/api/cores", "/metrics", "/healthz",
+         "/api/sessions/demo/data/summary", "/api/sessions/demo/data/system", "/metrics", "/healthz",
          "/api/micrographs/1", "/images/1/micrograph", "/images/99/micrograph", "/nothing", "/api/nothing",
          "/share/nonsense", "/static/base.css", "/logo", "/api/sessions/%00")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Imports go down only, and what is slow to import waits until it is needed."""
+"""A folder imports from those that it may, and what is slow to import waits until it is needed."""
 
 from __future__ import annotations
 
@@ -6,88 +6,14 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from tests.rooms import ALL, ROOMS, VOCABULARY, table
+
 SOURCE = Path(__file__).parent.parent / "src"
-
-WIRING, OUTPUTS, DASHBOARDS, STORE, INPUTS, GROUND = 5, 4, 3, 2, 1, 0
-
-LAYERS = {
-    "__main__": WIRING,
-    "cli": WIRING,
-    "commands": WIRING,
-    "watching": WIRING,
-    "service": WIRING,
-    "pages": WIRING,
-    "completion": WIRING,
-    "agent": WIRING,
-    "watch": WIRING,
-    "looks": WIRING,
-    "rest": WIRING,
-    "follower": WIRING,
-    "ending": WIRING,
-    "errands": WIRING,
-    "forgetting": WIRING,
-    "retraction": WIRING,
-    "state_file": WIRING,
-    "delivery": WIRING,
-    "publishing": WIRING,
-    "newest_first": GROUND,
-    "ahead": WIRING,
-    "doctor": WIRING,
-    "standing": OUTPUTS,
-    "web": WIRING,
-    "report": WIRING,
-    "facility": WIRING,
-    "demo": WIRING,
-    "sinks": OUTPUTS,
-    "alerts": OUTPUTS,
-    "notices": OUTPUTS,
-    "reports": OUTPUTS,
-    "exports": OUTPUTS,
-    "influx_server": OUTPUTS,
-    "influx_setup": OUTPUTS,
-    "grafana": OUTPUTS,
-    "dashboards": DASHBOARDS,
-    "store": STORE,
-    "sources": INPUTS,
-    "images": INPUTS,
-    "model": GROUND,
-    "judgement": GROUND,
-    "reading": GROUND,
-    "config": GROUND,
-    "redaction": GROUND,
-    "http_answers": GROUND,
-    "resolved": GROUND,
-    "installed": GROUND,
-    "environment": GROUND,
-    "errors": GROUND,
-    "certificate_faults": GROUND,
-    "durations": GROUND,
-    "digits": GROUND,
-    "detached": GROUND,
-    "memory": GROUND,
-    "placeholders": GROUND,
-    "addresses": GROUND,
-    "secrets": GROUND,
-    "workflow_template": GROUND,
-    "toml_table": GROUND,
-    "tls": GROUND,
-    "section": GROUND,
-    "exposure": GROUND,
-    "access": GROUND,
-    "logs": GROUND,
-    "progress": GROUND,
-    "systemd": GROUND,
-    "within": GROUND,
-    "reach": GROUND,
-}
-"""Every module or package right below cryowatch, and how high it stands."""
-
-STRANGERS = {("sources", "images"), ("images", "sources"), ("sinks", "sources"), ("dashboards", "store")}
-"""Who must not import whom although the layers would let them."""
 
 PIXELS = {"numpy", "mrcfile", "PIL", "tifffile"}
 HEAVY = PIXELS | {
@@ -119,26 +45,28 @@ NAMES = [str(module.relative_to(SOURCE)) for module in MODULES]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=NAMES)
-def test_module_has_a_layer(module: Path) -> None:
+def test_a_module_imports_from_where_it_may(module: Path) -> None:
     part = part_of(module)
-    assert not part or part in LAYERS, f"give {part} a place in the table of layers"
-
-
-@pytest.mark.parametrize("module", MODULES, ids=NAMES)
-def test_imports_go_down_only(module: Path) -> None:
-    part = part_of(module)
-    if not part:
-        assert not [name for name in imports(module) if name.startswith("cryowatch")]
+    assert not part or part in ROOMS or part in ALL or part in VOCABULARY, f"give {part} a place in tests/rooms.py"
+    if part in ALL:
         return
-    wrong = []
-    for name in imports(module):
-        package, _, rest = name.partition(".")
-        imported = rest.split(".")[0]
-        if package != "cryowatch" or imported not in LAYERS:
-            continue
-        if LAYERS[imported] > LAYERS[part] or (part, imported) in STRANGERS:
-            wrong.append(name)
-    assert not wrong
+    may = {part, *VOCABULARY, *(ROOMS[part].may if part in ROOMS else ())}
+    ours = [name.split(".")[1] for name in imports(module) if name.startswith("cryowatch.")]
+    assert not set(ours) - may - {"__version__"}
+
+
+def test_no_circle_leads_through_the_folders() -> None:
+    graph = {name: room.may for name, room in ROOMS.items()}
+    assert set(TopologicalSorter(graph).static_order()) == set(ROOMS)
+
+
+def test_every_folder_of_the_table_is_there() -> None:
+    there = {part_of(module) for module in MODULES}
+    assert {*ROOMS, *ALL, *VOCABULARY} == there - {""}
+
+
+def test_the_documents_show_the_folders_as_they_are() -> None:
+    assert table() in (SOURCE.parent / "docs/development.md").read_text(encoding="utf-8"), "python -m tests.rooms"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=NAMES)

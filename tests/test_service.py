@@ -177,7 +177,7 @@ def test_a_systemd_that_hands_over_no_passwords_is_said_with_what_to_do(tmp_path
     config.write_text(f'[influx]\nurl = "https://i.example.org:8086"\npassword_file = "{tmp_path}/writer.password"\n')
     made = Service(paths=[tmp_path], manager=Manager.SYSTEM, account="scipion")
     settings = load(config, environment={})
-    text = unit(made, settings, version=239)
+    text = unit(made, settings, renderers=3, version=239)
     assert (setting(text, "LoadCredential"), setting(text, "Environment")) == ([], [])
     [warning] = warnings(made, settings, version=239)
     assert warning == (

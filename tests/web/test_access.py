@@ -37,7 +37,7 @@ def served(data: Path) -> Iterator[Served]:
         yield found
 
 
-PATHS = ("/", "/s/demo", "/s/demo/summary", "/api/sessions", "/api/fields", "/api/events", "/api/cores", "/metrics",
+PATHS = ("/", "/s/demo", "/s/demo/summary", "/api/sessions", "/api/fields", "/api/events", "/metrics",
          "/images/1/micrograph", "/api/sessions/demo", "/api/nothing", "/nothing")  # fmt: skip
 
 
@@ -257,7 +257,7 @@ def test_who_has_a_link_reaches_nothing_of_another_session(served: Served, opera
     for number in (other["id"], own["id"]):
         assert guest.get(f"/api/micrographs/{number}").status_code == 404
         assert guest.get(f"/images/{number}/micrograph").status_code == 404
-    for path in ("/metrics", "/api/cores", "/api/sessions/demo/shares"):
+    for path in ("/metrics", "/api/sessions/demo/shares"):
         assert guest.get(path).status_code in (401, 403, 404), path
     assert guest.post("/api/sessions/demo/shares", {"days": 1}).status_code == 404
     assert guest.get("/").headers["Location"] == "/s/demo"

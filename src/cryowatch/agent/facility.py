@@ -48,7 +48,7 @@ def bounds_of(rules: Sequence[Rule]) -> list[DeviceBound]:
 
 def logo_of(chosen: Settings) -> Path | None:
     """Return the facility's logo; raises `ConfigError` where it is none."""
-    from cryowatch.web.pages import LOGO_KINDS  # noqa: PLC0415
+    from cryowatch.settings.config import LOGO_KINDS  # noqa: PLC0415
 
     logo = chosen.facility.logo
     if logo is not None and (logo.suffix.lower() not in LOGO_KINDS or not logo.is_file()):

@@ -53,6 +53,7 @@ def install(
     only_print: Annotated[bool, typer.Option("--print", help="Print the unit, and write nothing.")] = False,
 ) -> None:
     """Install a systemd unit and print the commands that start it."""
+    from cryowatch.images.crew import SPARES  # noqa: PLC0415
     from cryowatch.settings import effective  # noqa: PLC0415
     from cryowatch.system import unit as services  # noqa: PLC0415
 
@@ -75,7 +76,7 @@ def install(
         )
     )
     version = services.systemd_version()
-    text = services.unit(service, settings, version=version)
+    text = services.unit(service, settings, renderers=settings.images.workers + SPARES, version=version)
     if only_print:
         typer.echo(text, nl=False)
         return

@@ -15,6 +15,7 @@ from math import lcm
 
 from cryowatch.errors import NotFoundError
 from cryowatch.judgement import Bound
+from cryowatch.records import RECORDS, Quantity, quantities
 
 
 class PanelKind(StrEnum):
@@ -28,6 +29,31 @@ class PanelKind(StrEnum):
     SCATTER = "scatter"
     GALLERY = "gallery"
     TEXT = "text"
+
+
+DRAWN = frozenset(
+    (record, kind)
+    for record, kinds in {
+        "micrograph": (
+            PanelKind.TIME_SERIES,
+            PanelKind.SCATTER,
+            PanelKind.HISTOGRAM,
+            PanelKind.HEAT_MAP,
+            PanelKind.STAT,
+            PanelKind.TABLE,
+            PanelKind.GALLERY,
+        ),
+        "gain": (PanelKind.TIME_SERIES, PanelKind.STAT, PanelKind.TABLE),
+        "host": (PanelKind.STAT, PanelKind.TIME_SERIES),
+        "device": (PanelKind.TIME_SERIES, PanelKind.TABLE),
+        "output": (PanelKind.STAT, PanelKind.TIME_SERIES),
+        "session": (PanelKind.TABLE,),
+        "run": (PanelKind.TABLE,),
+        "alert": (PanelKind.TABLE,),
+    }.items()
+    for kind in kinds
+)
+"""Which kinds of panels show which records; a panel of text shows none."""
 
 
 class Aggregate(StrEnum):
@@ -164,3 +190,8 @@ class Dashboard:
             if panel.id == name:
                 return panel
         raise NotFoundError(f"the dashboard {self.name} has no panel {name}")
+
+
+def quantity(panel: Panel, name: str) -> Quantity:
+    """Return what is known of a field of a panel's record."""
+    return quantities(RECORDS[panel.record])[name]

@@ -13,9 +13,9 @@ from cryowatch.records import ImageKind
 from cryowatch.report import file, page
 from cryowatch.report.content import Content, content
 from cryowatch.report.pictures import LEFT_OUT, NEWEST, NO_PROJECT, Pictures, Progress, pictures, silent
+from cryowatch.settings.config import LOGO_KINDS
 from cryowatch.store import Reader
 from cryowatch.store.reader import Row
-from cryowatch.web.pages import LOGO_KINDS
 
 _MEGABYTE = 1_000_000
 _MILLISECOND = 10**6

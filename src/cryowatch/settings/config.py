@@ -107,6 +107,10 @@ class Images(Section):
         return contents(self.password_file, "images.password_file") if self.password_file else shown(self.password)
 
 
+LOGO_KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+"""What a logo's name may end in, and what such a file is over HTTP."""
+
+
 class Facility(Section):
     """Who runs this, as the pages show it."""
 

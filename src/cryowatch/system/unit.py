@@ -24,7 +24,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cryowatch.errors import ConfigError, remedy_of
-from cryowatch.images.crew import SPARES
 from cryowatch.settings.config import Settings
 from cryowatch.settings.installed import MARK, SYSTEM_FOLDER
 
@@ -137,8 +136,8 @@ def systemd_version() -> int:
     return int(found[1]) if found else CREDENTIALS
 
 
-def unit(service: Service, settings: Settings, *, version: int = CREDENTIALS) -> str:
-    """Return the unit's text for a version of systemd."""
+def unit(service: Service, settings: Settings, *, renderers: int, version: int = CREDENTIALS) -> str:
+    """Return the unit's text for a version of systemd: 1 GB for the agent, and 1 for each process that may render."""
     system = service.manager is Manager.SYSTEM
     folder = data_dir(service, settings)
     command = [*_program(), "watch", "--data-dir", str(folder)]
@@ -177,7 +176,7 @@ def unit(service: Service, settings: Settings, *, version: int = CREDENTIALS) ->
         "IOWeight=20",
         "IOSchedulingPriority=7",
         "OOMScoreAdjust=500",
-        f"MemoryMax={_memory(settings)}G",
+        f"MemoryMax={1 + renderers}G",
         "",
         *(_confined(service, settings, folder, version) if system else _limits()),
         "",
@@ -186,11 +185,6 @@ def unit(service: Service, settings: Settings, *, version: int = CREDENTIALS) ->
         "",
     ]
     return "\n".join(lines)
-
-
-def _memory(settings: Settings) -> int:
-    """Return how many GB the agent and its processes may take: 1 for itself, and 1 for each that may render."""
-    return 1 + settings.images.workers + SPARES
 
 
 def _systemctl(service: Service) -> str:

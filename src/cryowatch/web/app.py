@@ -28,7 +28,6 @@ from cryowatch.web.answers import Answers
 from cryowatch.web.api import API
 from cryowatch.web.assets import Assets
 from cryowatch.web.border import HEADERS, NOT_KEPT, Border, Names
-from cryowatch.web.cores import Cores
 from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
 from cryowatch.web.forget import Forget
@@ -145,7 +144,6 @@ def create_app(
         *entries,
         *api.routes(),
         *alerts.routes(),
-        *Cores(host).routes(),
         *Metrics(
             summaries, alerts, deliveries, reader=reader, pool=pool, host=host, clock=clock, access=access
         ).routes(),

@@ -36,7 +36,6 @@ from cryowatch.web.shapes import (
     holding,
     listed,
     named,
-    or_null,
 )
 from cryowatch.web.shapes import text as one_of
 
@@ -143,10 +142,6 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         summary="A stream of server-sent events: which session changed.",
         answers=("text/event-stream",),
         query={"session": TEXT},
-    ),
-    ("GET", "/api/cores"): Operation(
-        summary="How busy each core of the agent's machine is.",
-        answers=holding(host=TEXT, seconds=or_null(REAL), cores=listed(or_null(REAL)), unit=TEXT),
     ),
     ("GET", PATH): Operation(summary="This description.", answers={"type": "object"}),
     ("GET", "/images/{micrograph}/{kind}"): Operation(

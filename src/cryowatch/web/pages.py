@@ -16,11 +16,10 @@ from starlette.routing import Route
 from cryowatch import __version__
 from cryowatch.dashboards import Dashboard, find
 from cryowatch.errors import AccessError, NotFoundError
+from cryowatch.settings.config import LOGO_KINDS
 from cryowatch.web.assets import Assets
 from cryowatch.web.gate import Access, who
 from cryowatch.web.sight import Sights
-
-LOGO_KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 class Pages:

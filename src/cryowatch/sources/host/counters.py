@@ -109,17 +109,11 @@ CpuTimes = tuple[float, float]
 
 
 def cpu_times() -> CpuTimes:
-    """Return the present counters of all cores together."""
-    return _work(psutil.cpu_times())
+    """Return the present counters of all cores together.
 
-
-def core_times() -> tuple[CpuTimes, ...]:
-    """Return the present counters of each core."""
-    return tuple(_work(times) for times in psutil.cpu_times(percpu=True))
-
-
-def _work(times: tuple[float, ...]) -> CpuTimes:
-    """Return what a core's times come to; waiting for a disk is no work, and guests count in `user` already."""
+    Waiting for a disk is no work, and guests count in `user` already.
+    """
+    times = psutil.cpu_times()
     guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
     every = sum(times) - guests
     idle = getattr(times, "idle", 0.0) + getattr(times, "iowait", 0.0)

@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from cryowatch.dashboards.definition import Panel
-from cryowatch.records import RECORDS, Quantity, quantities
-
 HOUR = 3_600 * 10**9
 MILLISECOND = 10**6
 
@@ -71,11 +68,6 @@ class Query:
     def answer(self, table: Table) -> dict[str, Any]:
         """Return the panel's data."""
         return self.shape(table(self.sql, self.parameters, taken=self.taken)[1])
-
-
-def quantity(panel: Panel, name: str) -> Quantity:
-    """Return what is known of a field of a panel's record."""
-    return quantities(RECORDS[panel.record])[name]
 
 
 def window(scope: Scope, column: str = "time") -> tuple[str, dict[str, Any]]:
