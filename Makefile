@@ -103,7 +103,7 @@ $(VENV)/.installed: $(VENV)/bin/python $(HOOK) $(if $(wildcard $(ECHARTS)),,agai
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install --upgrade "pip>=25.1"
 	$(PIP) install --group dev
-	@$(BIN)/python -m tests.axe
+	@$(BIN)/python -m tests.support.axe
 	touch $@
 
 $(SCIPION)/bin/python:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
-from tests.browsing import CHROMIUM, FLAGS
+from tests.support.browsing import CHROMIUM, FLAGS
 
 PHONE = {"width": 390, "height": 844}
 WIDE = {"width": 1400, "height": 1030}

@@ -21,7 +21,7 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from tests.publishing.sshd import BINARY, Sshd, make_key
+from tests.support.sshd import BINARY, Sshd, make_key
 
 
 def settings(home: Path, port: int, server: Sshd, remote: Path) -> None:

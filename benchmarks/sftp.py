@@ -22,7 +22,7 @@ from cryowatch.publish.ssh import Access, Place
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from tests.publishing.sshd import BINARY, Relay, Sshd
+from tests.support.sshd import BINARY, Relay, Sshd
 
 
 async def carried(target: Sftp, folder: str, files: list[bytes], at_once: int) -> float:

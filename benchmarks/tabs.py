@@ -17,7 +17,7 @@ from measuring.writer import Writer
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-from tests.publishing.sshd import Relay
+from tests.support.sshd import Relay
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tests.influx.server import InfluxServer
+from tests.support.influxd import InfluxServer
 
 from cryowatch.store.writer import FILE_NAME
 from faults.site import Project, Site, delivered, until, workplace

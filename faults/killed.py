@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from PIL import Image
-from tests.influx.server import InfluxServer
+from tests.support.influxd import InfluxServer
 
 from faults.site import Project, Site, delivered, workplace
 from faults.verdicts import Verdicts

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.influx.server import InfluxServer
-from tests.publishing.sshd import Relay, Sshd
+from tests.support.influxd import InfluxServer
+from tests.support.sshd import Relay, Sshd
 
 from faults.site import Project, Site, delivered, until, workplace
 from faults.verdicts import Verdicts

@@ -21,7 +21,7 @@ import httpx2
 import mrcfile
 import numpy as np
 from PIL import Image
-from tests.influx.server import ADMIN, InfluxServer
+from tests.support.influxd import ADMIN, InfluxServer
 
 from cryowatch.demo.project import Run, SetFile, local, write_objects
 from cryowatch.store.writer import FILE_NAME

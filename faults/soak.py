@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 import psutil
-from tests.influx.server import InfluxServer
+from tests.support.influxd import InfluxServer
 
 from faults.site import Project, Site, until, workplace
 from faults.verdicts import Verdicts

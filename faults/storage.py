@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.records import micrograph, reading, session, span
+from tests.support.records import micrograph, reading, session, span
 
 from cryowatch.errors import StoreFailed
 from cryowatch.store import Store

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browsing import CHROMIUM, FLAGS
-from tests.influx.server import InfluxServer
 from tests.setup.machine import CannotTry, Outcome, follow
+from tests.support.browsing import CHROMIUM, FLAGS
+from tests.support.influxd import InfluxServer
 
 expect.set_options(timeout=20_000)  # a machine that runs the tests may be slow, and is busy with others of them
 

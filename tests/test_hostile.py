@@ -31,14 +31,14 @@ from cryowatch.alerts.stages import MOST_FAILED
 from cryowatch.demo.project import Run, SetFile, local, write_objects
 from cryowatch.errors import one_line
 from cryowatch.influx.lines import tag_text
-from tests.browsing import Visit
-from tests.influx.server import ADMIN, InfluxServer
-from tests.notices.receiver import Receiver
-from tests.notices.smtp import MailServer
-from tests.projects import columns, execute
-from tests.publishing.sshd import Sshd
-from tests.test_logs import LINE
-from tests.web.serving import until
+from tests.support.browsing import Visit
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.projects import columns, execute
+from tests.support.receiver import Receiver
+from tests.support.serving import until
+from tests.support.smtp import MailServer
+from tests.support.sshd import Sshd
+from tests.system.test_logs import LINE
 
 COMMAND = [sys.executable, "-m", "cryowatch"]
 PATIENCE = 60.0

@@ -21,9 +21,9 @@ from PIL import Image
 
 from cryowatch.access.accounts import Role
 from cryowatch.demo.project import Run, SetFile, local, write_objects
-from tests.strangers import AGENT, ATTACKER, VICTIM, as_root, command, link, open_folder, owned
-from tests.web.people import PASSWORD, add_account
-from tests.web.serving import until
+from tests.support.people import PASSWORD, add_account
+from tests.support.serving import until
+from tests.support.strangers import AGENT, ATTACKER, VICTIM, as_root, command, link, open_folder, owned
 
 pytestmark = as_root
 

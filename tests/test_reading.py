@@ -6,7 +6,7 @@ import pytest
 
 from cryowatch.reading import Items, columns_of
 from cryowatch.records import Micrograph
-from tests.records import micrograph
+from tests.support.records import micrograph
 
 FIELDS = ("item", "name", "time", "defocus_u", "resolution")
 

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 
 from cryowatch.access.accounts import FILE_NAME, Accounts, Role
 from cryowatch.errors import AccessError, ConfigError
-from tests.web.people import PASSWORD, QUICK
+from tests.support.people import PASSWORD, QUICK
 
 
 @pytest.fixture

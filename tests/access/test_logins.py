@@ -8,7 +8,7 @@ import pytest
 
 from cryowatch.access.accounts import Account, Accounts, Role
 from cryowatch.access.logins import FILE_NAME, MOST_OF_ACCOUNT, Logins
-from tests.web.people import PASSWORD, QUICK
+from tests.support.people import PASSWORD, QUICK
 
 HOUR = 3600 * 10**9
 

@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from cryowatch.store.lock import LOCK_NAME, published_address
-from tests.web.people import PASSWORD
-from tests.web.serving import demo_project
+from tests.support.people import PASSWORD
+from tests.support.serving import demo_project
 
 SECONDS = 60
 COMMAND = [sys.executable, "-m", "cryowatch"]

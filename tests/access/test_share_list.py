@@ -15,8 +15,8 @@ from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
 from cryowatch.agent.agent import Agent
 from cryowatch.store import Store
-from tests.links import earlier_link
-from tests.projects import genuine
+from tests.support.links import earlier_link
+from tests.support.projects import genuine
 
 Listed = Callable[[], tuple[dict[str, str], str]]
 

@@ -11,7 +11,7 @@ from cryowatch.alerts.rules import STANDARD, Rule
 from cryowatch.reading import Reading
 from cryowatch.records import Micrograph, OutputKind
 from cryowatch.store import Change, Store
-from tests.records import SECOND, START, micrograph, output, run, session, span
+from tests.support.records import SECOND, START, micrograph, output, run, session, span
 
 MINUTE = 60 * SECOND
 HOST = "gpu1"

@@ -14,7 +14,7 @@ import pytest
 from cryowatch.alerts.rules import STANDARD, About, Rule, rules_of
 from cryowatch.errors import ConfigError
 from cryowatch.records import Severity
-from tests.projects import genuine
+from tests.support.projects import genuine
 
 FILE = Path("/etc/cryowatch.toml")
 

@@ -14,7 +14,7 @@ from cryowatch.notices.mail import Mail
 from cryowatch.notices.mail import MailServer as MailSettings
 from cryowatch.sources.host import source
 from tests.alerts.script import BEGIN, EVERY, MINUTE, Killed, Project, Script, watching
-from tests.notices.smtp import MailServer
+from tests.support.smtp import MailServer
 
 EXPECTED = [
     ("raised", "defocus"),

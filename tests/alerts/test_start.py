@@ -14,7 +14,7 @@ from cryowatch.agent.agent import Agent
 from cryowatch.alerts.alarms import Alarms
 from cryowatch.alerts.rules import STANDARD
 from cryowatch.store import Store
-from tests.projects import execute, genuine
+from tests.support.projects import execute, genuine
 
 MINUTE = 60 * 10**9
 DAY = 86_400

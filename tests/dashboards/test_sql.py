@@ -25,7 +25,7 @@ from cryowatch.store.panels.compile import RECENT, compile_panel
 from cryowatch.store.panels.query import Scope, Taken
 from cryowatch.store.panels.stages import MOST_RUNS
 from cryowatch.store.panels.thinning import MOST_POINTS, STRETCH
-from tests.records import SECOND, START, micrograph, output, reading, run, session, span
+from tests.support.records import SECOND, START, micrograph, output, reading, run, session, span
 
 HOUR = 3600 * SECOND
 MILLISECOND = 10**6

@@ -22,8 +22,8 @@ from cryowatch.demo.optics import Defocus, Optics, Plane, grid, power_spectrum, 
 from cryowatch.demo.session import DemoSession, Event, timetable, unfold
 from cryowatch.demo.specimen import Specimen
 from cryowatch.demo.story import exposure
-from tests.projects import Watched
 from tests.scipion.framework import api_values
+from tests.support.projects import Watched
 
 OPTICS = Optics()
 CTFS = "Runs/000135_CistemProtCTFFind/ctfs.sqlite"

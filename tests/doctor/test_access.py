@@ -9,7 +9,7 @@ import pytest
 from cryowatch.access.accounts import Role
 from cryowatch.system.certificates import create
 from tests.doctor.looking import looked
-from tests.web.people import add_account
+from tests.support.people import add_account
 
 WHAT = "pages, protection"
 

@@ -13,7 +13,7 @@ import pytest
 from cryowatch.store import Store
 from cryowatch.store.writer import FILE_NAME
 from cryowatch.system.certificates import create
-from tests.influx.server import ADMIN, InfluxServer
+from tests.support.influxd import ADMIN, InfluxServer
 
 
 @pytest.fixture(scope="module", autouse=True)

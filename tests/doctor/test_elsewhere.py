@@ -17,12 +17,12 @@ from cryowatch.doctor import GrafanaAt, certificates
 from cryowatch.grafana.dashboard import compile_grafana
 from cryowatch.grafana.push import Grafana, push
 from cryowatch.influx.layouts import Layout
+from tests.commands.test_cli import project
 from tests.doctor.looking import looked, silent
 from tests.grafana.server import TOKEN, GrafanaServer
-from tests.notices.receiver import Receiver
-from tests.notices.smtp import ACCOUNT, MailServer, server_context
-from tests.publishing.sshd import Sshd, make_key
-from tests.test_cli import project
+from tests.support.receiver import Receiver
+from tests.support.smtp import ACCOUNT, MailServer, server_context
+from tests.support.sshd import Sshd, make_key
 
 
 def mail_section(server: MailServer, folder: Path, ca_file: Path, *, password: str = ACCOUNT[1]) -> str:

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from cryowatch.doctor import clock
 from cryowatch.influx import setup
 from tests.doctor.looking import looked
-from tests.influx.server import ADMIN, InfluxServer
+from tests.support.influxd import ADMIN, InfluxServer
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from cryowatch.sources.scipion.scalars import text_of
 from cryowatch.sources.scipion.sets import bare_path
 from cryowatch.web import queries
 from cryowatch.web.replies import BadQuery
-from tests.images.files import header, render
+from tests.support.image_files import header, render
 
 FOLDER = "Runs/000200_XmippProtMovieGain"
 RUN = Run(run="200", label="movie gain", class_name=PROTOCOL, status="running", working_dir=FOLDER)

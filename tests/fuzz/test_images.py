@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cryowatch.records import ImageKind
 from tests.fuzz.effort import fuzzed, tried
 from tests.fuzz.targets import take_image
-from tests.images.files import KINDS, header
+from tests.support.image_files import KINDS, header
 
 SIZES = st.one_of(st.integers(1, 70), st.integers(-(2**31), 2**31 - 1), st.sampled_from([0, -1, 32_768, 32_769, 2**20]))
 WORDS = st.one_of(st.integers(0, 255), st.sampled_from([3, 5, 16, 19, 23, 24, 27, 48, 52, 53, 54]))

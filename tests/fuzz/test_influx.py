@@ -14,7 +14,7 @@ from cryowatch.influx.lines import fields_of, series, tag_text
 from cryowatch.influx.lines import line as line_of
 from cryowatch.influx.server import quote_identifier, quote_string
 from tests.fuzz.effort import fuzzed, tried
-from tests.influx.server import ADMIN, InfluxServer
+from tests.support.influxd import ADMIN, InfluxServer
 
 TIME = 1_795_000_000_000_000_000
 TEXTS = st.one_of(

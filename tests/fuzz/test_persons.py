@@ -13,8 +13,8 @@ from starlette.routing import Route
 from cryowatch.settings.web import Web
 from tests.fuzz.effort import fuzzed, tried
 from tests.fuzz.test_requests import BODIES, HEADER_LINES, METHODS, WORDS, check, parsed, request, sent, targets
-from tests.web.people import Person, add_everybody, shared
-from tests.web.serving import Served, demo_project, serving
+from tests.support.people import Person, add_everybody, shared
+from tests.support.serving import Served, demo_project, serving
 
 OPEN, HIDDEN, ABSENT = b"opened", b"hidden-b7", b"absent-b7"
 EITHER = b"~either~"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.routing import Route
 
 from tests.fuzz.effort import fuzzed, tried
-from tests.web.serving import Served, demo_project, serving
+from tests.support.serving import Served, demo_project, serving
 
 HEADERS = ("content-security-policy", "x-content-type-options", "referrer-policy")
 PATIENCE = 30.0

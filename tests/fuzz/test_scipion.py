@@ -24,7 +24,7 @@ from cryowatch.records import Micrograph
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
 from tests.fuzz.effort import fuzzed, tried
-from tests.projects import CTFS, MICROGRAPHS, MOVIES, genuine
+from tests.support.projects import CTFS, MICROGRAPHS, MOVIES, genuine
 
 FILES = ("project.sqlite", CTFS, MICROGRAPHS, MOVIES, "Runs/000135_CistemProtCTFFind/logs/run.db")
 TABLES = ("Objects", "Classes", "Properties")

@@ -22,8 +22,8 @@ from cryowatch.influx.layouts import Layout
 from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
 from tests.grafana.expansion import expand
-from tests.influx.server import ADMIN, INFLUXD, InfluxServer
-from tests.records import micrograph, output, reading, run, session, span
+from tests.support.influxd import ADMIN, INFLUXD, InfluxServer
+from tests.support.records import micrograph, output, reading, run, session, span
 
 pytestmark = pytest.mark.skipif(not INFLUXD.exists(), reason="no influxd on this machine")
 

@@ -19,10 +19,10 @@ from cryowatch.influx.layouts import Layout
 from cryowatch.store import Store
 from cryowatch.store.panels.compile import compile_panel
 from cryowatch.store.panels.query import Scope
-from tests.boundaries import LIMITS, estimates
 from tests.grafana.expansion import expand
-from tests.influx.server import ADMIN, INFLUXD, InfluxServer
-from tests.records import SECOND, START, output, reading, run, session, span
+from tests.support.boundaries import LIMITS, estimates
+from tests.support.influxd import ADMIN, INFLUXD, InfluxServer
+from tests.support.records import SECOND, START, output, reading, run, session, span
 
 pytestmark = pytest.mark.skipif(not INFLUXD.exists(), reason="no influxd on this machine")
 

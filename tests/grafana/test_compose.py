@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.influx.server import InfluxServer
+from tests.support.influxd import InfluxServer
 
 GRAFANA, ITS_GROUP = 472, 0
 """Whom Grafana's container runs as."""

@@ -27,7 +27,7 @@ from cryowatch.influx.layouts import Layout
 from tests.grafana.expansion import expand
 from tests.grafana.frames import frames
 from tests.grafana.points import BEGIN, COUNT, PROJECTS, SECOND, START, STOP, cryowatch_lines, host, scipion_lines
-from tests.influx.server import ADMIN, INFLUXD, InfluxServer
+from tests.support.influxd import ADMIN, INFLUXD, InfluxServer
 
 HERE = Path(__file__).parent / "genuine"
 INSTALL = [

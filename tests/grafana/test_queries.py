@@ -34,7 +34,7 @@ from tests.grafana.points import (
     samples,
     scipion_lines,
 )
-from tests.influx.server import ADMIN, INFLUXD, InfluxServer
+from tests.support.influxd import ADMIN, INFLUXD, InfluxServer
 
 pytestmark = pytest.mark.skipif(not INFLUXD.exists(), reason="no influxd on this machine")
 

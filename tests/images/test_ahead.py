@@ -17,9 +17,9 @@ from cryowatch.records import ImageKind
 from cryowatch.store import Change
 from cryowatch.web import ahead
 from cryowatch.web.ahead import SIZES, Ahead
-from tests.images.files import tiff
-from tests.projects import CTFS, Watched, change, execute, genuine
-from tests.publishing.images import draw, paths
+from tests.publish.images import draw, paths
+from tests.support.image_files import tiff
+from tests.support.projects import CTFS, Watched, change, execute, genuine
 
 
 class Ready:

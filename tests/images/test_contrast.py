@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryowatch.images.contrast import flattened
-from tests.images.files import Plane
+from tests.support.image_files import Plane
 
 SIDE = 512
 Y, X = np.mgrid[:SIDE, :SIDE] - SIDE // 2

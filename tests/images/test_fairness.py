@@ -17,7 +17,7 @@ import pytest
 from cryowatch.errors import ImageAway, ImageError
 from cryowatch.images import ImageServer, Subject
 from cryowatch.records import ImageKind
-from tests.images.files import noise
+from tests.support.image_files import noise
 
 SIDE = 16_000
 """Such an image takes some seconds to unpack and to reduce, and lies in some kilobytes."""

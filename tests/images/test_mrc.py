@@ -22,7 +22,7 @@ from PIL import Image
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import mrc as mrc_module
-from tests.images.files import STAMPS, Order, header, mrc, peak, render
+from tests.support.image_files import STAMPS, Order, header, mrc, peak, render
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress}
 

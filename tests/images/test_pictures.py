@@ -17,7 +17,7 @@ from PIL import Image
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import pictures
 from cryowatch.records import ImageKind
-from tests.images.files import (
+from tests.support.image_files import (
     Order,
     mrc,
     noise,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable
 from cryowatch.records import ImageKind
-from tests.images.files import (
+from tests.support.image_files import (
     STAMPS,
     Order,
     header,

@@ -22,7 +22,7 @@ from cryowatch.images import process as process_module
 from cryowatch.images import server as server_module
 from cryowatch.images.process import Worker
 from cryowatch.records import ImageKind
-from tests.images.files import tiff
+from tests.support.image_files import tiff
 
 
 def shown(path: Path, kind: ImageKind = ImageKind.MICROGRAPH) -> Subject:

@@ -17,9 +17,9 @@ from cryowatch.errors import ImageError, ImageMissing, ImageUnreadable
 from cryowatch.images.render import render as render_subject
 from cryowatch.images.subject import Subject
 from cryowatch.records import ImageKind
-from tests.images.files import header, render
 from tests.images.test_worker import answers
-from tests.strangers import ATTACKER, VICTIM, as_root, link, open_folder, owned
+from tests.support.image_files import header, render
+from tests.support.strangers import ATTACKER, VICTIM, as_root, link, open_folder, owned
 
 KEY = b"0123456789abcdefKEY-OF-SOMEBODY!" * 100
 

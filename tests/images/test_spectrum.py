@@ -17,7 +17,7 @@ from cryowatch.errors import ImageUnreadable
 from cryowatch.images import mrc as mrc_module
 from cryowatch.images.spectrum import MOST_TILES, TILE, power_spectrum, tile_places
 from cryowatch.records import ImageKind
-from tests.images.files import Plane, mrc, peak, render
+from tests.support.image_files import Plane, mrc, peak, render
 
 PIXEL_SIZE = 1.4
 OPTICS = Optics()

@@ -18,8 +18,8 @@ from PIL import Image
 from cryowatch.errors import ImageError, ImageIncomplete, ImageMissing, ImageUnreadable, ImageUnsupported
 from cryowatch.images import spider as spider_module
 from cryowatch.records import ImageKind
-from tests.images.files import Order, mrc, noise, peak, ramp, render, rings, rises, saved, shown, spectrum
 from tests.scipion.framework import PYTHON
+from tests.support.image_files import Order, mrc, noise, peak, ramp, render, rings, rises, saved, shown, spectrum
 
 XMIPP = """
 import sys, numpy, xmippLib

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cryowatch.images.subject import Subject, to_json
 from cryowatch.records import ImageKind
-from tests.images.files import mrc
+from tests.support.image_files import mrc
 
 
 def answers(*requests: tuple[Subject, int]) -> list[tuple[list[Any], bytes]]:

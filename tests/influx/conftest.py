@@ -13,7 +13,7 @@ from cryowatch.influx.delivery import Delivery
 from cryowatch.influx.layout_cryowatch import CryowatchLayout
 from cryowatch.influx.layout_scipion import ScipionLayout
 from cryowatch.store import Store
-from tests.influx.server import ADMIN, InfluxServer
+from tests.support.influxd import ADMIN, InfluxServer
 
 
 @pytest.fixture

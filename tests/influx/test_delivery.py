@@ -32,10 +32,20 @@ from cryowatch.store import Store
 from cryowatch.store import status as store_status
 from cryowatch.store.alerts import Key, Ledger, State
 from cryowatch.store.changes import Changes
-from tests.influx.server import ADMIN, InfluxServer
-from tests.projects import CTFS, DOSE_WEIGHTED, MICROGRAPHS, SETS, Watched, append, change, genuine, scipion_values
-from tests.records import START, micrograph, output, reading, run, session, span
-from tests.web.serving import until
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.projects import (
+    CTFS,
+    DOSE_WEIGHTED,
+    MICROGRAPHS,
+    SETS,
+    Watched,
+    append,
+    change,
+    genuine,
+    scipion_values,
+)
+from tests.support.records import START, micrograph, output, reading, run, session, span
+from tests.support.serving import until
 
 Delivering = Callable[..., Delivery]
 SECOND = 10**9

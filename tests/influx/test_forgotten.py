@@ -15,8 +15,8 @@ from cryowatch.store import Store
 from cryowatch.store.alerts import Key, State
 from cryowatch.store.belongings import belongings_of
 from cryowatch.store.forgotten import passed_over
-from tests.influx.server import InfluxServer
-from tests.records import START, micrograph, reading, run, session, span
+from tests.support.influxd import InfluxServer
+from tests.support.records import START, micrograph, reading, run, session, span
 
 Delivering = Callable[..., Delivery]
 LAYOUTS = ("cryowatch", "scipion")

@@ -17,10 +17,10 @@ import httpx2
 import pytest
 from PIL import Image
 
-from tests.influx.server import InfluxServer
 from tests.influx.test_watch import config, run
-from tests.projects import CTFS, genuine, scipion_values
-from tests.publishing.images import draw, paths
+from tests.publish.images import draw, paths
+from tests.support.influxd import InfluxServer
+from tests.support.projects import CTFS, genuine, scipion_values
 
 PREFIX = "/public/img/scipionbox"
 GALLERY = (

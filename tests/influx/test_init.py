@@ -15,7 +15,7 @@ from cryowatch.errors import ConfigError, CryowatchError, ServerError
 from cryowatch.influx import setup
 from cryowatch.influx.server import Server, quote_identifier, quote_string
 from cryowatch.influx.setup import READER, WRITER, Step, Wanted
-from tests.influx.server import ADMIN, InfluxServer
+from tests.support.influxd import ADMIN, InfluxServer
 
 PASSWORD = SecretStr(ADMIN[1])
 

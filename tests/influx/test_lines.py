@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryowatch.influx.lines import Fields, Kind, fields_of, line, measurement, series, tag_text
-from tests.influx.server import ADMIN, InfluxServer
+from tests.support.influxd import ADMIN, InfluxServer
 
 
 def write(influx: InfluxServer, text: str) -> None:

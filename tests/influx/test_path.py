@@ -12,9 +12,9 @@ import pytest
 
 from cryowatch.influx import setup
 from cryowatch.system import certificates
-from tests.influx.server import InfluxServer
 from tests.influx.test_watch import encoded, run
-from tests.projects import genuine
+from tests.support.influxd import InfluxServer
+from tests.support.projects import genuine
 
 
 @pytest.fixture

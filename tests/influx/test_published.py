@@ -15,9 +15,9 @@ from cryowatch.influx.delivery import Delivery
 from cryowatch.influx.layout_scipion import ScipionLayout, project_measurement
 from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
-from tests.influx.server import ADMIN, InfluxServer
-from tests.projects import CTFS, Watched, change, genuine, scipion_values
-from tests.records import START, micrograph, output, reading, run, session, span
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.projects import CTFS, Watched, change, genuine, scipion_values
+from tests.support.records import START, micrograph, output, reading, run, session, span
 
 Delivering = Callable[..., Delivery]
 SECOND = 10**9

@@ -20,10 +20,10 @@ from cryowatch.influx.delivery import Delivery
 from cryowatch.influx.layout_cryowatch import CryowatchLayout
 from cryowatch.store import Store, status
 from cryowatch.store.schema import MIGRATIONS
-from tests.influx.server import ADMIN, InfluxServer
-from tests.projects import CTFS, Watched, change, genuine
-from tests.records import SECOND, START, micrograph, output, reading, run, session, span
-from tests.web.serving import until
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.projects import CTFS, Watched, change, genuine
+from tests.support.records import SECOND, START, micrograph, output, reading, run, session, span
+from tests.support.serving import until
 
 Delivering = Callable[..., Delivery]
 

@@ -25,8 +25,8 @@ from cryowatch.influx.layout_scipion import ScipionLayout
 from cryowatch.reading import Reading
 from cryowatch.records import GainResidual, Micrograph, OutputKind
 from cryowatch.store import Publication, Store
-from tests.influx.server import ADMIN, InfluxServer
-from tests.records import SECOND, START, micrograph, output, run, session, span
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.records import SECOND, START, micrograph, output, run, session, span
 
 LAYOUTS: dict[str, type[Layout]] = {"cryowatch": CryowatchLayout, "scipion": ScipionLayout}
 OUTPUTS = (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.influx.server import ADMIN, InfluxServer, free_port
-from tests.projects import CTFS, append, genuine
+from tests.support.influxd import ADMIN, InfluxServer, free_port
+from tests.support.projects import CTFS, append, genuine
 
 
 def run(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

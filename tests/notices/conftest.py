@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.notices.receiver import Receiver
-from tests.notices.smtp import MailServer
 from tests.notices.told import House, Time
+from tests.support.receiver import Receiver
+from tests.support.smtp import MailServer
 
 
 @pytest.fixture

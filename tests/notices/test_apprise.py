@@ -12,8 +12,8 @@ import pytest
 from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.notices.apprise import Apprise, addresses
 from cryowatch.records import Severity
-from tests.notices.receiver import Receiver
 from tests.notices.told import House, message, notifier, run
+from tests.support.receiver import Receiver
 
 Start = Callable[..., Receiver]
 

@@ -11,9 +11,9 @@ from cryowatch import cli
 from cryowatch.agent.channels import channels
 from cryowatch.errors import ConfigError
 from cryowatch.settings.config import load
-from tests.notices import smtp
-from tests.notices.receiver import Receiver
-from tests.notices.smtp import MailServer
+from tests.support import smtp
+from tests.support.receiver import Receiver
+from tests.support.smtp import MailServer
 
 MAIL = '[mail]\nhost = "mail.example.org"\nsender = "a@example.org"\nto = ["b@example.org"]\n'
 

@@ -18,8 +18,8 @@ from cryowatch.errors import MessageRefused, SinkAway, SinkError, SinkRefused
 from cryowatch.images import Rendered
 from cryowatch.notices.mail import Mail, MailServer, greeting
 from cryowatch.records import Severity
-from tests.notices import smtp
 from tests.notices.told import House, Time, message
+from tests.support import smtp
 
 SECRET = smtp.ACCOUNT[1]
 Start = Callable[..., smtp.MailServer]

@@ -18,9 +18,9 @@ from cryowatch.errors import ImageUnreadable
 from cryowatch.images import ImageServer, Rendered, Subject
 from cryowatch.notices.mail import Mail, MailServer
 from cryowatch.notices.picture import Pictures
-from tests.notices import smtp
 from tests.notices.told import House, notifier, run
-from tests.records import micrograph, reading, session, span
+from tests.support import smtp
+from tests.support.records import micrograph, reading, session, span
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 
 from cryowatch.notices.mail import Mail, MailServer
 from cryowatch.notices.webhook import Webhook
-from tests.notices import smtp
-from tests.notices.receiver import Receiver
 from tests.notices.told import House, notifier, run
-from tests.publishing.sshd import Relay
+from tests.support import smtp
+from tests.support.receiver import Receiver
+from tests.support.sshd import Relay
 
 SECONDS = 1.0
 Line = tuple[Relay, Mail | Webhook, Callable[[], int]]

@@ -21,10 +21,10 @@ from cryowatch.settings import effective
 from cryowatch.settings.config import Settings, load
 from cryowatch.store import Store, status
 from cryowatch.store.alerts import Key, State
-from tests.notices import smtp
-from tests.notices.receiver import Receiver
 from tests.notices.told import House, notifier, run
-from tests.projects import genuine
+from tests.support import smtp
+from tests.support.projects import genuine
+from tests.support.receiver import Receiver
 
 
 def wait_for(condition: Callable[[], object]) -> None:

@@ -20,9 +20,9 @@ from cryowatch.errors import ConfigError, MessageRefused, SinkAway, SinkError, S
 from cryowatch.notices.message import trial
 from cryowatch.notices.webhook import Webhook
 from cryowatch.records import Severity
-from tests.notices import smtp
-from tests.notices.receiver import Receiver
 from tests.notices.told import HOUR, MINUTE, House, Time, message, notifier, run
+from tests.support import smtp
+from tests.support.receiver import Receiver
 
 SECRET = "/services/T0GEHEIM/B0GEHEIM/zXyGEHEIMzXy?key=GEHEIMNIS"
 EVIL = (

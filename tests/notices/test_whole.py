@@ -17,9 +17,9 @@ from cryowatch.notices.notifier import Notifier
 from cryowatch.notices.pace import quiet_hours
 from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
-from tests.notices import smtp
-from tests.projects import genuine
-from tests.web.serving import serving as watched
+from tests.support import smtp
+from tests.support.projects import genuine
+from tests.support.serving import serving as watched
 
 HOST = "gpu2"
 SECOND = 10**9

@@ -17,7 +17,7 @@ from cryowatch.notices.pending import Pending
 from cryowatch.records import Severity
 from cryowatch.store import Store
 from cryowatch.store.alerts import Key, State
-from tests.records import START, reading, session
+from tests.support.records import START, reading, session
 
 SECOND = 10**9
 MINUTE = 60 * SECOND

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.influx.server import ADMIN, InfluxServer
-from tests.notices.smtp import MailServer
 from tests.plugin.window import Window, here
 from tests.scipion.framework import PYTHON
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.smtp import MailServer
 
 OWN = {**dict.fromkeys(("EMFACILITIES_HOME", "CRYOWATCH_CONFIG", "CRYOWATCH_DATA_DIR")), **here()}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.influx.server import InfluxServer
-from tests.notices.smtp import MailServer
 from tests.plugin.window import Window, settings, wait
 from tests.scipion.framework import PYTHON
+from tests.support.influxd import InfluxServer
+from tests.support.smtp import MailServer
 
 pytestmark = [pytest.mark.scipion, pytest.mark.timeout(240)]
 

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.influx.server import ADMIN, InfluxServer
-from tests.notices.smtp import MailServer
 from tests.plugin.window import Run, Window, agent_of, there, wait
 from tests.scipion.framework import api_values
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.smtp import MailServer
 
 pytestmark = [pytest.mark.scipion, pytest.mark.timeout(240)]
 

@@ -16,7 +16,7 @@ from cryowatch.images import ImageServer
 from cryowatch.records import DeviceSample, GainResidual, HostSample, Micrograph, OutputKind
 from cryowatch.report import Made, Maker
 from cryowatch.store import Store
-from tests.records import SECOND, START, micrograph, output, reading, run, session, span
+from tests.support.records import SECOND, START, micrograph, output, reading, run, session, span
 
 HOSTILE = "</script><script>window.harmed=1</script> \"'`& <!-- {file} 😀 \u2028\n--rsh=sh"
 LATER = START + 2 * 3600 * SECOND

@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from cryowatch.records import OutputKind
-from tests import boundaries
-from tests.records import SECOND, START, output, reading, run, session, span
 from tests.report.agreement import differences
 from tests.report.making import LATER, Sessions
 from tests.report.test_browser import Opened
+from tests.support import boundaries
+from tests.support.records import SECOND, START, output, reading, run, session, span
 
 pytestmark = pytest.mark.browser
 

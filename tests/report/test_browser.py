@@ -18,9 +18,9 @@ from cryowatch.dashboards.custom import customised
 from cryowatch.store import Selection
 from cryowatch.store.panels.good import bounds_of_good
 from tests.dashboards.test_sql import EXPOSURES, GAINS
-from tests.records import SECOND, START, micrograph, session
 from tests.report.agreement import differences
 from tests.report.making import HOSTILE, LATER, Sessions
+from tests.support.records import SECOND, START, micrograph, session
 
 pytestmark = pytest.mark.browser
 

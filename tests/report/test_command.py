@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cryowatch.report import file
-from tests.projects import genuine
 from tests.report.making import soon
+from tests.support.projects import genuine
 
 
 class Shell:

@@ -22,8 +22,8 @@ from cryowatch.report.columns import packed
 from cryowatch.report.content import content
 from cryowatch.report.page import inert
 from cryowatch.report.pictures import NEWEST, order
-from tests.records import SECOND, START, micrograph, reading, session, span
 from tests.report.making import HOSTILE, Sessions
+from tests.support.records import SECOND, START, micrograph, reading, session, span
 
 
 @pytest.fixture

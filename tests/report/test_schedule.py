@@ -16,8 +16,8 @@ from cryowatch.report import file
 from cryowatch.report.after import Command
 from cryowatch.report.schedule import Reports
 from cryowatch.store.status import status
-from tests.records import SECOND, micrograph, reading, session, span
 from tests.report.making import HOSTILE, Sessions, soon
+from tests.support.records import SECOND, micrograph, reading, session, span
 
 MINUTE = 60 * SECOND
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import MOVIES, Watched, genuine
 from tests.scipion.framework import PYTHON, environment
+from tests.support.projects import MOVIES, Watched, genuine
 
 pytestmark = [pytest.mark.scipion, pytest.mark.timeout(120)]
 

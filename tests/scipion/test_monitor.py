@@ -12,10 +12,10 @@ from cryowatch.influx.client import Access, Influx
 from cryowatch.influx.delivery import Delivery
 from cryowatch.influx.layout_scipion import ScipionLayout
 from cryowatch.records import DeviceSample, HostSample
-from tests.influx.server import ADMIN, InfluxServer
-from tests.projects import Watched, genuine
-from tests.records import START
 from tests.scipion.framework import PYTHON, environment
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.projects import Watched, genuine
+from tests.support.records import START
 
 pytestmark = [pytest.mark.scipion, pytest.mark.timeout(180)]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import Watched, genuine
 from tests.scipion.framework import PYTHON, environment
+from tests.support.projects import Watched, genuine
 
 pytestmark = [pytest.mark.scipion, pytest.mark.timeout(120)]
 

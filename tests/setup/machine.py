@@ -25,10 +25,10 @@ from typing import Any
 import httpx2
 
 from cryowatch.system import certificates as system_certificates
-from tests.docs import ROOT, Block, blocks
-from tests.notices.smtp import MailServer
 from tests.setup.troubles import CAUSES
-from tests.web.serving import demo_project
+from tests.support.docs import ROOT, Block, blocks
+from tests.support.serving import demo_project
+from tests.support.smtp import MailServer
 
 NAME = "cryo.example.org"
 MAIL = "mail.example.org"

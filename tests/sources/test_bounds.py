@@ -23,8 +23,8 @@ from cryowatch.sources.scipion.database import Database, reading
 from cryowatch.sources.scipion.guard import Guard
 from cryowatch.sources.scipion.project import read_project
 from cryowatch.sources.scipion.scalars import MOST_TEXT
-from tests.projects import CTFS, SETS, Watched, append, change, execute, genuine
 from tests.sources import crafted
+from tests.support.projects import CTFS, SETS, Watched, append, change, execute, genuine
 
 READ = """
 import json, sys, time

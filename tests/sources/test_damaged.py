@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cryowatch.sources.scipion.scalars import count_of, is_number_list, local_time, number_of, numbers_of
-from tests.projects import CTFS, Watched, change, columns, execute, genuine
+from tests.support.projects import CTFS, Watched, change, columns, execute, genuine
 
 
 @pytest.fixture

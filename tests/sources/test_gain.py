@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cryowatch.sources.scipion import gain
-from tests.projects import Watched, execute, genuine
+from tests.support.projects import Watched, execute, genuine
 
 FOLDER = "Runs/000300_XmippProtMovieGain"
 LINE = "movie_000001_residual: 0.016680 0.976350 1.028174 17.423561\n"

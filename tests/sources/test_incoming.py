@@ -13,8 +13,8 @@ import pytest
 from cryowatch.sources import incoming
 from cryowatch.sources.incoming import Incoming, newest_change
 from cryowatch.sources.scipion import ScipionSource
-from tests.projects import genuine
-from tests.strangers import ATTACKER, as_root, link, open_folder, owned
+from tests.support.projects import genuine
+from tests.support.strangers import ATTACKER, as_root, link, open_folder, owned
 
 SECOND = 10**9
 

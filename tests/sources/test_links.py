@@ -12,8 +12,8 @@ import pytest
 from cryowatch.agent.agent import Agent
 from cryowatch.sources.discovery import Finder, find_projects
 from cryowatch.store import Store
-from tests.projects import execute, genuine
-from tests.strangers import ATTACKER, VICTIM, as_root, link, open_folder, owned, python
+from tests.support.projects import execute, genuine
+from tests.support.strangers import ATTACKER, VICTIM, as_root, link, open_folder, owned, python
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from cryowatch.sources.scipion.database import reading
-from tests.projects import CTFS, genuine
+from tests.support.projects import CTFS, genuine
 
 ERRORS = ("ENOLCK", "ENOSYS", "EOPNOTSUPP", "EINVAL")
 COMMAND = (sys.executable, "-m", "cryowatch")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import CTFS, Watched, execute, genuine
+from tests.support.projects import CTFS, Watched, execute, genuine
 
 RUN = "Runs/000135_CistemProtCTFFind/logs/run.db"
 

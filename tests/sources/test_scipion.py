@@ -21,7 +21,7 @@ from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.project import set_place
 from cryowatch.sources.scipion.scalars import local_time
 from cryowatch.sources.scipion.sets import bare_path
-from tests.projects import CTFS, MICROGRAPHS, SETS, Watched, append, change, execute, genuine, scipion_values
+from tests.support.projects import CTFS, MICROGRAPHS, SETS, Watched, append, change, execute, genuine, scipion_values
 
 Watching = Callable[[Path], Watched]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import MICROGRAPHS, MOVIES, Watched, change, columns, execute, genuine
+from tests.support.projects import MICROGRAPHS, MOVIES, Watched, change, columns, execute, genuine
 
 PIXEL_SIZE = 0.83
 ALIGNMENT = ("_alignment._xshifts", "_alignment._yshifts")

@@ -14,8 +14,8 @@ import pytest
 
 from cryowatch.errors import SourceError
 from cryowatch.sources.scipion.database import reading
-from tests.projects import CTFS, change, genuine
-from tests.strangers import ATTACKER, VICTIM, as_root, link, open_folder, owned, swapping
+from tests.support.projects import CTFS, change, genuine
+from tests.support.strangers import ATTACKER, VICTIM, as_root, link, open_folder, owned, swapping
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from cryowatch.errors import SourceBusy, SourceError
 from cryowatch.sources.scipion.database import Database, reading
-from tests.projects import CTFS, genuine
+from tests.support.projects import CTFS, genuine
 
 LOGGED = """
 import os, sqlite3, sys

@@ -20,7 +20,7 @@ from cryowatch.sources.scipion.scalars import local_time
 from cryowatch.sources.scipion.zone import local_times
 from cryowatch.store import Store
 from tests.doctor.looking import looked
-from tests.projects import execute, genuine
+from tests.support.projects import execute, genuine
 
 SECOND = 10**9
 HOUR = 3600 * SECOND

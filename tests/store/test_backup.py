@@ -16,7 +16,7 @@ from cryowatch.records import OutputKind
 from cryowatch.store import Store
 from cryowatch.store.backup import backup
 from cryowatch.store.writer import FILE_NAME
-from tests.records import START, micrograph, output, reading, run, session, span
+from tests.support.records import START, micrograph, output, reading, run, session, span
 
 
 def filled(folder: Path, count: int = 10) -> Store:

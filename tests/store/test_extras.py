@@ -12,7 +12,7 @@ import pytest
 from cryowatch.reading import Reading, Shifts
 from cryowatch.records import DeviceSample, GainResidual, HostSample, OutputKind
 from cryowatch.store import Change, Store
-from tests.records import START, micrograph, output, reading, run, session, span
+from tests.support.records import START, micrograph, output, reading, run, session, span
 
 FIRST: Shifts = ((0.0, 1.25, -2.5), (0.0, 0.001, 12.0))
 SECOND: Shifts = ((0.0, 4.0), (0.0, -4.0))

@@ -17,7 +17,7 @@ from cryowatch.store import Store
 from cryowatch.store.lock import LOCK_NAME, Lock
 from cryowatch.store.writer import FILE_NAME
 from tests.doctor.looking import looked
-from tests.records import START, reading, session
+from tests.support.records import START, reading, session
 
 STRANGER = 61_003
 HOLDING = """

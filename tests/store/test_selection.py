@@ -11,9 +11,9 @@ from cryowatch.judgement import OF_A_FIT, Bound
 from cryowatch.store import Selection, Store
 from cryowatch.store.panels.good import good_among
 from cryowatch.store.reader import Reader, Row
-from tests import boundaries
-from tests.boundaries import LIMITS
-from tests.records import START, reading, session, span
+from tests.support import boundaries
+from tests.support.boundaries import LIMITS
+from tests.support.records import START, reading, session, span
 
 ALL = boundaries.estimates()
 

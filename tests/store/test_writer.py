@@ -27,7 +27,7 @@ from cryowatch.store.damage import set_aside_before
 from cryowatch.store.lock import file_system
 from cryowatch.store.schema import MIGRATIONS, migrate
 from cryowatch.store.writer import FILE_NAME
-from tests.records import START, micrograph, output, reading, run, session, span
+from tests.support.records import START, micrograph, output, reading, run, session, span
 
 
 @pytest.fixture
@@ -322,7 +322,7 @@ def test_an_agent_killed_while_it_writes_loses_and_doubles_nothing(tmp_path: Pat
         import sys
         from pathlib import Path
         from cryowatch.store import Store
-        from tests.records import START, micrograph, reading, session, span
+        from tests.support.records import START, micrograph, reading, session, span
         store = Store(Path(sys.argv[1]))
         known = store.register(session())
         last = int(store.cursor(known.session) or 0)

@@ -29,7 +29,7 @@ from cryowatch.store.status import status
 from cryowatch.web.app import create_app
 from cryowatch.web.events import Hub
 from tests.grafana.expansion import expand
-from tests.influx.server import InfluxServer
+from tests.support.influxd import InfluxServer
 from tests.walk.project import AUTUMN, LIMITS, Item, Truth, truth
 
 PER = {"defocus": 10_000.0, "resolution": 1.0, "astigmatism": 10.0}

@@ -29,9 +29,9 @@ from cryowatch.influx.layouts import Layout
 from cryowatch.report import Maker
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.store import Store
-from tests import boundaries
-from tests.influx.server import ADMIN, INFLUXD, InfluxServer
 from tests.report.test_browser import Opened
+from tests.support import boundaries
+from tests.support.influxd import ADMIN, INFLUXD, InfluxServer
 from tests.walk.outputs import (
     Grafana,
     Pages,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.web.people import Person
-from tests.web.serving import Served
+from tests.support.people import Person
+from tests.support.serving import Served
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.web.serving import until
+from tests.support.serving import until
 
 DESCRIPTORS = 1024
 PATIENCE = 30.0

@@ -15,9 +15,9 @@ from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
 from cryowatch.settings.web import Web
 from cryowatch.store import Change
-from tests.projects import genuine
-from tests.web.people import PASSWORD, Person, add_account, add_everybody, publish, raised, shared
-from tests.web.serving import Served, demo_project, serving, until
+from tests.support.people import PASSWORD, Person, add_account, add_everybody, publish, raised, shared
+from tests.support.projects import genuine
+from tests.support.serving import Served, demo_project, serving, until
 
 TOKEN = "f00dfacef00dfacef00dface"
 OTHERS = "other-session"

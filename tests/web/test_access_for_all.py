@@ -12,10 +12,10 @@ from npm_packages import Unavailable
 from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.settings.web import Web
-from tests.axe import findings, script
-from tests.browsing import Visit
-from tests.web.people import PASSWORD, add_everybody, raised
-from tests.web.serving import Served, demo_project, serving
+from tests.support.axe import findings, script
+from tests.support.browsing import Visit
+from tests.support.people import PASSWORD, add_everybody, raised
+from tests.support.serving import Served, demo_project, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from cryowatch.access.accounts import Accounts, Role
 from cryowatch.settings.web import Web
-from tests.browsing import Visit
-from tests.web.people import PASSWORD, add_account
-from tests.web.serving import Served, demo_project, serving
+from tests.support.browsing import Visit
+from tests.support.people import PASSWORD, add_account
+from tests.support.serving import Served, demo_project, serving
 
 pytestmark = pytest.mark.browser
 

@@ -14,8 +14,8 @@ import pytest
 from cryowatch.records import Severity
 from cryowatch.store import Change
 from cryowatch.store.alerts import Key, State
-from tests.projects import MICROGRAPHS, append, genuine
-from tests.web.serving import Served, serving, until
+from tests.support.projects import MICROGRAPHS, append, genuine
+from tests.support.serving import Served, serving, until
 
 MINUTE = 60 * 10**9
 JSON = "application/json"

@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.records import Severity
-from tests.browsing import Visit
-from tests.projects import genuine
-from tests.web.serving import Served, serving
+from tests.support.browsing import Visit
+from tests.support.projects import genuine
+from tests.support.serving import Served, serving
 from tests.web.test_alerts import Facility, active
 from tests.web.test_browser import DASHBOARDS
 

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from cryowatch.dashboards.custom import customised
-from tests.projects import CTFS, MICROGRAPHS, append, change, genuine
-from tests.web.serving import Served, demo_project, serving, until
+from tests.support.projects import CTFS, MICROGRAPHS, append, change, genuine
+from tests.support.serving import Served, demo_project, serving, until
 
 COUNT = 24
 

@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from cryowatch.web.assets import FOLDER, Assets
-from tests.browsing import Visit
-from tests.projects import genuine
-from tests.web.serving import Served, serving
+from tests.support.browsing import Visit
+from tests.support.projects import genuine
+from tests.support.serving import Served, serving
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from cryowatch.settings.web import Web
 from cryowatch.store import Change
 from cryowatch.web.border import HEADERS
 from cryowatch.web.connection import Connection
-from tests.projects import genuine
-from tests.web.people import PASSWORD, Person, add_everybody, publish, shared
-from tests.web.serving import Served, demo_project, serving, until
+from tests.support.people import PASSWORD, Person, add_everybody, publish, shared
+from tests.support.projects import genuine
+from tests.support.serving import Served, demo_project, serving, until
 
 
 @pytest.fixture(scope="module")

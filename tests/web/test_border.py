@@ -21,9 +21,9 @@ from cryowatch.system import certificates
 from cryowatch.web.border import HEADERS
 from cryowatch.web.connection import Connection, Loop
 from cryowatch.web.server import Identity
-from tests.projects import genuine
-from tests.web.people import Person, add_account
-from tests.web.serving import Served, serving, until
+from tests.support.people import Person, add_account
+from tests.support.projects import genuine
+from tests.support.serving import Served, serving, until
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browsing import Visit
-from tests.projects import CTFS, MOVIES, append, change, execute, genuine
-from tests.web.serving import serving, until
+from tests.support.browsing import Visit
+from tests.support.projects import CTFS, MOVIES, append, change, execute, genuine
+from tests.support.serving import serving, until
 
 pytestmark = pytest.mark.browser
 

@@ -14,9 +14,9 @@ import pytest
 
 from cryowatch.access.accounts import Role
 from cryowatch.system import certificates
-from tests.projects import genuine
+from tests.support.people import PASSWORD, add_account
+from tests.support.projects import genuine
 from tests.web.crowd import Agent, Crowd, Hail, served_in_time, watching
-from tests.web.people import PASSWORD, add_account
 
 STRANGER, BYSTANDER, HALL = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 MANY = 512

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browsing import Visit
-from tests.projects import CTFS, append, genuine
-from tests.web.serving import serving
+from tests.support.browsing import Visit
+from tests.support.projects import CTFS, append, genuine
+from tests.support.serving import serving
 
 pytestmark = pytest.mark.browser
 

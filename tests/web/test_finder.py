@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browsing import Visit
-from tests.projects import genuine
-from tests.records import SECOND, session
-from tests.web.serving import Served, serving
+from tests.support.browsing import Visit
+from tests.support.projects import genuine
+from tests.support.records import SECOND, session
+from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.browser
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from cryowatch.settings.web import Web
-from tests.projects import genuine
-from tests.web.people import Person, add_everybody, shared
-from tests.web.serving import Served, serving, until
+from tests.support.people import Person, add_everybody, shared
+from tests.support.projects import genuine
+from tests.support.serving import Served, serving, until
 
 BODY = {"influxdb": False, "images": False}
 

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 from cryowatch.forgetting.forgetter import Figures
 from cryowatch.settings.web import Web
 from cryowatch.store.reader import Row
-from tests.browsing import Visit
-from tests.web.people import PASSWORD, add_everybody
-from tests.web.serving import Served, demo_project, serving
+from tests.support.browsing import Visit
+from tests.support.people import PASSWORD, add_everybody
+from tests.support.serving import Served, demo_project, serving
 
 pytestmark = pytest.mark.browser
 

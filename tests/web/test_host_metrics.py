@@ -10,7 +10,7 @@ import pytest
 from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
 from cryowatch.web.metrics.host import host_metrics
-from tests.records import SECOND, START
+from tests.support.records import SECOND, START
 
 DEVICES = (
     DeviceSample(kind="filesystem", device='/data "2"', used=92.5, free=1.5e12, total=2e13, full_in=7200.0),

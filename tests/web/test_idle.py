@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, expect
 
 from cryowatch.access.accounts import Role
 from cryowatch.settings.web import Web
-from tests.browsing import Visit
-from tests.web.people import Person, add_account, publish
-from tests.web.serving import Served, demo_project, serving, until
+from tests.support.browsing import Visit
+from tests.support.people import Person, add_account, publish
+from tests.support.serving import Served, demo_project, serving, until
 from tests.web.test_access_shown import log_in
 
 IDLE_SECONDS = 3.0

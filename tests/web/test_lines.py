@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from cryowatch.settings.web import Web
 from cryowatch.web.events import HEARTBEAT_SECONDS
-from tests.browsing import Visit
-from tests.projects import MOVIES, append, genuine
-from tests.publishing.sshd import Relay
-from tests.web.people import PASSWORD, Person, add_everybody
-from tests.web.serving import Served, demo_project, serving, until
+from tests.support.browsing import Visit
+from tests.support.people import PASSWORD, Person, add_everybody
+from tests.support.projects import MOVIES, append, genuine
+from tests.support.serving import Served, demo_project, serving, until
+from tests.support.sshd import Relay
 from tests.web.test_alerts import Facility
 
 pytestmark = pytest.mark.browser

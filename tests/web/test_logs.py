@@ -20,10 +20,10 @@ from cryowatch.demo.project import local
 from cryowatch.settings.web import Web
 from cryowatch.sources.scipion.log import MOST_BYTES, MOST_LINES, log_ends
 from cryowatch.store.status import status
-from tests.browsing import Visit
-from tests.projects import execute, genuine
-from tests.web.people import Person, add_everybody, shared
-from tests.web.serving import Served, serving, until
+from tests.support.browsing import Visit
+from tests.support.people import Person, add_everybody, shared
+from tests.support.projects import execute, genuine
+from tests.support.serving import Served, serving, until
 
 RUN = "Runs/000135_CistemProtCTFFind"
 ERROR = "Traceback (most recent call last):\n" + "\n".join(

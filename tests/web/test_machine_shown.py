@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.records import DeviceSample, HostSample
 from cryowatch.sources.scipion import gain
-from tests.browsing import Visit
-from tests.projects import genuine
 from tests.sources.test_gain import FOLDER, add_run
-from tests.web.serving import Served, serving, until
+from tests.support.browsing import Visit
+from tests.support.projects import genuine
+from tests.support.serving import Served, serving, until
 
 pytestmark = pytest.mark.browser
 

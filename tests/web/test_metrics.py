@@ -21,8 +21,8 @@ from cryowatch.follow.standing import Standing
 from cryowatch.records import Severity
 from cryowatch.store.alerts import Key, State
 from cryowatch.web.metrics.text import family
-from tests.projects import genuine
-from tests.web.serving import Served, serving, until
+from tests.support.projects import genuine
+from tests.support.serving import Served, serving, until
 
 HOSTILE = 'a "quoted" {name="x"} \\ back\\slash\nsecond,line=3 µ #'
 WHERE = 'smtp://"mail"\\n:25'

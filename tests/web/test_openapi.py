@@ -26,9 +26,9 @@ from cryowatch.access.accounts import Role
 from cryowatch.dashboards import STANDARD
 from cryowatch.settings.web import Web
 from cryowatch.web.openapi import OPERATIONS, PATH, document, operations
-from tests.projects import genuine
-from tests.web.people import Person, add_account, raised
-from tests.web.serving import Served, demo_project, serving
+from tests.support.people import Person, add_account, raised
+from tests.support.projects import genuine
+from tests.support.serving import Served, demo_project, serving
 
 CHECKS = [
     not_a_server_error,

@@ -18,7 +18,7 @@ from cryowatch.store import Store
 from cryowatch.store.reader import Reader
 from cryowatch.web.pool import Pool
 from cryowatch.web.replies import Busy
-from tests.web.serving import Served, demo_project, serving
+from tests.support.serving import Served, demo_project, serving
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 

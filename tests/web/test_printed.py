@@ -10,8 +10,8 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browsing import Visit
-from tests.web.serving import Served, demo_project, serving
+from tests.support.browsing import Visit
+from tests.support.serving import Served, demo_project, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 

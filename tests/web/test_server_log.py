@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from cryowatch.system import certificates
-from tests.projects import genuine
-from tests.test_logs import LINE
+from tests.support.projects import genuine
+from tests.support.serving import until
+from tests.system.test_logs import LINE
 from tests.web.crowd import Agent, watching
-from tests.web.serving import until
 
 TIMES = 30
 

@@ -14,9 +14,9 @@ import pytest
 
 from cryowatch.access.accounts import Accounts, Role
 from cryowatch.web.tries import MOST_WAITING, Away, Crowded, Tries
-from tests.projects import genuine
+from tests.support.people import PASSWORD, add_account
+from tests.support.projects import genuine
 from tests.web.crowd import Agent, served_in_time, watching
-from tests.web.people import PASSWORD, add_account
 
 BYSTANDER = "127.0.0.3"
 

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browsing import Visit
-from tests.web.serving import Served, demo_project, serving
+from tests.support.browsing import Visit
+from tests.support.serving import Served, demo_project, serving
 
 pytestmark = pytest.mark.browser
 

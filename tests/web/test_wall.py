@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.records import Severity
 from cryowatch.settings.web import Web
-from tests.browsing import Visit
-from tests.projects import CTFS, append, execute, genuine
-from tests.web.people import Person, add_everybody
-from tests.web.serving import Served, serving
+from tests.support.browsing import Visit
+from tests.support.people import Person, add_everybody
+from tests.support.projects import CTFS, append, execute, genuine
+from tests.support.serving import Served, serving
 from tests.web.test_alerts import Facility
 
 pytestmark = pytest.mark.browser

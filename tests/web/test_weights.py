@@ -8,9 +8,9 @@ import pytest
 
 from cryowatch.records import OutputKind, Severity
 from cryowatch.store.alerts import Key, State
-from tests.projects import genuine
-from tests.records import START, micrograph, output, reading, run, session, span
-from tests.web.serving import Served, serving
+from tests.support.projects import genuine
+from tests.support.records import START, micrograph, output, reading, run, session, span
+from tests.support.serving import Served, serving
 
 RUNS, OUTPUTS, MICROGRAPHS, ALERTS = 1_000, 2_000, 2_000, 21
 TEXT = 4_000
