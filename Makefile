@@ -70,13 +70,13 @@ fuzz-guided: $(VENV)/.dev  ## the same led by the branches it reaches, SECONDS=6
 	exit $$failed
 
 audit: $(VENV)/.dev  ## look for known vulnerabilities in what cryowatch needs; asks PyPI and npm
-	$(BIN)/python audit.py
+	$(BIN)/python -m tools.audit
 
 constraints: $(VENV)/.dev  ## pin what cryowatch needs, with hashes, in constraints.txt
-	$(BIN)/python constraints.py
+	$(BIN)/python -m tools.constraints
 
 screenshots: packages $(VENV)/.dev  ## the pictures of the pages in the documentation, anew, in docs/images
-	$(BIN)/python -m screenshots
+	$(BIN)/python -m tools.screenshots
 
 docs: $(VENV)/.dev  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

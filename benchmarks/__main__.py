@@ -12,9 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from findings import Part
-
 from benchmarks.documentation import content, page
+from tools.findings import Part
 
 HERE = Path(__file__).parent
 LONGEST = 1_200

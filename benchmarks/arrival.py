@@ -17,13 +17,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx2
+from influx import ask, settings
 from measuring import reference
 from measuring.agent import Watching, until
 from measuring.figures import Rounds, ratio, show, title
 from measuring.projects import ctfs, origin, workplace, write
 from measuring.writer import Writer
-
-from influx import ask, settings
 
 INTERVAL = 1.0
 GOAL = 2.0

@@ -16,12 +16,11 @@ from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 
+from influx import settings
 from measuring import reference
 from measuring.agent import once
 from measuring.figures import Rounds, faster, ratio, show, title
 from measuring.projects import copy, origin, sets, workplace, write
-
-from influx import settings
 
 GOAL_FASTER, GOAL_FLAT = 50.0, 1.3
 COMPARED = 20_000

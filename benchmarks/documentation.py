@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from findings import ROOT, Page, Part
+from tools.findings import ROOT, Page, Part
 
 _VERDICT = re.compile(r"\bgoal\b.*: (reached|MISSED)")
 _LOAD = re.compile(r"  \[[^]]*\]$")

@@ -11,13 +11,12 @@ import contextlib
 import time
 from pathlib import Path
 
+from influx import ask, settings
 from measuring import reference
 from measuring.agent import Watching, until
 from measuring.figures import Rounds, percentile, show, title
 from measuring.projects import copy, ctfs, origin, workplace, write
 from measuring.writer import Writer
-
-from influx import ask, settings
 
 PROJECTS = 2
 GOAL_LAG = 10.0

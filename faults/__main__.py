@@ -6,11 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from findings import Part
-
 from faults import away, hostile, hung, killed, relayed, soak, storage
 from faults.documentation import content, page, verdict
 from faults.verdicts import Verdicts
+from tools.findings import Part
 
 ATTACKS: Mapping[Part, Callable[[], Verdicts]] = {
     Part(

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tests.support.influxd import InfluxServer
 
 from cryowatch.store.writer import FILE_NAME
 from faults.site import Project, Site, delivered, until, workplace
 from faults.verdicts import Verdicts
+from tests.support.influxd import InfluxServer
 
 AN_HOUR = 600
 """Micrographs of a fast microscope."""

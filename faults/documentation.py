@@ -7,9 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from findings import ROOT, Page, Part
-
 from faults.verdicts import Promise, Verdicts
+from tools.findings import ROOT, Page, Part
 
 _INTRODUCTION = """# Reliability
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import httpx2
 import psutil
-from tests.support.influxd import InfluxServer
 
 from faults.site import Project, Site, until, workplace
 from faults.verdicts import Verdicts
+from tests.support.influxd import InfluxServer
 
 DEAD = "dead"
 _STORED = """

@@ -11,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 from PIL import Image
-from tests.support.influxd import InfluxServer
 
 from faults.site import Project, Site, delivered, workplace
 from faults.verdicts import Verdicts
+from tests.support.influxd import InfluxServer
 
 
 def killed(moments: int, *, every: float = 0.1, longest: float = 3.0, quiet: bool = False) -> Verdicts:

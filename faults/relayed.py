@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.support.influxd import InfluxServer
-from tests.support.sshd import Relay, Sshd
-
 from faults.site import Project, Site, delivered, until, workplace
 from faults.verdicts import Verdicts
+from tests.support.influxd import InfluxServer
+from tests.support.sshd import Relay, Sshd
 
 BYTES = 3_000
 """After which a line is cut: in the middle of a key exchange, of a batch, or of an image."""

@@ -21,10 +21,10 @@ import httpx2
 import mrcfile
 import numpy as np
 from PIL import Image
-from tests.support.influxd import ADMIN, InfluxServer
 
 from cryowatch.demo.project import Run, SetFile, local, write_objects
 from cryowatch.store.writer import FILE_NAME
+from tests.support.influxd import ADMIN, InfluxServer
 
 SETS = (
     ("outputMovies", "movies", "SetOfMovies"),

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import httpx2
 import psutil
-from tests.support.influxd import InfluxServer
 
 from faults.site import Project, Site, until, workplace
 from faults.verdicts import Verdicts
+from tests.support.influxd import InfluxServer
 
 PROJECTS = 4
 BACKLOG = 4_000

@@ -15,14 +15,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.records import micrograph, reading, session, span
-
 from cryowatch.errors import StoreFailed
 from cryowatch.store import Store
 from cryowatch.store.schema import MIGRATIONS, migrate
 from cryowatch.store.writer import FILE_NAME
 from faults.site import Project, Site, until, workplace
 from faults.verdicts import Verdicts
+from tests.support.records import micrograph, reading, session, span
 
 
 def mounting() -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from faults.verdicts import Verdicts
 
 from faults import storage
+from faults.verdicts import Verdicts
 
 
 def kept(found: Verdicts) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.site import Project, Site
 
 from cryowatch.access.key import key_of
 from cryowatch.access.shares import Shares
@@ -30,6 +29,7 @@ from cryowatch.store.alerts import Key, State
 from cryowatch.store.forgotten import is_cleared, passed_over
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.writer import FILE_NAME
+from faults.site import Project, Site
 from tests.support.projects import CTFS, Watched, append, execute, genuine
 from tests.support.records import START, micrograph, output, reading, run, session, span
 from tests.support.serving import until

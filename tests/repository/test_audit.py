@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit import NOTHING, SOMETHING, UNKNOWN, echarts, python, required
+
+from tools.audit import NOTHING, SOMETHING, UNKNOWN, echarts, python, required
 
 VERSIONS = {"starlette": "0.1", "h11": "0.2"}
 KNOWN = {

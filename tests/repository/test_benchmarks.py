@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from benchmarks.measuring.projects import sets, spread
 
+from benchmarks.measuring.projects import sets, spread
 from tests.support.projects import genuine
 
 ROOT = Path(__file__).parents[2]

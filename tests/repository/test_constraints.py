@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from constraints import FILE, name_of, wanted
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+from tools.constraints import FILE, name_of, wanted
 
 TEXT = FILE.read_text(encoding="utf-8")
 PINNED = dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", TEXT, re.MULTILINE))

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from benchmarks import documentation as of_benchmarks
 from benchmarks.__main__ import SUBJECTS
+from faults import documentation as of_faults
 from faults.__main__ import ATTACKS
 from faults.verdicts import Verdicts
-from findings import Page
-
-from faults import documentation as of_faults
+from tools.findings import Page
 
 BENCHMARKS = of_benchmarks.page(SUBJECTS)
 RELIABILITY = of_faults.page(list(ATTACKS))

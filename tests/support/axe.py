@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from npm_packages import Package, Unavailable
 from playwright.sync_api import Page
+
+from npm_packages import Package, Unavailable
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".axe"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from npm_packages import Unavailable
 from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.settings.web import Web
+from npm_packages import Unavailable
 from tests.support.axe import findings, script
 from tests.support.browsing import Visit
 from tests.support.people import PASSWORD, add_everybody, raised

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
+
 from tests.support.browsing import CHROMIUM, FLAGS
 
 PHONE = {"width": 390, "height": 844}

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 NOTHING, SOMETHING, UNKNOWN = 0, 1, 2
 SECONDS = 300
-ECHARTS = Path(__file__).parent / "src/cryowatch/web/static/vendor/echarts.json"
+ECHARTS = Path(__file__).parent.parent / "src/cryowatch/web/static/vendor/echarts.json"
 
 
 def required(name: str, extras: frozenset[str]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""What the project's own make targets run: `python -m tools.audit` and so on."""
