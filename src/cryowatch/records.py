@@ -1,4 +1,4 @@
-"""The records that flow from sources to the store and on to pages, exports and sinks.
+"""The records that flow from sources to the store and on to pages, exports and InfluxDB.
 
 Times are UTC nanoseconds since 1970.  Lengths are Å, angles degrees, as Scipion keeps them; how a quantity is
 shown to people (defocus in µm, astigmatism in nm) stands beside it in its `Quantity`.  "No value" is None:

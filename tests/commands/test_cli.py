@@ -22,7 +22,7 @@ import pytest
 
 import cryowatch
 from cryowatch.demo.project import Run, SetFile, local, write_objects
-from cryowatch.store import export as store_export
+from cryowatch.store.export import export
 
 STARTED = 1_790_000_000.0
 SET = "Runs/000135_CistemProtCTFFind/ctfs.sqlite"
@@ -91,7 +91,7 @@ class Shell:
     def export(self, session: str, kind: str = "micrographs") -> str:
         """Return what `export` prints, without a process of its own."""
         out = io.StringIO()
-        store_export.export(self.data, session, kind=kind, as_json=False, raw=True, out=out)
+        export(self.data, session, kind=kind, as_json=False, raw=True, out=out)
         return out.getvalue()
 
 
@@ -234,13 +234,13 @@ def test_what_this_user_may_not_read_or_write_is_one_line() -> None:
 
 def test_reading_once_and_again_gives_the_same(shell: Shell) -> None:
     project(shell.folder / "alpha")
-    store_export = []
+    exports = []
     for _ in range(2):
         ended = shell.run("watch", "--once", "alpha")
         assert (ended.returncode, ended.stdout) == (0, "")
         assert re.fullmatch(r"1 project, 3 items, \d+\.\d s\n", ended.stderr)
-        store_export.append([shell.export("alpha", kind) for kind in ("micrographs", "runs")])
-    assert store_export[0] == store_export[1]
+        exports.append([shell.export("alpha", kind) for kind in ("micrographs", "runs")])
+    assert exports[0] == exports[1]
     assert not list(shell.folder.glob("alpha/**/*-journal"))
 
 

@@ -29,9 +29,9 @@ from cryowatch.influx.layout_cryowatch import CryowatchLayout
 from cryowatch.influx.series import Series
 from cryowatch.records import DeviceSample, HostSample, Severity
 from cryowatch.store import Store
-from cryowatch.store import status as store_status
 from cryowatch.store.alerts import Key, Ledger, State
 from cryowatch.store.changes import Changes
+from cryowatch.store.status import status as print_status
 from tests.support.influxd import ADMIN, InfluxServer
 from tests.support.projects import (
     CTFS,
@@ -273,7 +273,7 @@ def test_points_older_than_the_retention_are_counted_and_the_status_says_why(
     assert delivery.state.rejected >= 3
     assert not rejected_file(store.data_dir).exists()
     out = StringIO()
-    store_status.status(store.data_dir, bounds=(), as_json=False, out=out)
+    print_status(store.data_dir, bounds=(), as_json=False, out=out)
     assert "points were refused: older than the 1h that the database keeps" in out.getvalue()
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cryowatch.errors import ImageAway, SinkAway, SinkError, SinkRefused
 from cryowatch.images import ImageServer, Rendered, Subject
-from cryowatch.publish import publisher as publish_publisher
+from cryowatch.publish import publisher as module
 from cryowatch.publish.folder import Folder
 from cryowatch.publish.publisher import Publisher, file_name
 from cryowatch.publish.target import Put, checked
@@ -102,7 +102,7 @@ def test_three_images_of_each_micrograph_are_published(published: Published) -> 
 
 
 def test_the_newest_come_first(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish_publisher, "AT_ONCE", 1)
+    monkeypatch.setattr(module, "AT_ONCE", 1)
     execute(published.project / CTFS, "UPDATE Objects SET creation = '2026-01-01 00:00:0' || id")
     published.watched.look()
     published.publisher().finish()
@@ -296,7 +296,7 @@ def test_one_whose_time_changes_while_it_waits_is_published_once(
         dated_anew(published)
         return SinkAway("cannot be reached", where="sftp://host/folder")
 
-    monkeypatch.setattr(publish_publisher, "AT_ONCE", 1)
+    monkeypatch.setattr(module, "AT_ONCE", 1)
     published.target.failure = away
     published.target.takes = 0
     assert published.publisher().finish()

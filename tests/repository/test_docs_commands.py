@@ -40,7 +40,7 @@ SETUP = "docs/setup.md"
 """A page that tests/setup/test_setup.py follows on a machine of its own."""
 
 NOT_RUN = {
-    r"python3 -m venv |~?\S*pip install |sudo \S*/pip |sudo python3 ": "tests/repository/test_wheel.py installs what is built",
+    r"python3 -m venv |~?\S*pip install |sudo \S*/pip |sudo python3 ": "test_wheel.py installs what is built",
     r"sudo ln -s /opt/|(sudo )?ln -s \S+ /usr/share/grafana/": "writes to the machine's own folders",
     r"(sudo )?systemctl |loginctl |journalctl ": "there is no systemd at work where tests run",
     r"ssh -L ": "logs in to another machine, and stays there",

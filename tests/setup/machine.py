@@ -24,7 +24,7 @@ from typing import Any
 
 import httpx2
 
-from cryowatch.system import certificates as system_certificates
+from cryowatch.system import certificates as tls
 from tests.setup.troubles import CAUSES
 from tests.support.docs import ROOT, Block, blocks
 from tests.support.serving import demo_project
@@ -134,7 +134,7 @@ def furnish() -> MailServer:
     unit.write_text(GRAFANA_UNIT.format(here=ROOT, python=sys.executable))
     Path("/run/sshd").mkdir()
     _shell("ssh-keygen -A; /usr/sbin/sshd")
-    certificates = system_certificates.create(Path("/var/mail-server"), [MAIL])
+    certificates = tls.create(Path("/var/mail-server"), [MAIL])
     with Path("/etc/ssl/certs/ca-certificates.crt").open("a") as authorities:
         authorities.write(certificates.ca_certificate.read_text())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""axe-core, which finds on a page what keeps people out: `python -m tests.support.axe` fetches it once, `make test` does."""
+"""axe-core, which finds on a page what keeps people out: `make test` fetches it, by `python -m tests.support.axe`."""
 
 from __future__ import annotations
 

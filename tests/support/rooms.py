@@ -1,4 +1,4 @@
-"""The folders below cryowatch: what each is for, and whose code it may use; `python -m tests.support.rooms` prints that."""
+"""The folders below cryowatch: what each is for, and whose code it may use.  `python -m tests.support.rooms`."""
 
 from __future__ import annotations
 

@@ -41,9 +41,9 @@ def export(
 ) -> None:
     """Print a session's micrographs, runs, gain residuals, machine samples or alerts as CSV or JSON."""
     from cryowatch.settings import effective  # noqa: PLC0415
-    from cryowatch.store import export as store_export  # noqa: PLC0415
+    from cryowatch.store.export import export as write  # noqa: PLC0415
 
     settings = effective.settings(config, data_dir=data_dir)
     as_json = format is Format.JSON
-    store_export.export(settings.data_dir, session, kind=kind.value, as_json=as_json, raw=raw, out=sys.stdout)
+    write(settings.data_dir, session, kind=kind.value, as_json=as_json, raw=raw, out=sys.stdout)
     sys.stdout.flush()

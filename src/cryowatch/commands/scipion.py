@@ -29,7 +29,7 @@ def template(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Put cryowatch's monitors in the place of Scipion's in a workflow template, with all their values."""
-    from cryowatch.commands import template as commands_template  # noqa: PLC0415
+    from cryowatch.commands.template import changed  # noqa: PLC0415
 
     try:
         text = file.read_bytes().decode("utf-8")
@@ -37,7 +37,7 @@ def template(
         if isinstance(error, OSError):
             raise ConfigError(f"cannot be read: {error.strerror}", where=file, remedy=remedy_of(error)) from None
         raise ConfigError("is no text", where=file, remedy="Name a workflow that Scipion exported") from None
-    done = commands_template.changed(text, where=str(file))
+    done = changed(text, where=str(file))
     if out is None:
         typer.echo(done.text, nl=False)
     else:

@@ -19,11 +19,11 @@ def status(
     """Show the state of every session; exit code 1 if anything needs attention."""
     from cryowatch.agent.facility import dashboards_of  # noqa: PLC0415
     from cryowatch.settings import effective  # noqa: PLC0415
-    from cryowatch.store import status as store_status  # noqa: PLC0415
     from cryowatch.store.panels.good import bounds_of_good  # noqa: PLC0415
+    from cryowatch.store.status import status as write  # noqa: PLC0415
 
     settings = effective.settings(config, data_dir=data_dir)
     bounds = bounds_of_good(dashboards_of(settings))
-    code = store_status.status(settings.data_dir, bounds=bounds, as_json=json, out=sys.stdout, whole=whole)
+    code = write(settings.data_dir, bounds=bounds, as_json=json, out=sys.stdout, whole=whole)
     sys.stdout.flush()  # here, where Typer knows what to do about a closed pipe
     raise typer.Exit(code)
