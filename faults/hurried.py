@@ -20,7 +20,7 @@ def hurry(speed: float, keep_mb: float) -> None:
     began, really = time.time_ns(), time.time_ns
     time.time_ns = lambda: began + round((really() - began) * speed)
 
-    from cryowatch.agent import run  # noqa: PLC0415
+    from cryowatch.agent import build  # noqa: PLC0415
     from cryowatch.agent.agent import Agent  # noqa: PLC0415
     from cryowatch.influx.delivery import Delivery  # noqa: PLC0415
 
@@ -32,7 +32,7 @@ def hurry(speed: float, keep_mb: float) -> None:
     def wait(delivery: Delivery, seconds: float) -> None:
         waits(delivery, min(seconds, max(SHORTEST_WAIT, seconds / speed)))
 
-    run.Agent = hurried  # type: ignore[misc, assignment]
+    build.Agent = hurried  # type: ignore[misc, assignment]
     Delivery.wait = wait  # type: ignore[method-assign]
 
 

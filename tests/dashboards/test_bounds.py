@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from cryowatch.agent.facility import bounds_of, dashboards_of
+from cryowatch.agent.build.appearance import bounds_of, dashboards_of
 from cryowatch.alerts.rules import STANDARD as RULES
 from cryowatch.dashboards import STANDARD, Dashboard, find
 from cryowatch.dashboards.bounds import DeviceBound, bounded

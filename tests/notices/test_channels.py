@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cryowatch import cli
-from cryowatch.agent.channels import channels
+from cryowatch.agent.build.channels import channels
 from cryowatch.errors import ConfigError
 from cryowatch.settings.config import load
 from tests.support import smtp

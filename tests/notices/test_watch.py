@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.agent import run as running
+from cryowatch.agent.build import agent_of
 from cryowatch.errors import ConfigError
 from cryowatch.images import ImageServer
 from cryowatch.notices import notifier as notifying
@@ -66,7 +66,7 @@ def test_the_agent_tells_and_status_shows_how_it_goes(
     monkeypatch.setattr(notifying, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(pace, "URGENT_GATHER_SECONDS", 0.2)
     with contextlib.closing(Store(chosen.data_dir)) as store, contextlib.closing(ImageServer(tmp_path / "i")) as images:
-        agent = running._agent(chosen, store, lambda: images, [genuine(tmp_path)])
+        agent = agent_of(chosen, store, lambda: images, [genuine(tmp_path)])
         agent.start()
         wait_for(lambda: agent.watches and all(watch.session for watch in list(agent.watches.values())))
         session = next(iter(agent.watches.values())).session
@@ -93,9 +93,9 @@ def test_a_mistake_in_a_channel_ends_the_start(chosen: Settings, tmp_path: Path)
     wrong = chosen.model_copy(update={"mail": chosen.mail.model_copy(update={"to": []})})
     with contextlib.closing(Store(chosen.data_dir)) as store, contextlib.closing(ImageServer(tmp_path / "i")) as images:
         with pytest.raises(ConfigError, match=r"mail\.to: is missing"):
-            running._agent(wrong, store, lambda: images, [])
+            agent_of(wrong, store, lambda: images, [])
         off = wrong.model_copy(update={"alerts": wrong.alerts.model_copy(update={"enabled": False})})
-        assert running._agent(off, store, lambda: images, []).followers == ()
+        assert agent_of(off, store, lambda: images, []).followers == ()
 
 
 def test_a_demo_tells_nobody(tmp_path: Path, chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from cryowatch.agent.build.targets import target_of
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.publish.folder import MOST_THREADS, Folder
-from cryowatch.publish.target import Put, target_of
+from cryowatch.publish.target import Put
 from cryowatch.settings.config import Images
 from tests.publish import parts
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from cryowatch.agent.build.targets import target_of
 from cryowatch.errors import SinkAway, SinkRefused
 from cryowatch.publish.sftp import Sftp
 from cryowatch.publish.ssh import Access, Place, place_of
-from cryowatch.publish.target import Put, target_of
+from cryowatch.publish.target import Put
 from cryowatch.settings.config import Images
 from tests.publish import parts
 from tests.support.sshd import Relay, Sshd, make_key

@@ -1,4 +1,4 @@
-"""What `watch` and `demo` do: wire the agent, the store, the images and the pages together, and end them in order."""
+"""What `watch`, `demo` and `report` do: run what the settings ask for, say how it goes, and end it in order."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import tempfile
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,33 +23,24 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from cryowatch import __version__
-from cryowatch.agent.agent import Agent
+from cryowatch.agent.build import agent_of, image_server, opened, rendering
 from cryowatch.agent.progress import Bars
 from cryowatch.agent.state_file import StateFile
 from cryowatch.agent.until import Ending, Until
-from cryowatch.alerts.alarms import Alarms
-from cryowatch.alerts.rules import rules_of
 from cryowatch.errors import SourceError, one_line
 from cryowatch.forgetting.forgetter import Forgetter
 from cryowatch.influx.delivery import Delivery
 from cryowatch.settings import effective, environment
-from cryowatch.settings.config import Mail, Settings
+from cryowatch.settings.config import Settings
 from cryowatch.settings.section import at_home
 from cryowatch.settings.web import is_loopback
 from cryowatch.sources.discovery import Finder
-from cryowatch.sources.host import Parts
-from cryowatch.sources.incoming import Incoming
-from cryowatch.store import Store
 from cryowatch.system import logs
 from cryowatch.system.memory import share_heaps, spare_the_old
 from cryowatch.system.systemd import Systemd
 
 if TYPE_CHECKING:
     from cryowatch.images import ImageServer
-    from cryowatch.notices.notifier import Notifier
-    from cryowatch.publish.publisher import Publisher
-    from cryowatch.report.schedule import Reports
-    from cryowatch.web.ahead import Ahead
 
     Rendering = Callable[[], ImageServer]
 
@@ -63,99 +54,13 @@ log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False, emoji=False)
 
 
-def _deliveries(chosen: Settings, store: Store) -> list[Delivery]:
-    """Return the deliveries that the settings ask for; raises `ConfigError`."""
-    if not chosen.influx.url:
-        return []
-    from cryowatch.influx import client  # noqa: PLC0415
-    from cryowatch.influx.batches import Layout  # noqa: PLC0415
-    from cryowatch.influx.layout_cryowatch import CryowatchLayout  # noqa: PLC0415
-    from cryowatch.influx.layout_scipion import ScipionLayout  # noqa: PLC0415
-
-    told = chosen.influx
-    layout: Layout = CryowatchLayout(url_prefix=chosen.images.url_prefix)
-    if told.layout == "scipion":
-        layout = ScipionLayout(url_prefix=chosen.images.url_prefix, shift_hours=told.shift_hours)
-    sink = client.Influx(client.access_of(told))
-    if sink.open_line:
-        log.warning("%s", sink.open_line)
-    return [Delivery(store, sink, layout)]
-
-
-def _image_server(chosen: Settings) -> ImageServer:
-    from cryowatch.images import ImageServer  # noqa: PLC0415
-
-    cache_bytes = chosen.images.cache_mb * 1_000_000
-    return ImageServer(chosen.data_dir / "images", workers=chosen.images.workers, cache_bytes=cache_bytes)
-
-
-@contextlib.contextmanager
-def _images(chosen: Settings) -> Iterator[Rendering]:
-    """What gives the server of images, which is started when it is first asked for and ends with this."""
-    with contextlib.ExitStack() as started:
-
-        @cache
-        def images() -> ImageServer:
-            return started.enter_context(contextlib.closing(_image_server(chosen)))
-
-        yield images
-
-
-def _publishers(chosen: Settings, store: Store, images: Rendering, deliveries: Sequence[Delivery]) -> list[Publisher]:
-    """Return the publishers that the settings ask for; raises `ConfigError`."""
-    if not chosen.images.publish:
-        return []
-    from cryowatch.publish.publisher import Publisher  # noqa: PLC0415
-    from cryowatch.publish.target import target_of  # noqa: PLC0415
-
-    def told() -> None:
-        for delivery in deliveries:
-            delivery.wake()
-
-    target = target_of(chosen.images)
-    return [Publisher(store, images(), target, days=chosen.images.publish_days, told=told)]
-
-
-@contextlib.contextmanager
-def _store(data_dir: Path) -> Iterator[Store]:
-    store = Store(data_dir)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _ahead(store: Store, images: Rendering) -> Ahead:
-    from cryowatch.web.ahead import Ahead  # noqa: PLC0415
-
-    return Ahead(store.reader(), images())
-
-
-def _reports(chosen: Settings, store: Store, images: Rendering) -> list[Reports]:
-    """Return what writes reports, where the settings ask for it; raises `ConfigError`."""
-    if not chosen.report.minutes:
-        return []
-    from cryowatch.agent import reports  # noqa: PLC0415
-
-    return [reports.reports(chosen, store, images())]
-
-
-def _notifiers(chosen: Settings, store: Store, images: Rendering) -> list[Notifier]:
-    """Return who tells people of alerts, where the settings name anybody; raises `ConfigError`."""
-    if (chosen.mail, chosen.webhooks, chosen.apprise.urls_file) == (Mail(), {}, None):
-        return []
-    from cryowatch.agent.channels import notifiers_of  # noqa: PLC0415
-
-    return notifiers_of(chosen, store, images())
-
-
 def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, force: bool) -> None:
     """Write the report of a session, and say what it holds; raises a `CryowatchError`."""
-    from cryowatch.agent import reports  # noqa: PLC0415
+    from cryowatch.agent.build import reports  # noqa: PLC0415
 
     with Bars(console) as bars:
         shown = partial(bars.show, "images")
-        made = reports.make(chosen, _image_server(chosen), session, out, size_mb=size_mb, force=force, progress=shown)
+        made = reports.make(chosen, image_server(chosen), session, out, size_mb=size_mb, force=force, progress=shown)
     pictured = f", {made.pictured:,} with images" if made.micrographs else ""
     size = f"{made.bytes / 1e6:.1f} MB, {_counted(made.micrographs, 'micrograph')}{pictured}"
     console.print(one_line(f"{made.path}: {size}"), markup=False, soft_wrap=True)
@@ -163,48 +68,11 @@ def report(chosen: Settings, session: str, out: Path, *, size_mb: float | None, 
         console.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
-def _agent(chosen: Settings, store: Store, images: Rendering, paths: Sequence[Path], *, pages: bool = False) -> Agent:
-    deliveries, host = _deliveries(chosen, store), chosen.host
-    agent = Agent(
-        store,
-        paths,
-        interval=chosen.scipion.interval,
-        host_interval=chosen.host.interval,
-        parts=Parts(gpus=host.gpus, interfaces=host.interfaces, disks=host.disks, disk_rates=host.disk_rates),
-        keep_days=chosen.host.keep_days,
-        keep_mb=chosen.host.keep_mb,
-        zone=chosen.zone,
-        runs=chosen.scipion.runs,
-        ahead=_ahead(store, images) if pages and chosen.images.ahead else None,
-        followers=[
-            *_publishers(chosen, store, images, deliveries),
-            *deliveries,
-            *_reports(chosen, store, images),
-            *_notifiers(chosen, store, images),
-        ],
-    )
-    if chosen.alerts.enabled:
-        alarms = Alarms(
-            store,
-            rules_of(chosen.alerts.rules, file=chosen.file),
-            host=agent.host,
-            read_at=agent.read_at,
-            tell=agent.tell,
-            incoming=Incoming().newest,
-            unread=agent.unread,
-            shut=lambda: [shut for finder in agent.finders.values() for shut in finder.shut],
-            repeat=chosen.alerts.repeat_minutes,
-            sampled=chosen.host.interval,
-        )
-        agent.accompany("alerts", alarms.step, also_last=True)
-    return agent
-
-
 def once(chosen: Settings, paths: Sequence[Path]) -> int:
     """Read all there is; returns 0, or 1 after printing what could not be read."""
     _begin(chosen, shown=logging.ERROR)
-    with _store(chosen.data_dir) as store, _images(chosen) as images:
-        agent = _agent(chosen, store, images, [at_home(path) for path in paths])
+    with opened(chosen.data_dir) as store, rendering(chosen) as images:
+        agent = agent_of(chosen, store, images, [at_home(path) for path in paths])
         Forgetter(store).finish()
         spare_the_old()
         started = time.monotonic()
@@ -253,7 +121,7 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
     paths = [at_home(path) for path in paths]
     _refuse_hopeless(paths)
     if web:
-        from cryowatch.agent import pages  # noqa: PLC0415
+        from cryowatch.agent.build import pages  # noqa: PLC0415
 
         pages.refuse_unprotected(chosen)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -267,8 +135,8 @@ def serve(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool =
 
 def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool, until: Until) -> list[str] | None:
     """Watch until interrupted or it is time; returns what is left then, None where the store was found damaged."""
-    with _store(chosen.data_dir) as store, _images(chosen) as images:
-        agent = _agent(chosen, store, images, paths, pages=web)
+    with opened(chosen.data_dir) as store, rendering(chosen) as images:
+        agent = agent_of(chosen, store, images, paths, pages=web)
         forgetter = Forgetter(store, tell=agent.tell)
         agent.accompany("forgetting", forgetter.step)
         spare_the_old()
@@ -291,7 +159,7 @@ def _watch(chosen: Settings, paths: Sequence[Path], *, web: bool, browser: bool,
         store.when_damaged(lambda: os.kill(os.getpid(), signal.SIGTERM))  # raise_signal would not wake the main thread
         with contextlib.suppress(KeyboardInterrupt):
             if web:
-                from cryowatch.agent import pages  # noqa: PLC0415
+                from cryowatch.agent.build import pages  # noqa: PLC0415
 
                 def started(address: str, warnings: Sequence[str]) -> None:
                     systemd.ready(f"pages at {address}")

@@ -39,7 +39,7 @@ def rules(config: Config = None) -> None:
 @app.command("test")
 def try_channels(config: Config = None) -> None:
     """Send a test message through each channel; exit code 1 if one was not accepted."""
-    from cryowatch.agent.channels import channels, context  # noqa: PLC0415
+    from cryowatch.agent.build.channels import channels, context  # noqa: PLC0415
     from cryowatch.notices.message import trial  # noqa: PLC0415
     from cryowatch.settings import effective  # noqa: PLC0415
 

@@ -86,8 +86,9 @@ def check(config: Config = None, secrets: Secrets = None) -> None:
     """Upload a small test file and remove it again; exit code 1 if that fails."""
     import asyncio  # noqa: PLC0415
 
+    from cryowatch.agent.build.targets import target_of  # noqa: PLC0415
     from cryowatch.errors import SinkError  # noqa: PLC0415
-    from cryowatch.publish.target import target_of, tried  # noqa: PLC0415
+    from cryowatch.publish.target import tried  # noqa: PLC0415
 
     target = target_of(_images(config, secrets))
     typer.echo(target.where)

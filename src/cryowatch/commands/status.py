@@ -17,7 +17,7 @@ def status(
     whole: Annotated[bool, typer.Option("--all", help="Also list all sessions that are over and fine.")] = False,
 ) -> None:
     """Show the state of every session; exit code 1 if anything needs attention."""
-    from cryowatch.agent.facility import dashboards_of  # noqa: PLC0415
+    from cryowatch.agent.build.appearance import dashboards_of  # noqa: PLC0415
     from cryowatch.settings import effective  # noqa: PLC0415
     from cryowatch.store.panels.good import bounds_of_good  # noqa: PLC0415
     from cryowatch.store.status import status as write  # noqa: PLC0415

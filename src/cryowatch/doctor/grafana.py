@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryowatch.agent.facility import dashboards_of
+from cryowatch.agent.build.appearance import dashboards_of
 from cryowatch.doctor import certificates, clock
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError

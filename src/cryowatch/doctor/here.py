@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from cryowatch.agent.facility import dashboards_of, logo_of
+from cryowatch.agent.build.appearance import dashboards_of, logo_of
 from cryowatch.alerts.rules import rules_of
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError, StoreInUse

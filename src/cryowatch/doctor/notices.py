@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cryowatch.agent.channels import channels
+from cryowatch.agent.build.channels import channels
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError
 from cryowatch.notices.mail import Mail

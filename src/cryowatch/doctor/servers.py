@@ -22,7 +22,8 @@ def images(chosen: Settings) -> Iterator[Finding]:
     if parts.scheme == "file" and not Path(unquote(parts.path)).exists():
         yield look(what, f"{chosen.images.publish}: is not there; publishing makes it. Is a disk not mounted?")
         return
-    from cryowatch.publish.target import target_of, tried  # noqa: PLC0415
+    from cryowatch.agent.build.targets import target_of  # noqa: PLC0415
+    from cryowatch.publish.target import tried  # noqa: PLC0415
 
     try:
         target = target_of(chosen.images)

@@ -11,12 +11,9 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from cryowatch.errors import SinkRefused
-from cryowatch.settings.config import Images
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
@@ -50,18 +47,6 @@ class Target(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def target_of(images: Images) -> Target:
-    """Return the place that the settings name; raises `ConfigError`."""
-    parts = urlsplit(images.publish)
-    if parts.scheme == "file":
-        from cryowatch.publish.folder import Folder  # noqa: PLC0415
-
-        return Folder(Path(unquote(parts.path)))
-    from cryowatch.publish import sftp  # noqa: PLC0415
-
-    return sftp.target_of(images)
 
 
 def checked(name: str) -> str:

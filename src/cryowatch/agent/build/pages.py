@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cryowatch import __version__
 from cryowatch.agent.agent import Agent
-from cryowatch.agent.facility import dashboards_of, logo_of
+from cryowatch.agent.build.appearance import dashboards_of, logo_of
 from cryowatch.forgetting.forgetter import Forgetter
 from cryowatch.images import ImageServer
 from cryowatch.settings.config import Settings

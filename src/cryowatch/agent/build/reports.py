@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from cryowatch.agent.facility import dashboards_of, logo_of
+from cryowatch.agent.build.appearance import dashboards_of, logo_of
 from cryowatch.errors import ConfigError
 from cryowatch.images import ImageServer
 from cryowatch.notices.apprise import addresses
