@@ -1,6 +1,32 @@
-"""Lengths of time in words."""
+"""Times and lengths of time: their units, and words for them.
+
+Times are UTC nanoseconds since 1970; browsers, links and logins have milliseconds.
+"""
 
 from __future__ import annotations
+
+from typing import overload
+
+MILLISECOND = 10**6
+"""In nanoseconds, as the others are."""
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+@overload
+def milliseconds(nanoseconds: int) -> int: ...
+
+
+@overload
+def milliseconds(nanoseconds: int | None) -> int | None: ...
+
+
+def milliseconds(nanoseconds: int | None) -> int | None:
+    """Return a time in whole milliseconds, none for none."""
+    return None if nanoseconds is None else nanoseconds // MILLISECOND
 
 
 def duration(seconds: float) -> str:

@@ -27,6 +27,7 @@ from cryowatch.access.accounts import Account, Accounts
 from cryowatch.access.private_file import Kept
 from cryowatch.access.private_file import replace as put
 from cryowatch.errors import AccessError
+from cryowatch.times import milliseconds
 
 FILE_NAME = "logins.json"
 MOST_OF_ACCOUNT = 100
@@ -130,7 +131,7 @@ class Logins:
         return self._logins[key].seen
 
     def _now(self) -> int:
-        return self._clock() // 10**6
+        return milliseconds(self._clock())
 
 
 def _hashed(token: str) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 from cryowatch.access.key import Key
 from cryowatch.access.private_file import Kept
 from cryowatch.errors import AccessError, ConfigError
+from cryowatch.times import milliseconds
 
 FILE_NAME = "shares.json"
 MOST = 1000
@@ -82,7 +83,7 @@ class Shares:
         label = label.strip()
         if len(label) > MOST_LABEL or not label.isprintable():
             raise ConfigError(f"a label is one line of at most {MOST_LABEL} characters")
-        now = self._clock() // 10**6
+        now = milliseconds(self._clock())
         share = Share(
             id=secrets.token_hex(6), session=session, path=path, origin=origin, until=now + days * DAY, created=now,
             by=by, label=label,
@@ -100,7 +101,7 @@ class Shares:
 
     def listed(self) -> Sequence[Share]:
         """Return the links that open something still, the newest first; raises `AccessError`."""
-        now = self._clock() // 10**6
+        now = milliseconds(self._clock())
         found = [self._share(known, said) for known, said in self._all().items()]
         return sorted((one for one in found if one.until > now), key=lambda one: -one.created)
 
@@ -120,7 +121,7 @@ class Shares:
             return None
         share = self._share(parts[1], said)
         good = self._key.signed(parts[2], _PURPOSE, *_signed(share))
-        return share if good and share.until > self._clock() // 10**6 else None
+        return share if good and share.until > milliseconds(self._clock()) else None
 
     def _signature(self, share: Share) -> str:
         return self._key.signature(_PURPOSE, *_signed(share))

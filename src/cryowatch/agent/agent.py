@@ -26,6 +26,7 @@ from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.files import denied_or_gone
 from cryowatch.store import Change, Store
+from cryowatch.times import SECOND
 
 if TYPE_CHECKING:
     from cryowatch.web.ahead import Ahead
@@ -40,8 +41,6 @@ DISCOVERY_REST = 200
 
 FORGET_SECONDS = 600
 RETRY_SECONDS = 5.0
-
-_SECOND = 10**9
 
 
 def _run(endless: Follower | Ahead) -> float:
@@ -125,7 +124,7 @@ class Agent:
         self._store = store
         self._interval = interval
         self._host_interval = host_interval
-        self._keep = keep_days * 86_400 * _SECOND
+        self._keep = keep_days * 86_400 * SECOND
         self._keep_bytes = round(keep_mb * 1e6)
         self._zone = zone
         self._runs = runs
@@ -137,7 +136,7 @@ class Agent:
         self._companions: list[tuple[str, Callable[[], float]]] = []
         self._last: list[Callable[[], float]] = []
         file_systems = FileSystems()
-        file_systems.recall(store.reader().free_space(self.host, since=clock() - 3600 * _SECOND))
+        file_systems.recall(store.reader().free_space(self.host, since=clock() - 3600 * SECOND))
         self._host_source = HostSource(self.host, clock=clock, file_systems=file_systems, parts=parts)
         self._forgotten = 0
 
@@ -313,7 +312,7 @@ class Agent:
     def _sample_host(self) -> float:
         self._store.add_host_sample(self._host_source.sample((self._store.data_dir, *self._folders())))
         now = self._clock()
-        if now - self._forgotten > FORGET_SECONDS * _SECOND:
+        if now - self._forgotten > FORGET_SECONDS * SECOND:
             self._forget_samples(now)
             self._forgotten = now
         return self._host_interval

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryowatch.system.reach import MARK
+from cryowatch.times import SECOND
 
 REST_AFTER = 86_400.0
 """Seconds without a change after which a project without a run at work rests."""
@@ -27,7 +28,6 @@ CROWD_SHARE = 0.01
 CROWD_SECONDS = 120.0
 """A crowd of projects that do not rest yet, though no run is at work, takes this share; each is looked at so often."""
 
-_SECOND = 10**9
 _BESIDE = (f"{MARK}-journal", f"{MARK}-wal", "Runs")
 
 
@@ -85,7 +85,7 @@ class Rest:
         """
         span = TROUBLED_SECONDS if troubled else WHOLE_SECONDS
         self._stamps = seen.stamps
-        self._until = now + round(span * (random.random() if known_before else 1.0) * _SECOND)  # noqa: S311
+        self._until = now + round(span * (random.random() if known_before else 1.0) * SECOND)  # noqa: S311
 
     def lasts(self, seen: Outside | None, *, now: int) -> bool:
         """Return whether a project rests that is seen like that."""

@@ -16,6 +16,7 @@ from cryowatch.sources.discovery import SILENT, SILENT_REMEDY
 from cryowatch.sources.scipion.project import has_left
 from cryowatch.store import Change, Store
 from cryowatch.system.reach import MARK
+from cryowatch.times import SECOND
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,6 @@ COSTLY = 20
 
 MOST_PAUSE = 600.0
 
-_SECOND = 10**9
 _LIVES = 86_400
 
 
@@ -148,7 +148,7 @@ class Watch:
         stamp, remembered = self._passed or (None, -1)
         if remembered != self._store.remembered:
             return False
-        just_now = abs(self._clock() - self._judged) < JUDGED_SECONDS * _SECOND
+        just_now = abs(self._clock() - self._judged) < JUDGED_SECONDS * SECOND
         return just_now or stamp == _stamp(self.path)
 
     def _pass_over(self) -> None:
@@ -244,7 +244,7 @@ class Watch:
         """
         if self.last_read is not None or self._tried is None or self._touched is None:
             return None
-        return self._tried if self._tried - self._touched < _LIVES * _SECOND else None
+        return self._tried if self._tried - self._touched < _LIVES * SECOND else None
 
     def silence(self, *, held_since: float | None = None) -> Change | None:
         """Store that the source does not answer, where a look has not come back; called from another thread.
@@ -267,7 +267,7 @@ class Watch:
             self._busy_since = self._busy_since or self._clock()
             busy = (f"{t.where}: {t.text}" for t in troubles if t.state == SourceBusy.state)
             self._busy_with = next(busy, text)
-            if self._clock() - self._busy_since < BUSY_SECONDS * _SECOND:
+            if self._clock() - self._busy_since < BUSY_SECONDS * SECOND:
                 if state == SourceBusy.state:
                     return None
                 troubles = tuple(t for t in troubles if t.state != SourceBusy.state)
@@ -282,7 +282,7 @@ class Watch:
         self.problem = Problem(where=str(self.path), text=text) if bad else None
         noted = (state, text, tuple(troubles))
         now = self._clock()
-        if noted == self._noted[:3] and now - self._noted[3] < NOTE_SECONDS * _SECOND:
+        if noted == self._noted[:3] and now - self._noted[3] < NOTE_SECONDS * SECOND:
             return None
         self._noted = (*noted, now)
         if not self.session:
@@ -337,13 +337,13 @@ class Watch:
         if change is not None:
             tell(change)
         if reading is not None and not reading.finished:
-            if self._clock() - self._progress_said > PROGRESS_SECONDS * _SECOND:
+            if self._clock() - self._progress_said > PROGRESS_SECONDS * SECOND:
                 self._progress_said = self._clock()
                 log.info("%s: %s of %s items read", self.path, f"{reading.done:,}", f"{reading.total:,}")
             return 0.0
         if reading is not None:
             self._lie_down(seen, reading.troubles)
-        quiet = (self._clock() - self.last_change) / _SECOND
+        quiet = (self._clock() - self.last_change) / SECOND
         wait = pause(interval, active=self.active, quiet=quiet, took=took, crowd=crowd())
         return max(wait, min(took * (COSTLY if self.problem is not None else 1), MOST_PAUSE))
 
@@ -365,7 +365,7 @@ class Watch:
     def _lie_down(self, seen: Outside | None, troubles: Sequence[Trouble]) -> None:
         """Let a project rest that has been read whole since it was `seen`, and had no change for long."""
         now = self._clock()
-        if seen is None or self.active or now - self.last_change < REST_AFTER * _SECOND:
+        if seen is None or self.active or now - self.last_change < REST_AFTER * SECOND:
             return
         if self._busy("", troubles):
             return

@@ -26,6 +26,7 @@ from cryowatch import __version__
 from cryowatch.agent.agent import Agent
 from cryowatch.store import Store
 from cryowatch.store.status import session_status
+from cryowatch.times import milliseconds
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class StateFile:
             return
         beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            beside.write_text(json.dumps({"time": now // 10**6, **state}, indent=1) + "\n", encoding="utf-8")
+            beside.write_text(json.dumps({"time": milliseconds(now), **state}, indent=1) + "\n", encoding="utf-8")
             beside.replace(self._path)
         except OSError as error:
             if str(error) != self._said:

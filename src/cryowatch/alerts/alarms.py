@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from cryowatch.alerts.finding import HOUR, MINUTE, Finding
+from cryowatch.alerts.finding import Finding
 from cryowatch.alerts.machine import (
     FEWEST_SAMPLES,
     ShutOut,
@@ -28,6 +28,7 @@ from cryowatch.records import Severity
 from cryowatch.store import Change, Store
 from cryowatch.store.alerts import Key
 from cryowatch.store.reader import Row
+from cryowatch.times import HOUR, MINUTE
 
 log = logging.getLogger(__name__)
 

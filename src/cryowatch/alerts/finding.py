@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from cryowatch.alerts.rules import Rule
 from cryowatch.store.alerts import Key, State
 
-MINUTE = 60 * 10**9
-HOUR = 60 * MINUTE
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

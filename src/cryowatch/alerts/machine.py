@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from cryowatch.alerts.finding import MINUTE, Finding, broken_limit
+from cryowatch.alerts.finding import Finding, broken_limit
 from cryowatch.alerts.rules import About, Rule
 from cryowatch.errors import one_line
 from cryowatch.judgement import between, inside
 from cryowatch.reading import READABLE
 from cryowatch.store.alerts import Key, State
 from cryowatch.store.reader import Reader, Row
-from cryowatch.times import duration
+from cryowatch.times import MINUTE, duration
 
 FEWEST_SAMPLES = 3
 _HYSTERESIS = 0.05

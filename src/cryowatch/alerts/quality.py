@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from cryowatch.alerts.finding import MINUTE, Finding, broken_limit, median
+from cryowatch.alerts.finding import Finding, broken_limit, median
 from cryowatch.alerts.rules import About, Rule
 from cryowatch.judgement import OF_A_FIT, between, inside, of_outputs
 from cryowatch.records import OutputKind
 from cryowatch.store.alerts import Key, State
 from cryowatch.store.leading import Stage
 from cryowatch.store.reader import Reader, Row
+from cryowatch.times import MINUTE
 
 _GROWN = 1.1
 _LOOK_BACK = 4

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from cryowatch.alerts.finding import HOUR, MINUTE, Finding
+from cryowatch.alerts.finding import Finding
 from cryowatch.alerts.rules import About, Rule
 from cryowatch.errors import plain_line
 from cryowatch.judgement import of_outputs
@@ -21,6 +21,7 @@ from cryowatch.records import OutputKind, RunStatus
 from cryowatch.store.alerts import Key, State
 from cryowatch.store.leading import Stage as Leader
 from cryowatch.store.reader import Reader, Row
+from cryowatch.times import HOUR, MINUTE
 
 FEWEST_WAITING = 3
 _KINDS = (OutputKind.MOVIES, OutputKind.MICROGRAPHS, OutputKind.CTF)

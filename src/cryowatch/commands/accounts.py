@@ -12,6 +12,7 @@ import typer
 
 from cryowatch.commands.options import Config, DataDir
 from cryowatch.errors import ConfigError, remedy_of
+from cryowatch.times import milliseconds
 
 if TYPE_CHECKING:
     from cryowatch.access.accounts import Accounts
@@ -138,4 +139,4 @@ def _password(file: Path | None) -> str:
 
 
 def _now() -> int:
-    return time.time_ns() // 10**6
+    return milliseconds(time.time_ns())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
+from cryowatch.times import milliseconds
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,10 @@ class Standing:
             "accepted": self.accepted,
             "rejected": self.rejected,
             "dropped": dropped,
-            "last_dropped": None if last_dropped is None else last_dropped // 10**6,
+            "last_dropped": milliseconds(last_dropped),
             "problem": self.problem,
             "needs_person": self.needs_person,
-            "last_success": None if self.last_success is None else self.last_success // 10**6,
+            "last_success": milliseconds(self.last_success),
         }
 
     def failed(self, error: SinkError) -> float:

@@ -28,6 +28,7 @@ from cryowatch.influx.states import State
 from cryowatch.store.changes import Changes, Published
 from cryowatch.store.delivered import Delivered, Point, Settled, Superseded
 from cryowatch.store.reader import Row
+from cryowatch.times import SECOND
 
 MOST_ITEMS = 2_000
 """How many items a batch holds: larger ones are delivered no faster, and two are in memory at a time."""
@@ -45,8 +46,6 @@ URGENT_SECONDS = 3_600
 
 STATES_SECONDS = 2.0
 """How often states are looked at while more waits."""
-
-_SECOND = 10**9
 
 
 @dataclass(slots=True)
@@ -137,7 +136,7 @@ class Backlog:
         if head - upto <= self._most:
             return []
         after, self._ahead = max(upto, self._ahead), head
-        since = self._clock() - URGENT_SECONDS * _SECOND
+        since = self._clock() - URGENT_SECONDS * SECOND
         ids = self._changes.urgent(after, head, since=since, limit=MOST_URGENT)
         others = max(after, head - MOST_OTHERS)
         items = by_output(self._changes.items_of(ids, columns=self._layout.columns)) if ids else []

@@ -16,6 +16,7 @@ from cryowatch.influx.batches import Deletions, Removal
 from cryowatch.influx.lines import measurement_text, tag_text
 from cryowatch.influx.series import Series
 from cryowatch.influx.server import quote_identifier, quote_string
+from cryowatch.times import SECOND
 
 Query = Callable[[str], tuple[list[dict[str, Any]], str]]
 
@@ -28,8 +29,6 @@ STATEMENTS = 100
 MARGIN = 500
 REFUSED_SECONDS = 600
 """How long a server that does not delete is left alone."""
-
-_SECOND = 10**9
 
 
 class Eraser:
@@ -45,7 +44,7 @@ class Eraser:
         stay, reason = 0, ""
         tags: dict[str, set[str]] = {}
         for series, times in deletions.items():
-            if self._refused is None or abs(self._clock() - self._refused[0]) > REFUSED_SECONDS * _SECOND:
+            if self._refused is None or abs(self._clock() - self._refused[0]) > REFUSED_SECONDS * SECOND:
                 name = series.measurement
                 if name not in tags:
                     tags[name] = self._tags(name)

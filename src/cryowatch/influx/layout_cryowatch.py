@@ -33,8 +33,7 @@ from cryowatch.influx.states import Moment, State
 from cryowatch.records import ImageKind, OutputKind, is_discarded
 from cryowatch.store.changes import OutputNow, Published, SessionNow
 from cryowatch.store.reader import Row
-
-_SECOND = 10**9
+from cryowatch.times import SECOND
 
 MICROGRAPH_FIELDS = (
     ("ctfID", "item", Kind.INTEGER),
@@ -170,7 +169,7 @@ class CryowatchLayout:
         values = {"text": row["text"], "value": row["value"], "limit": row["limit"], "subject": row["subject"]}
         yield _state(series, unique(row["since"], row["id"]), {**values, "active": True})
         if row["until"] is not None:
-            later = max(row["until"], row["since"] + _SECOND)
+            later = max(row["until"], row["since"] + SECOND)
             yield _state(series, unique(later, row["id"]), {**values, "active": False})
 
 
@@ -257,7 +256,7 @@ def _megabytes(rate: float | None) -> float | None:
 
 def unique(time: int, number: int) -> int:
     """Return the second of a time plus a number in nanoseconds, so that what began together stays apart."""
-    return time // _SECOND * _SECOND + number % _SECOND
+    return time // SECOND * SECOND + number % SECOND
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,9 +30,8 @@ from cryowatch.records import ImageKind, OutputKind
 from cryowatch.store.changes import OutputNow, Published, SessionNow
 from cryowatch.store.leading import Leading
 from cryowatch.store.reader import Row
+from cryowatch.times import HOUR, SECOND
 
-_SECOND = 10**9
-_HOUR = 3_600 * _SECOND
 _DROPPED = re.compile(r"""["#$%&+,/:;=?@\[\\\]^`{|}~']""")
 
 CTF_FIELDS = (
@@ -83,7 +82,7 @@ class ScipionLayout:
 
     def __init__(self, *, url_prefix: str = "", shift_hours: float = 0) -> None:
         self._prefix = url_prefix.rstrip("/")
-        self._shift = round(shift_hours * _HOUR)
+        self._shift = round(shift_hours * HOUR)
 
     def identity(self, name: str, _host: str) -> str:
         """Return what two projects must not share: the measurement."""
@@ -165,13 +164,13 @@ class ScipionLayout:
         for place, (metric, value) in enumerate(properties, start=1):
             if value:
                 values = {"metric": f"<b>{metric}</b>", "valueStr": value}
-                yield self._state(project, "properties", values, base + place * _SECOND)
+                yield self._state(project, "properties", values, base + place * SECOND)
         for place, (metric, column) in enumerate(_ACQUISITION):
             if row[column] is not None:
                 known = {"metric": f"<b>{metric}</b>", "valueNum": float(row[column])}
-                yield self._state(project, "acquisition", known, base - place * _SECOND)
+                yield self._state(project, "acquisition", known, base - place * SECOND)
         for place, values in enumerate(_summary(session), start=1):
-            yield self._state(project, "summary", values, base - place * _SECOND)
+            yield self._state(project, "summary", values, base - place * SECOND)
 
     def _state(self, project: str, section: str, values: Mapping[str, Any], time: int) -> State:
         names, fields = fields_of(values)
@@ -194,7 +193,7 @@ def _precedence(output: OutputNow) -> tuple[float, int, str, int]:
 
 
 def _base(session: SessionNow) -> int:
-    return int((session.row["created"] or 0) // _SECOND * _SECOND)
+    return int((session.row["created"] or 0) // SECOND * SECOND)
 
 
 def _summary(session: SessionNow) -> Iterator[dict[str, str]]:
@@ -218,10 +217,10 @@ def _html(text: str) -> str:
 
 
 def _moment(nanoseconds: int) -> str:
-    return datetime.fromtimestamp(nanoseconds // _SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.fromtimestamp(nanoseconds // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _duration(nanoseconds: int) -> str:
-    minutes = max(0, nanoseconds) // (60 * _SECOND)
+    minutes = max(0, nanoseconds) // (60 * SECOND)
     days, hours = minutes // 1440, minutes % 1440 // 60
     return (f"{days} d " if days else "") + (f"{hours} h " if days or hours else "") + f"{minutes % 60} min"

@@ -12,8 +12,8 @@ from typing import Any
 from cryowatch.errors import ConfigError
 from cryowatch.influx.server import quote_identifier
 from cryowatch.influx.setup import nanoseconds, readable
+from cryowatch.times import SECOND
 
-_SECOND = 10**9
 KNOWN_SECONDS = 600
 SURE_SECONDS = 60
 MARGIN_SECONDS = 60
@@ -49,12 +49,12 @@ class Retention:
 
     def _too_old(self, lines: Sequence[str], known: int) -> int:
         now = self._clock()
-        if self._asked is None or abs(now - self._asked) > known * _SECOND:
+        if self._asked is None or abs(now - self._asked) > known * SECOND:
             self._ask()
             self._asked = now
         if not self._length:
             return 0
-        first = now - self._length - MARGIN_SECONDS * _SECOND
+        first = now - self._length - MARGIN_SECONDS * SECOND
         return sum(moment(line) < first for line in lines)
 
     def _ask(self) -> None:

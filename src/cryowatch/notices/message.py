@@ -20,14 +20,11 @@ from cryowatch.notices.pace import WEIGHT
 from cryowatch.records import RECORDS, Severity, quantities, spaced
 from cryowatch.store.alerts import Event
 from cryowatch.store.reader import Row
-from cryowatch.times import duration
+from cryowatch.times import DAY, MINUTE, SECOND, duration
 
 MOST_ENTRIES = 30
 MOST_CHARACTERS = 500
 _SUBJECT_CHARACTERS = 150
-_SECOND = 10**9
-_MINUTE = 60 * _SECOND
-_DAY = 86_400 * _SECOND
 _MEASURED = ("micrograph", "gain", "host", "device")
 
 What = Literal["raised", "repeated", "over", "passed"]
@@ -100,9 +97,9 @@ class Context:
 
     def moment(self, time: int, now: int) -> str:
         """Return a time (UTC ns) as people here read it, with its zone, and its day where that is another one."""
-        local, today = (datetime.fromtimestamp(t // _SECOND, self.zone).astimezone(self.zone) for t in (time, now))
+        local, today = (datetime.fromtimestamp(t // SECOND, self.zone).astimezone(self.zone) for t in (time, now))
         day = "" if local.date() == today.date() else f"{local.day} {local:%b} "
-        if abs(now - time) > 300 * _DAY:
+        if abs(now - time) > 300 * DAY:
             day = f"{local.day} {local:%b %Y} "
         return f"{day}{local:%H:%M %Z}"
 
@@ -110,8 +107,8 @@ class Context:
         """Return since when an alert lasts, or from when to when it did."""
         begin = self.moment(entry.since, now)
         if entry.until is None:
-            return f"since {begin}, for {duration((now - entry.since) / _SECOND)}"
-        return f"from {begin} to {self.moment(entry.until, now)}, for {duration((entry.until - entry.since) / _SECOND)}"
+            return f"since {begin}, for {duration((now - entry.since) / SECOND)}"
+        return f"from {begin} to {self.moment(entry.until, now)}, for {duration((entry.until - entry.since) / SECOND)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,7 +298,7 @@ def trial(context: Context, *, channel: str, now: int) -> Message:
         rule="test",
         session="a made-up session",
         host=one_line(context.host),
-        since=now - 35 * _MINUTE,
+        since=now - 35 * MINUTE,
         field="defocus",
         unit="µm",
         value=4.31,

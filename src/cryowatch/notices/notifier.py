@@ -27,6 +27,7 @@ from cryowatch.notices.pending import Pending
 from cryowatch.notices.picture import Fetch
 from cryowatch.store import Store
 from cryowatch.store.alerts import Event
+from cryowatch.times import SECOND
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,7 @@ MOST_PICTURES = 3
 LONGEST_PERSON_WAIT = 900.0
 """A wrong password that is tried too often locks the account."""
 
-_SECOND = 10**9
-AGE = 86_400 * _SECOND
+AGE = 86_400 * SECOND
 """What was over for longer is only counted."""
 
 
@@ -198,7 +198,7 @@ class Notifier:
         now = self._clock()
         open_: Collection[int] = self._waiting.keys() | self._done
         said = (self.state.problem, len(self._waiting))
-        if said == self._said and abs(now - self._seen) < SEEN_SECONDS * _SECOND:
+        if said == self._said and abs(now - self._seen) < SEEN_SECONDS * SECOND:
             return
         self._said, self._seen = said, now
         upto = min(open_) - 1 if open_ else self._upto

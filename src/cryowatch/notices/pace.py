@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cryowatch.records import Severity
 from cryowatch.store.alerts import Event
+from cryowatch.times import SECOND
 
 GATHER_SECONDS = 20.0
 URGENT_GATHER_SECONDS = 5.0
@@ -22,7 +23,6 @@ URGENT_GAP_SECONDS = 60.0
 """Between two messages with new critical alerts: each of a storm in a message of its own would be noise."""
 
 WEIGHT: Mapping[str, int] = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-_SECOND = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class QuietHours:
 
     def holds(self, now: int) -> bool:
         """Return whether a time (UTC ns) lies in them."""
-        clock = datetime.fromtimestamp(now // _SECOND, self.zone).time()
+        clock = datetime.fromtimestamp(now // SECOND, self.zone).time()
         if self.start < self.end:
             return self.start <= clock < self.end
         return clock >= self.start or clock < self.end
@@ -81,7 +81,7 @@ class Pace:
     def take_up(self, last: int | None, *, now: int, mono: float) -> None:
         """Take note of when (UTC ns) the last message went, before this began."""
         if last is not None:
-            self._next = mono + self._gap - _between(0.0, (now - last) / _SECOND, self._gap)
+            self._next = mono + self._gap - _between(0.0, (now - last) / SECOND, self._gap)
 
     def due(self, notices: Sequence[Notice], *, now: int, mono: float) -> list[Notice]:
         """Return what goes now, as one message; nothing while it is better to wait."""
@@ -112,7 +112,7 @@ class Pace:
 def _ready(notice: Notice, now: int, mono: float) -> float:
     """Return when (by the clock that only goes forward) a notice has been gathered for long enough."""
     wait = URGENT_GATHER_SECONDS if notice.urgent else GATHER_SECONDS
-    return mono + wait - _between(0.0, (now - notice.time) / _SECOND, wait)
+    return mono + wait - _between(0.0, (now - notice.time) / SECOND, wait)
 
 
 def _between(low: float, value: float, high: float) -> float:

@@ -32,6 +32,7 @@ from cryowatch.records import ImageKind
 from cryowatch.store import Publication, Store
 from cryowatch.store.changes import Changes
 from cryowatch.store.reader import Row
+from cryowatch.times import DAY, SECOND
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,6 @@ RETRY_AWAY_SECONDS = (30.0, 120.0, 600.0, 3600.0, 6 * 3600.0)
 
 T = TypeVar("T")
 
-_SECOND = 10**9
-_DAY = 86_400 * _SECOND
 _SHORT = {ImageKind.MICROGRAPH: "mic", ImageKind.POWER_SPECTRUM: "psd", ImageKind.SHIFT_PLOT: "shifts"}
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png"}
 
@@ -82,7 +81,7 @@ class Publisher:
         self._store = store
         self._images = images
         self._target = target
-        self._age = round(days * _DAY)
+        self._age = round(days * DAY)
         self._told = told
         self._clock = clock
         self._reader = store.reader()
@@ -202,7 +201,7 @@ class Publisher:
             return 0.0
         if not chosen:
             due = self._queue.due()
-            return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.1, (due - now) / _SECOND))
+            return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.1, (due - now) / SECOND))
         there = await self._there(chosen)
         try:
             await self._check_folders(row for _, row in there)
@@ -219,7 +218,7 @@ class Publisher:
             elif isinstance(result, BaseException):
                 raise result
             elif result.reasons and (wait := await self._retry(one, row, result.reasons)) is not None:
-                self._queue.put_off(replace(one, tries=one.tries + 1), due=now + round(wait * _SECOND))
+                self._queue.put_off(replace(one, tries=one.tries + 1), due=now + round(wait * SECOND))
                 if wait > max(RETRY_SECONDS) and result.publication.shows:  # what is there need not wait so long
                     publications.append(result.publication)
             else:
@@ -259,7 +258,7 @@ class Publisher:
         if all(isinstance(error, ImageUnsupported) for error in reasons):
             return None
         away = any(isinstance(error, ImageAway) for error in reasons)
-        fresh = self._clock() - row["time"] < FRESH_SECONDS * _SECOND
+        fresh = self._clock() - row["time"] < FRESH_SECONDS * SECOND
         waits = RETRY_AWAY_SECONDS if away else RETRY_SECONDS if fresh else ()
         return waits[one.tries] if one.tries < len(waits) else None
 
@@ -323,7 +322,7 @@ class Publisher:
         """Store how publishing fares: at once where that changed, else now and then."""
         now = self._clock()
         said = (self.state.problem, self.behind > 0)
-        if said == self._said and now - self._seen < SEEN_SECONDS * _SECOND:
+        if said == self._said and now - self._seen < SEEN_SECONDS * SECOND:
             return
         self._said, self._seen = said, now
         self._store.advance(self.follower, self._upto, now=now, problem=self.state.problem, waiting=self.behind)

@@ -20,8 +20,8 @@ from cryowatch.store.panels.future import future
 from cryowatch.store.panels.query import Scope
 from cryowatch.store.reader import Row
 from cryowatch.store.states import status_of
+from cryowatch.times import milliseconds
 
-_MILLISECOND = 10**6
 _OF_HOST = ("host", "device")
 _TABLES = (OutputKind.CTF, OutputKind.MICROGRAPHS)
 _VALUES = (
@@ -79,9 +79,9 @@ def content(reader: Reader, name: str, dashboards: Sequence[Dashboard], *, now: 
             "name": session["name"],
             "status": status_of(session),
             "state": session["state"],
-            "last_read": _milliseconds(session["last_read"]),
-            "newest": {"time": _milliseconds(None if newest is None else min(newest, now))},
-            "future": ahead and {"count": ahead.count, "latest": _milliseconds(ahead.latest)},
+            "last_read": milliseconds(session["last_read"]),
+            "newest": {"time": milliseconds(None if newest is None else min(newest, now))},
+            "future": ahead and {"count": ahead.count, "latest": milliseconds(ahead.latest)},
             "leading": lead,
             "outputs": [{key: o[key] for key in ("id", "run", "run_label", "name", "kind", "count")} for o in shown],
         },
@@ -104,10 +104,6 @@ def _definition(dashboard: Dashboard) -> dict[str, Any]:
         if panel["record"] in _OF_HOST and panel["title"] == "Now":
             panel["title"] = "Last sample"
     return found
-
-
-def _milliseconds(nanoseconds: int | None) -> int | None:
-    return None if nanoseconds is None else nanoseconds // _MILLISECOND
 
 
 def _fields() -> dict[str, Any]:
@@ -137,7 +133,7 @@ def _rows(reader: Reader, session: Row, output: int) -> list[Row]:
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in ("id", "item", "name", *_VALUES)}
-    columns["time"] = [row["time"] // _MILLISECOND for row in rows]
+    columns["time"] = [milliseconds(row["time"]) for row in rows]
     columns["enabled"] = [bool(row["enabled"]) for row in rows]
     columns["images"] = [row["images"] for row in rows]
     return {"count": len(rows), "columns": {name: packed(values) for name, values in columns.items()}}

@@ -16,9 +16,9 @@ from cryowatch.report.pictures import LEFT_OUT, NEWEST, NO_PROJECT, Pictures, Pr
 from cryowatch.settings.config import LOGO_KINDS
 from cryowatch.store import Reader
 from cryowatch.store.reader import Row
+from cryowatch.times import milliseconds
 
 _MEGABYTE = 1_000_000
-_MILLISECOND = 10**6
 _SLACK = 4_000
 """Bytes for what is only known when the images are: the sentences of what was left out."""
 
@@ -95,7 +95,7 @@ class Maker:
     def _page(self, found: Content, now: int, images: bytes, left_out: Sequence[str]) -> bytes:
         return page.render(
             session=found.session["name"],
-            made=now // _MILLISECOND,
+            made=milliseconds(now),
             content={**found.data, "left_out": left_out},
             pictures=images,
             left_out=list(left_out),

@@ -21,13 +21,13 @@ from cryowatch.report.after import Command
 from cryowatch.report.maker import Made, Maker
 from cryowatch.store import Store
 from cryowatch.store.reader import Row
+from cryowatch.times import SECOND, milliseconds
 
 log = logging.getLogger(__name__)
 
 NAME = "index.html"
 LOOK_SECONDS = 2.0
 RETRY_SECONDS = 60.0
-_SECOND = 10**9
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Reports:
         self._reader = store.reader()
         self._maker = maker
         self._folder = folder
-        self._pace = round(minutes * 60 * _SECOND)
+        self._pace = round(minutes * 60 * SECOND)
         self._size_mb = size_mb
         self._command = command
         self._ended_too = ended_too
@@ -91,7 +91,7 @@ class Reports:
             "last_dropped": None,
             "problem": troubled[0].problem if troubled else "",
             "needs_person": any(state.needs_person for state in troubled),
-            "last_success": None if last is None else last // 10**6,
+            "last_success": milliseconds(last),
         }
 
     def wake(self) -> None:
@@ -170,7 +170,7 @@ class Reports:
             return
         now = self._clock()
         wait = max(RETRY_SECONDS, known.state.failed(error))
-        known.next = now + round(wait * _SECOND)
+        known.next = now + round(wait * SECOND)
         self._store.advance(_follower(key), known.seq, now=now, problem=known.state.problem, waiting=1)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from cryowatch.store.delivered import FORGET_DAYS
 from cryowatch.store.reader import Reader, Row
-
-_DAY = 86_400 * 10**9
+from cryowatch.times import DAY
 
 SAMPLED = 2_000
 """Of how many items the sizes are looked at: those of all would take seconds."""
@@ -117,7 +116,7 @@ def belongings_of(reader: Reader, session: Row, *, now: int) -> Belongings:
 
     It looks at every item once, some 0.3 s for 300,000.
     """
-    known: dict[str, Any] = {"session": session["id"], "since": now - FORGET_DAYS * _DAY}
+    known: dict[str, Any] = {"session": session["id"], "since": now - FORGET_DAYS * DAY}
     with reader.snapshot():
         items = dict(reader.table(_ITEMS, known)[1])
         shifts = reader.value(_SHIFTS, known)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cryowatch.store.reader import Reader
+from cryowatch.times import DAY
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 FORGET_DAYS = 30
 """After how many days unseen a follower is none any more: what is superseded is not kept for it."""
 
-_DAY = 86_400 * 10**9
 _LAST = 2**62
 
 _REGISTER = """
@@ -245,4 +245,4 @@ def note_settled(tx: sqlite3.Connection, follower: str, settled: Settled, now: i
         [(follower, *point) for point in settled.gone],
     )
     tx.execute("DELETE FROM delivered_series WHERE follower = ? AND retired <= ?", (follower, settled.superseded))
-    tx.execute(_FORGET, (now - FORGET_DAYS * _DAY, follower))
+    tx.execute(_FORGET, (now - FORGET_DAYS * DAY, follower))

@@ -28,8 +28,7 @@ from cryowatch.records import (
 )
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.status import open_reader, session_of
-
-_SECOND = 10**9
+from cryowatch.times import SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ class _Lines:
 
 def _iso(nanoseconds: int) -> str:
     """Return a time of UTC in ISO 8601, with milliseconds where it has any."""
-    seconds, rest = divmod(nanoseconds, _SECOND)
+    seconds, rest = divmod(nanoseconds, SECOND)
     fraction = f".{rest // 10**6:03d}" if rest >= 10**6 else ""
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{fraction}Z"
 

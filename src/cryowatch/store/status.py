@@ -19,9 +19,9 @@ from cryowatch.store.panels.good import good_among
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.states import status_of
 from cryowatch.store.writer import FILE_NAME
+from cryowatch.times import DAY
 
 _HEALTHY = ("ok", "busy")
-_DAY = 86_400 * 10**9
 _WAITING = {"images": "micrographs", "report": "reports", "notices": "notices"}
 """What those who follow the store are behind with, by the first word of their names; else changes."""
 QUIET = 12
@@ -84,7 +84,7 @@ def status(
     found = [_whole_status(reader, row, alerts, bounds, now) for row in reader.sessions()]
     machine = [alert for alert in alerts if alert["session"] is None]
     renamed = reader.renamed()
-    deliveries = [_delivery_status(row, renamed) for row in reader.followers(since=now - _DAY)]
+    deliveries = [_delivery_status(row, renamed) for row in reader.followers(since=now - DAY)]
     needing = [s for s in (*found, *deliveries) if s["needs"]] or [a for a in machine if _needs_a_person(a)]
     if as_json:
         known = {"healthy": not needing, "sessions": found, "alerts": machine, "deliveries": deliveries}

@@ -20,6 +20,7 @@ from cryowatch.records import RECORDS, Severity, quantities
 from cryowatch.store import Change
 from cryowatch.store.alerts import Ledger
 from cryowatch.store.reader import Reader, Row
+from cryowatch.times import MINUTE, milliseconds
 from cryowatch.web.actions import content_of
 from cryowatch.web.answers import Answers
 from cryowatch.web.events import Hub
@@ -30,8 +31,6 @@ from cryowatch.web.sight import Sight, Sights
 
 MOST_MINUTES = 7 * 24 * 60
 MOST_PAST = 1_000
-_MINUTE = 60 * 10**9
-_MILLISECOND = 10**6
 _LATEST = 2**63 - 1
 
 _ALERT = """
@@ -150,7 +149,7 @@ class Alerts:
         if set(said) != {"minutes"} or type(minutes) is not int or not 0 <= minutes <= MOST_MINUTES:
             raise BadQuery(f"minutes must be a whole number up to {MOST_MINUTES}; 0 ends the silence")
         if minutes:
-            there = await run_in_threadpool(ledger.mute, alert, until=self._clock() + minutes * _MINUTE)
+            there = await run_in_threadpool(ledger.mute, alert, until=self._clock() + minutes * MINUTE)
         else:
             there = await run_in_threadpool(ledger.unmute, alert)
         if not there:
@@ -198,7 +197,7 @@ def shown(row: Row) -> dict[str, Any]:
     times = ("since", "until", "acknowledged", "muted_until")
     return {
         **row,
-        **{name: None if row[name] is None else row[name] // _MILLISECOND for name in times},
+        **{name: milliseconds(row[name]) for name in times},
         "record": record,
         "decimals": known.decimals if known else None,
     }

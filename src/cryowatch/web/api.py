@@ -24,6 +24,7 @@ from cryowatch.store.panels.compile import answer_panels
 from cryowatch.store.panels.query import Scope
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.selection import Selection
+from cryowatch.times import milliseconds
 from cryowatch.web.alerts import Alerts
 from cryowatch.web.answers import Answers
 from cryowatch.web.events import Hub
@@ -33,7 +34,7 @@ from cryowatch.web.pool import unless_gone
 from cryowatch.web.queries import selection, span, variables, whole
 from cryowatch.web.replies import GONE, JSON
 from cryowatch.web.sight import Sight, Sights
-from cryowatch.web.summaries import Summaries, milliseconds
+from cryowatch.web.summaries import Summaries
 
 _BEYOND_SESSION = ("host", "device", "alert")
 _HIDDEN = ("output_id", "seq", "session", "session_id", "session_path")

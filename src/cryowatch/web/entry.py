@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from cryowatch.access.throttle import network_of
 from cryowatch.errors import NotFoundError
+from cryowatch.times import milliseconds
 from cryowatch.web.actions import form_of
 from cryowatch.web.gate import Access, who
 from cryowatch.web.pages import Pages
@@ -107,7 +108,7 @@ class Entry:
             raise NotFoundError("the session of this link is not here any more")
         query = f"?{request.url.query}" if request.url.query else ""
         answer = RedirectResponse(f"/s/{sight.key(session[0]['key'])}{query}", 303, {"Cache-Control": "no-store"})
-        left = (found.until - self._clock() // 10**6) // 1000
+        left = (found.until - milliseconds(self._clock())) // 1000
         self._set(request, answer, "share", token, max(1, left))
         return answer
 

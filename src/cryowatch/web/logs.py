@@ -9,7 +9,7 @@ from typing import Any
 from cryowatch.errors import SourceGone, plain_line
 from cryowatch.store.reader import Row
 from cryowatch.system.detached import Detached
-from cryowatch.web.summaries import milliseconds
+from cryowatch.times import milliseconds
 
 SECONDS = 10.0
 MOST_HANGING = 2

@@ -12,9 +12,9 @@ from cryowatch import numbers
 from cryowatch.dashboards import Dashboard
 from cryowatch.store.panels.good import bounds_of_gallery, bounds_of_good
 from cryowatch.store.selection import SORTABLE, Selection
+from cryowatch.times import MILLISECOND
 from cryowatch.web.replies import BadQuery
 
-_MILLISECOND = 10**6
 _LARGEST = 2**53
 
 
@@ -32,7 +32,7 @@ def whole(query: QueryParams, name: str, *, most: int = _LARGEST) -> int | None:
 def nanoseconds(query: QueryParams, name: str) -> int | None:
     """Return a time given in UTC milliseconds as nanoseconds."""
     milliseconds = whole(query, name, most=9 * 10**12)
-    return None if milliseconds is None else milliseconds * _MILLISECOND
+    return None if milliseconds is None else milliseconds * MILLISECOND
 
 
 def real(query: QueryParams, name: str) -> float | None:

@@ -18,13 +18,12 @@ from cryowatch.errors import (
     SourceError,
     StoreError,
 )
+from cryowatch.times import MINUTE
 
 log = logging.getLogger(__name__)
 
 GONE = 499
 """The status of what nobody gets, as nginx says it."""
-
-_MINUTE = 60 * 10**9
 
 
 class JSON(Response):
@@ -90,7 +89,7 @@ class Noted:
     def note(self, error: Exception) -> None:
         """Log an error of that kind."""
         if isinstance(error, AccessError | StoreError) and self._clock() >= self._next:
-            self._next = self._clock() + _MINUTE
+            self._next = self._clock() + MINUTE
             log.error("%s", error)
 
 

@@ -19,10 +19,10 @@ from cryowatch.store.panels.pace import pace, pace_sql
 from cryowatch.store.panels.query import Scope
 from cryowatch.store.reader import Reader, Row
 from cryowatch.store.states import status_of
+from cryowatch.times import milliseconds
 
 T = TypeVar("T")
 
-_MILLISECOND = 10**6
 _RATE_LASTS = 10 * 10**9
 _ACQUISITION = (
     "voltage", "spherical_aberration", "amplitude_contrast", "magnification", "pixel_size", "dose_per_frame",
@@ -32,11 +32,6 @@ _MEDIANS = ("defocus", "resolution", "astigmatism")
 MOST_RUNS = 200
 MOST_OUTPUTS = 300
 """Of a session that are told with it: the last ones, and the outputs that stand for its stages."""
-
-
-def milliseconds(nanoseconds: int | None) -> int | None:
-    """Return UTC nanoseconds as milliseconds."""
-    return None if nanoseconds is None else nanoseconds // _MILLISECOND
 
 
 class Summaries:

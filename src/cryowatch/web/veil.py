@@ -13,6 +13,8 @@ import hashlib
 import threading
 import time
 
+from cryowatch.times import milliseconds
+
 _HALF = 26
 _MASK = (1 << _HALF) - 1
 _ROUNDS = 6
@@ -53,7 +55,7 @@ class Heads:
 
     def __init__(self) -> None:
         self._entry = threading.Lock()
-        self._first = time.time_ns() // 10**6
+        self._first = milliseconds(time.time_ns())
         self._known: list[int] = []
 
     def head(self, seq: int) -> int:

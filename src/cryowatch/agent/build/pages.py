@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cryowatch.times import milliseconds
+
 import time
 from collections.abc import Callable, Sequence
 
@@ -49,7 +51,7 @@ def serve(
     identity = None if web.certificate is None or web.key is None else Identity(web.certificate, web.key)
     address = address_of(listener, tls=identity is not None)
     access = access_of(store.data_dir, web, port=listener.getsockname()[1])
-    hub = Hub({"version": __version__, "started": time.time_ns() // 10**6})
+    hub = Hub({"version": __version__, "started": milliseconds(time.time_ns())})
     app = create_app(
         reader=store.reader(),
         hub=hub,

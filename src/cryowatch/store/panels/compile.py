@@ -27,8 +27,9 @@ from cryowatch.store.panels.columns import (
     rows_of,
 )
 from cryowatch.store.panels.good import good_of, good_sql_of
-from cryowatch.store.panels.query import HOUR, MILLISECOND, Query, Rows, Scope, Table, window
+from cryowatch.store.panels.query import Query, Rows, Scope, Table, window
 from cryowatch.store.panels.thinning import thinned
+from cryowatch.times import HOUR, MILLISECOND
 
 RECENT = 50
 

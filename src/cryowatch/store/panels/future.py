@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from cryowatch.judgement import of_outputs
 from cryowatch.store.panels.query import Table
+from cryowatch.times import SECOND
 
 MOST_AHEAD = 120 * 10**9
 """How far a time may lie in the future before it is said so: by so much the clocks of two machines may differ."""
-
-_SECOND = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +23,7 @@ class Future:
 
     def __str__(self) -> str:
         items = "1 item is" if self.count == 1 else f"{self.count:,} items are"
-        latest = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.latest // _SECOND))
+        latest = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.latest // SECOND))
         return f"{items} dated in the future, up to {latest}. Is a clock or the time zone wrong?"
 
 

@@ -10,7 +10,8 @@ from cryowatch.dashboards.definition import Aggregate, Dashboard, Panel, PanelKi
 from cryowatch.dashboards.standard import STANDARD
 from cryowatch.judgement import Bound, good_sql, of_outputs
 from cryowatch.store.panels.pace import pace, pace_sql
-from cryowatch.store.panels.query import HOUR, Scope, Table, window
+from cryowatch.store.panels.query import Scope, Table, window
+from cryowatch.times import HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

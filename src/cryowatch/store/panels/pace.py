@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from cryowatch.store.panels.query import HOUR
+from cryowatch.times import HOUR
 
 FEWEST = 5
 """Of fewer items in an hour nobody can tell a rate."""

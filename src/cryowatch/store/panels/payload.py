@@ -9,12 +9,12 @@ from cryowatch.dashboards.definition import Bins, Panel
 from cryowatch.judgement import whole_percent
 from cryowatch.records import Quantity
 from cryowatch.store.panels.query import Scope
+from cryowatch.times import MILLISECOND, milliseconds
 
 Rows = Sequence[tuple[Any, ...]]
 Data = dict[str, Any]
 
 EMPTY: Data = {"empty": True}
-MILLISECOND = 10**6
 STAGES = {"movies": "Movies", "micrographs": "Micrographs", "ctf": "CTF estimates"}
 
 
@@ -163,7 +163,7 @@ def rates(rows: Rows, now: int) -> Data:
     began = min(row[4] for row in rows if row[1] == first)
     lengths = [step] * len(times)
     lengths[0] = first + step - began
-    lengths[-1] = max(1, min(lengths[-1], now // MILLISECOND - max(times[-1], began)))
+    lengths[-1] = max(1, min(lengths[-1], milliseconds(now) - max(times[-1], began)))
     if max(lengths) < step / 4:
         lengths[-1] = step // 4
     shown = [i for i, length in enumerate(lengths) if length >= step / 4]
@@ -268,7 +268,7 @@ def runs(fields: Sequence[str], rows: Rows) -> Data:
     cells = []
     for _, label, class_name, status, started, ended, error, output, _, size, last_hour, newest, _ in rows:
         took = None if started is None or ended is None else (ended - started) // MILLISECOND
-        times = [None if t is None else t // MILLISECOND for t in (newest, started)]
+        times = [milliseconds(newest), milliseconds(started)]
         cells.append([label or class_name, class_name, status, output, size, last_hour, *times, took, error or None])
     with_error = any(row[-1] for row in cells)
     places = {field: place for place, field in enumerate(_RUN_COLUMNS)}

@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-HOUR = 3_600 * 10**9
-MILLISECOND = 10**6
-
 Rows = Sequence[tuple[Any, ...]]
 
 

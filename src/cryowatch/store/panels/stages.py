@@ -8,7 +8,8 @@ from cryowatch.dashboards.definition import Panel
 from cryowatch.judgement import of_outputs
 from cryowatch.store.panels import payload, tiles
 from cryowatch.store.panels.pace import pace, pace_sql
-from cryowatch.store.panels.query import HOUR, MILLISECOND, Query, Rows, Scope, window
+from cryowatch.store.panels.query import Query, Rows, Scope, window
+from cryowatch.times import HOUR, MILLISECOND
 
 MOST_RUNS = 200
 """Rows of a table of runs, one a run and output: the last ones, each with its whole error."""

@@ -8,7 +8,8 @@ from cryowatch.judgement import OF_A_FIT, SHARE_RULE, Bound, between, in_words, 
 from cryowatch.records import Quantity
 from cryowatch.store.panels.good import Good
 from cryowatch.store.panels.pace import Pace
-from cryowatch.store.panels.payload import EMPTY, MILLISECOND, STAGES, Data, Rows, age, described, number
+from cryowatch.store.panels.payload import EMPTY, STAGES, Data, Rows, age, described, number
+from cryowatch.times import milliseconds
 
 Judged = tuple[Quantity, Bound]
 
@@ -131,7 +132,7 @@ def progress(rows: Sequence[tuple[str, int | None, Pace]], now: int) -> Data:
         items.append(
             {
                 **_count(STAGES[kind], pace_.count, "\n".join(detail)),
-                "newest": None if pace_.newest is None else pace_.newest // MILLISECOND,
+                "newest": milliseconds(pace_.newest),
             }
         )
     return {"items": items} if items else EMPTY
