@@ -17,7 +17,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from cryowatch.system import certificates
+from cryowatch.system import certificates as tls
 
 ACCOUNT = ("watcher", "Ein-geheimes-Wort")
 
@@ -26,7 +26,7 @@ def server_context(
     folder: Path, *, name: str = "localhost", now: datetime | None = None
 ) -> tuple[ssl.SSLContext, Path]:
     """Return what a server of this name shows, made at a time, and the certificate of the authority that signed it."""
-    made = certificates.create(folder, [name], now=now)
+    made = tls.create(folder, [name], now=now)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.certificate, made.key)
     return context, made.ca_certificate
@@ -104,7 +104,7 @@ class MailServer:
                 "auth_required": True,
                 "auth_require_tls": starttls is not None,
             }
-        self._tls = certificates
+        self._tls = tls
         self._host = host
         self.port = port
         self._login = known
