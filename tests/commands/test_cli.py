@@ -186,7 +186,10 @@ def test_one_bad_path_does_not_hide_the_good_one(shell: Shell) -> None:
 AS_NOBODY = """
 import os, sys
 import _strptime, rich.progress, rich.table
-from cryowatch import cli, exports, reports, secrets, watching
+from cryowatch import cli
+from cryowatch.agent import run
+from cryowatch.settings import secrets
+from cryowatch.store import export, status
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 cli.main()
 """

@@ -83,13 +83,13 @@ def test_paths_of_any_name_are_found_in_a_unit(tmp_path: Path) -> None:
         text = printed(
             tmp_path, "--user", "--data-dir", tmp_path / name, "--listen", "127.0.0.1:9", "--", tmp_path / "projects"
         )
-        (tmp_path / "cryowatch.system.unit").write_text(text)
+        (tmp_path / "cryowatch.service").write_text(text)
         [found] = installed([tmp_path])
         assert (found.data_dir, found.listen, found.config) == (tmp_path / name, "127.0.0.1:9", None)
 
 
 def test_a_unit_that_somebody_else_wrote_is_none_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "cryowatch.system.unit").write_text("[Service]\nExecStart=/opt/x watch --data-dir /srv\n")
+    (tmp_path / "cryowatch.service").write_text("[Service]\nExecStart=/opt/x watch --data-dir /srv\n")
     assert installed([tmp_path]) == []
     assert service_of(None, None, {}, folders=[tmp_path, tmp_path / "nowhere"]) is None
 
@@ -100,7 +100,7 @@ def test_who_may_not_read_the_services_store_is_told_as_whom(tmp_path: Path) -> 
     (tmp_path / "projects").mkdir()
     text = printed(tmp_path, "--run-as", "daemon", "--data-dir", tmp_path / "data", "--", tmp_path / "projects")
     (tmp_path / "units").mkdir()
-    (tmp_path / "units" / "cryowatch.system.unit").write_text(text)
+    (tmp_path / "units" / "cryowatch.service").write_text(text)
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o005)
     process = os.fork()

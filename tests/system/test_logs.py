@@ -131,7 +131,7 @@ def test_a_full_disk_is_told_once_and_ends_nothing(capsys: pytest.CaptureFixture
 
 def test_the_journal_gets_levels_and_no_times(tmp_path: Path) -> None:
     script = (
-        "import os, sys, logging\nfrom rich.console import Console\nfrom cryowatch import logs\n"
+        "import os, sys, logging\nfrom rich.console import Console\nfrom cryowatch.system import logs\n"
         "s = os.fstat(2)\nos.environ['JOURNAL_STREAM'] = f'{s.st_dev}:{s.st_ino}'\n"
         "logs.begin(Console(stderr=True), logging.INFO)\nlog = logging.getLogger('cryowatch')\n"
         "log.error('a\\nb')\nlog.info('c')\n"

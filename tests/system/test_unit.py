@@ -96,7 +96,7 @@ def test_a_users_unit_needs_no_root(tmp_path: Path) -> None:
     assert setting(text, "User") == []
     assert setting(text, "WantedBy") == ["default.target"]
     done = cryowatch(tmp_path, "service", "install", "--user", tmp_path)
-    unit = tmp_path / ".config/systemd/user/cryowatch.system.unit"
+    unit = tmp_path / ".config/systemd/user/cryowatch.service"
     assert (done.returncode, unit.read_text()) == (0, text)
     assert done.stdout.startswith(f"made    {unit}\n")
     assert "systemctl --user enable --now cryowatch" in done.stdout
@@ -105,7 +105,7 @@ def test_a_users_unit_needs_no_root(tmp_path: Path) -> None:
 
 
 def test_a_unit_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    unit = tmp_path / ".config/systemd/user/cryowatch.system.unit"
+    unit = tmp_path / ".config/systemd/user/cryowatch.service"
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/bin/true\n")
     done = cryowatch(tmp_path, "service", "install", "--user", tmp_path)
@@ -116,7 +116,7 @@ def test_a_unit_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     changed = cryowatch(tmp_path, "service", "install", "--user", tmp_path).stdout
     assert changed.startswith("changed ")
     assert "systemctl --user restart cryowatch" in changed, "or the old one goes on"
-    assert sorted(path.name for path in unit.parent.iterdir()) == ["cryowatch.system.unit"]
+    assert sorted(path.name for path in unit.parent.iterdir()) == ["cryowatch.service"]
 
 
 def test_agents_with_names_share_nothing(tmp_path: Path) -> None:
