@@ -124,8 +124,8 @@ def _publishers(chosen: Settings, store: Store, images: Rendering, deliveries: S
     """Return the publishers that the settings ask for; raises `ConfigError`."""
     if not chosen.images.publish:
         return []
-    from cryowatch.publish.publisher import Publisher  # noqa: PLC0415
     from cryowatch.agent.build.targets import target_of  # noqa: PLC0415
+    from cryowatch.publish.publisher import Publisher  # noqa: PLC0415
 
     def told() -> None:
         for delivery in deliveries:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from cryowatch.times import milliseconds
-
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,6 +16,7 @@ from cryowatch.settings.web import refuse_unprotected as refuse
 from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
 from cryowatch.store.lock import prepare
+from cryowatch.times import milliseconds
 
 
 def refuse_unprotected(chosen: Settings) -> None:
