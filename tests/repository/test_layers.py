@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +73,17 @@ def test_the_documents_show_the_folders_as_they_are() -> None:
     assert table() in (SOURCE.parent / "docs/development.md").read_text(encoding="utf-8"), (
         "python -m tests.support.rooms"
     )
+
+
+def test_the_walks_in_the_documents_name_what_is_there() -> None:
+    text = (SOURCE.parent / "docs/development.md").read_text(encoding="utf-8")
+    walks = text[text.index("## How a value travels") :].partition("\n## ")[0]
+    named = re.findall(r"`([a-z_.]+)(?::([A-Za-z_.]+))?`", walks)
+    assert len(named) > 30
+    for module, path in named:
+        found: object = importlib.import_module(f"cryowatch.{module}")
+        for part in path.split(".") if path else ():
+            found = getattr(found, part)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=NAMES)
