@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cryowatch.store.schema import MIGRATIONS
 from tests.support.rooms import ALL, ROOMS, VOCABULARY, table
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -41,6 +42,8 @@ def imports(module: Path) -> Iterator[str]:
             base += [node.module] if node.module else []
             yield from (".".join([*base, alias.name]) for alias in node.names)
 
+
+TABLES = sorted(set(re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", "".join(MIGRATIONS))))
 
 MODULES = sorted((SOURCE / "cryowatch").rglob("*.py"))
 NAMES = [str(module.relative_to(SOURCE)) for module in MODULES]
@@ -84,6 +87,19 @@ def test_the_walks_in_the_documents_name_what_is_there() -> None:
         found: object = importlib.import_module(f"cryowatch.{module}")
         for part in path.split(".") if path else ():
             found = getattr(found, part)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=NAMES)
+def test_only_the_store_writes_sql_over_its_tables(module: Path) -> None:
+    if part_of(module) in {"store", "judgement", "demo"}:
+        return
+    named = re.compile(rf"\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:{'|'.join(TABLES)})\b")
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert not [text for text in texts if named.search(text)]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=NAMES)

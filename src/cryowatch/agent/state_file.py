@@ -24,7 +24,7 @@ from typing import Any
 
 from cryowatch import __version__
 from cryowatch.agent.agent import Agent
-from cryowatch.store import Store
+from cryowatch.store import Store, raised
 from cryowatch.store.status import session_status
 from cryowatch.times import milliseconds
 
@@ -32,11 +32,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 FRESH_SECONDS = 25.0
-
-_GAINS = "SELECT count(*) FROM gain WHERE session_id = ?"
-_ALERTS = """
-SELECT rule, host, subject, severity, since, text FROM alert
-WHERE until IS NULL AND (session_id = ? OR (session_id IS NULL AND host = ?)) ORDER BY since, id"""
 
 
 class StateFile:
@@ -95,6 +90,6 @@ class StateFile:
     def _session(self, row: dict[str, Any]) -> dict[str, Any]:
         return {
             **session_status(self._reader, row, self._clock()),
-            "gains": self._reader.value(_GAINS, (row["id"],)),
-            "alerts": self._reader.rows(_ALERTS, (row["id"], row["host"])),
+            "gains": self._reader.count_of_gains(row["id"]),
+            "alerts": raised.briefly(self._reader, row["id"], row["host"]),
         }

@@ -23,9 +23,9 @@ from cryowatch.alerts.machine import (
 from cryowatch.alerts.quality import Quality
 from cryowatch.alerts.rules import WINDOWED, About, Rule
 from cryowatch.alerts.stages import Stages
-from cryowatch.alerts.stories import WEIGHT, outranked
+from cryowatch.alerts.stories import outranked
 from cryowatch.records import Severity
-from cryowatch.store import Change, Store
+from cryowatch.store import Change, Store, raised, samples
 from cryowatch.store.alerts import Key
 from cryowatch.store.reader import Row
 from cryowatch.times import HOUR, MINUTE
@@ -43,20 +43,6 @@ _MACHINE = frozenset({About.HOST, About.FILESYSTEM, About.GPU})
 _OWN = frozenset({About.SOURCE, About.SINK})
 """Of these the store says after a start that all is well, until they have been tried again."""
 _STAGES = frozenset({About.IMPORT, About.ALIGNMENT, About.CTF, About.BACKLOG, About.RUN})
-
-_OPEN = """
-SELECT id, rule, session_id, host, subject, severity, since, value, "limit", text, detail, last_bad, acknowledged,
-       (SELECT max(time) FROM notice WHERE alert_id = alert.id) AS told,
-       (SELECT max(mute.until) FROM mute WHERE mute.rule = alert.rule AND mute.host = alert.host
-        AND mute.session_id = coalesce(alert.session_id, 0) AND mute.subject = alert.subject) AS muted_until
-FROM alert WHERE until IS NULL AND host = ? ORDER BY id"""
-
-_STARTED = """
-SELECT max(coalesce(started, (SELECT min(time) FROM run_state WHERE session_id = run.session_id
-                              AND run_state.run = run.run AND run_state.status = 'running')))
-FROM run WHERE session_id = ?"""
-_NEWEST = """
-SELECT max((SELECT max(time) FROM micrograph WHERE output_id = output.id)) FROM output WHERE session_id = ?"""
 
 
 class Alarms:
@@ -107,7 +93,7 @@ class Alarms:
         """Look at everything once; returns the seconds after which to look again."""
         now = self._clock()
         self._began = min(self._began, now)
-        lasting = {_key(row): row for row in self._reader.rows(_OPEN, (self._host,))}
+        lasting = {_key(row): row for row in raised.lasting(self._reader, self._host)}
         touched: set[int | None] = set()
         still_bad = []
         found = [(finding, lasting.pop(finding.key, None)) for finding in self._findings(now)]
@@ -182,8 +168,7 @@ class Alarms:
         number = session["id"]
         seq, newest = self._newest.get(number, (None, 0))
         if seq != session["seq"]:
-            found = (self._reader.value(sql, (number,)) or 0 for sql in (_NEWEST, _STARTED))
-            newest = max(*found, session["created"] or 0)
+            newest = max(*raised.newest_of(self._reader, number), session["created"] or 0)
             self._newest[number] = (session["seq"], newest)
         return now - newest < _RECENT
 
@@ -213,10 +198,7 @@ class Alarms:
 
     def _silent(self, now: int) -> bool:
         """Return whether the host has hardly been sampled lately."""
-        samples = self._reader.value(
-            "SELECT count(*) FROM host_sample WHERE host = ? AND time > ?", (self._host, now - self._lately)
-        )
-        return int(samples) < FEWEST_SAMPLES
+        return samples.count(self._reader, self._host, since=now - self._lately) < FEWEST_SAMPLES
 
     def _raise(self, finding: Finding, now: int) -> None:
         self._ledger.raise_(finding.key, finding.state, since=min(finding.since, now), now=now)
@@ -229,7 +211,7 @@ class Alarms:
 
     def _follow(self, row: Row, finding: Finding, now: int) -> bool:
         """Store what a lasting alert says now, once a minute; tell again where it got worse or is due."""
-        worse = WEIGHT[finding.state.severity] > WEIGHT[Severity(row["severity"])]
+        worse = finding.state.severity.weight > Severity(row["severity"]).weight
         said = (finding.state.text, finding.state.value, finding.state.detail)
         differs = said != (row["text"], row["value"], row["detail"])
         if worse or (differs and abs(now - self._changed.get(row["id"], 0)) >= _CHANGE):

@@ -14,6 +14,7 @@ from cryowatch.alerts.rules import About, Rule
 from cryowatch.errors import one_line
 from cryowatch.judgement import between, inside
 from cryowatch.reading import READABLE
+from cryowatch.store import samples
 from cryowatch.store.alerts import Key, State
 from cryowatch.store.reader import Reader, Row
 from cryowatch.times import MINUTE, duration
@@ -22,20 +23,6 @@ FEWEST_SAMPLES = 3
 _HYSTERESIS = 0.05
 _SEEN = 10 * MINUTE
 _SOON = 86_400.0
-
-_HOST = """
-SELECT '', avg({field}), count({field}), count(*) < {fewest}, min(time), NULL FROM host_sample
-WHERE host = ? AND time > ? AND time <= ?"""
-
-_DEVICES = """
-SELECT device, avg({field}), count({field}), 1, min(time), NULL
-FROM host_sample JOIN device_sample ON sample_id = host_sample.id
-WHERE host = ? AND time > ? AND time <= ? AND kind = '{kind}' GROUP BY device ORDER BY device"""
-
-_FILE_SYSTEMS = """
-SELECT device, {field}, {fewest} * ({field} IS NOT NULL), used IS NULL, max(time), full_in
-FROM host_sample JOIN device_sample ON sample_id = host_sample.id
-WHERE host = ? AND time > ? AND time <= ? AND kind = 'filesystem' GROUP BY device ORDER BY device"""
 
 
 class ShutOut(Protocol):
@@ -58,19 +45,16 @@ def host_findings(reader: Reader, rules: Iterable[Rule], host: str, now: int, *,
     an alert that lasts goes on.
     """
     for rule in rules:
-        since = now - max(round(rule.minutes * MINUTE), lately)
-        if rule.about is About.HOST:
-            sql = _HOST.format(field=rule.field, fewest=FEWEST_SAMPLES)
-        elif rule.about is About.FILESYSTEM:
-            sql, since = _FILE_SYSTEMS.format(field=rule.field, fewest=FEWEST_SAMPLES), now - lately
-        else:
-            sql = _DEVICES.format(field=rule.field, kind=rule.about.value)
-        for device, value, known, unsure, first, full_in in reader.table(sql, (host, since, now))[1]:
+        file_systems = rule.about is About.FILESYSTEM
+        since = now - (lately if file_systems else max(round(rule.minutes * MINUTE), lately))
+        kind = rule.about.value
+        rows = samples.judged(reader, host, kind, rule.field, since=since, upto=now, fewest=FEWEST_SAMPLES)
+        for device, value, known, unsure, first, full_in in rows:
             if known >= FEWEST_SAMPLES:
                 yield _judged(rule, host, device, rule.quantity.shown(value), first, full_in)
             elif unsure:
                 yield _told_nothing(rule, host, device, now, kept=False)
-            elif rule.about is About.FILESYSTEM:  # its free space is known, and does not shrink
+            elif file_systems:  # its free space is known, and does not shrink
                 yield _told_nothing(rule, host, device, now, kept=True)
 
 

@@ -12,8 +12,9 @@ from itertools import accumulate
 
 from cryowatch.alerts.finding import Finding, broken_limit, median
 from cryowatch.alerts.rules import About, Rule
-from cryowatch.judgement import OF_A_FIT, between, inside, of_outputs
+from cryowatch.judgement import between, inside
 from cryowatch.records import OutputKind
+from cryowatch.store import windows
 from cryowatch.store.alerts import Key, State
 from cryowatch.store.leading import Stage
 from cryowatch.store.reader import Reader, Row
@@ -53,26 +54,22 @@ class Quality:
                 estimates = estimates or self._reader.leading(session["id"])[OutputKind.CTF]
                 if not estimates.count:
                     continue
-                values, windows = self._newest(rule, _judged_by(rule, estimates.ids), now)
+                values, moments = self._newest(rule, windows.of_estimates(estimates.ids, rule.field), now)
                 factor = self._median(estimates, rule) if rule.relative else 1.0
             else:
-                source = f"gain WHERE session_id = {session['id']:d} AND {rule.field} IS NOT NULL"
-                values, windows = self._newest(rule, source, now)
+                values, moments = self._newest(rule, windows.of_gains(session["id"], rule.field), now)
                 factor = 1.0
             if not values:
                 self._unmeasured[measured] = session["seq"]
-            found = None if factor is None else _judged(session, rule, values, windows, factor, host)
+            found = None if factor is None else _judged(session, rule, values, moments, factor, host)
             if found is not None:
                 yield found
 
     def _newest(self, rule: Rule, source: str, now: int) -> tuple[list[_Value], int]:
         """Return the values that count in shown units, newest first, and of how many windows, one for each moment."""
         begin = now - round(rule.minutes * MINUTE)
-        more = self._reader.value(f"SELECT count(*) FROM {source} AND time > ?", (begin,)) if rule.minutes else 0
-        _, rows = self._reader.table(
-            f"SELECT {rule.field}, min(time, ?) FROM {source} ORDER BY time DESC, item DESC LIMIT ?",
-            (now, _LOOK_BACK * rule.window + more),
-        )
+        more = windows.count_since(self._reader, source, begin) if rule.minutes else 0
+        rows = windows.values(self._reader, source, rule.field, most=_LOOK_BACK * rule.window + more, now=now)
         shown = rule.quantity.shown
         return [_Value(value=None if value is None else shown(value), time=time) for value, time in rows], more + 1
 
@@ -81,20 +78,12 @@ class Quality:
         kept = (estimates.ids, rule.field)
         count, value = self._medians.get(kept, (0, None))
         if not count <= estimates.count <= count * _GROWN:
-            value = self._reader.value(
-                f"SELECT quantile({rule.field}, 0.5) FROM micrograph WHERE {of_outputs(estimates.ids)} AND enabled = 1"
-            )
+            value = windows.median(self._reader, estimates.ids, rule.field)
             self._medians[kept] = (estimates.count, value)
         return None if value is None else rule.quantity.shown(value)
 
 
-def _judged_by(rule: Rule, outputs: Sequence[int]) -> str:
-    """Return the table and condition of the estimates that a rule judges."""
-    source = f"micrograph WHERE {of_outputs(outputs)} AND enabled = 1"
-    return source if rule.field in OF_A_FIT else f"{source} AND {rule.field} IS NOT NULL"
-
-
-def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor: float, host: str) -> Finding | None:
+def _judged(session: Row, rule: Rule, values: list[_Value], moments: int, factor: float, host: str) -> Finding | None:
     """Return what the newest window of values says, and the windows before it; None where there are too few values."""
     if len(values) < rule.window:
         return None
@@ -127,7 +116,7 @@ def _judged(session: Row, rule: Rule, values: list[_Value], windows: int, factor
             unit=quantity.shown_unit,
         ),
         since=newest[_first_broken(shares, rule.share)].time,
-        broken=len(shares) >= windows and all(one < rule.share for one in shares[:windows]),
+        broken=len(shares) >= moments and all(one < rule.share for one in shares[:moments]),
         kept=share >= rule.calm_share,
     )
 

@@ -16,8 +16,8 @@ from itertools import pairwise
 from cryowatch.alerts.finding import Finding
 from cryowatch.alerts.rules import About, Rule
 from cryowatch.errors import plain_line
-from cryowatch.judgement import of_outputs
 from cryowatch.records import OutputKind, RunStatus
+from cryowatch.store import windows
 from cryowatch.store.alerts import Key, State
 from cryowatch.store.leading import Stage as Leader
 from cryowatch.store.reader import Reader, Row
@@ -179,25 +179,15 @@ class Stages:
 
     def _waiting(self, before: Stage, stage: Stage, upto: int) -> int:
         """Return how many items of the stage before waited at a time."""
-        counts = [
-            int(
-                self._reader.value(
-                    f"SELECT count(*) FROM micrograph WHERE {of_outputs(one.outputs)} AND time <= ?", (upto,)
-                )
-            )
-            for one in (before, stage)
-        ]
-        return max(0, counts[0] - counts[1])
+        first, second = (windows.count_upto(self._reader, one.outputs, upto) for one in (before, stage))
+        return max(0, first - second)
 
 
 def _first_after(reader: Reader, stage: Stage, time: int) -> int | None:
     """Return when a stage brought its first item after a time; None where it has brought none."""
     if stage.seen is not None:
         return next((seen for seen in stage.seen if seen > time), None)
-    found: int | None = reader.value(
-        f"SELECT min(time) FROM micrograph WHERE {of_outputs(stage.outputs)} AND time > ?", (time,)
-    )
-    return found
+    return windows.first_after(reader, stage.outputs, time)
 
 
 _STAGES: Mapping[OutputKind, tuple[About, str]] = {

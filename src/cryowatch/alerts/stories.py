@@ -6,14 +6,12 @@ where the worse is over and a lesser rule is still broken, that one takes over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from cryowatch.alerts.finding import Finding
 from cryowatch.alerts.rules import About, Rule
-from cryowatch.records import Severity
 from cryowatch.store.alerts import Key
 
-WEIGHT: Mapping[str, int] = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _STORIES = frozenset({About.FILESYSTEM})
 
 
@@ -25,7 +23,7 @@ def outranked(standing: Iterable[Finding], rules: Sequence[Rule]) -> set[Key]:
     places = {rule.name: place for place, rule in enumerate(rules)}
 
     def rank(finding: Finding) -> tuple[int, int]:
-        return WEIGHT[finding.state.severity], places[finding.rule.name]
+        return finding.state.severity.weight, places[finding.rule.name]
 
     stories: dict[tuple[str, str], list[Finding]] = {}
     for finding in standing:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from cryowatch.errors import CryowatchError
 
@@ -25,11 +23,12 @@ def sessions(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
 def _stored(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
     from cryowatch.settings.config import load  # noqa: PLC0415
+    from cryowatch.store import glance  # noqa: PLC0415
 
     config, told = options.get("config"), options.get("data_dir")
     data_dir = Path(told).expanduser() if told else load(Path(config) if config else None).data_dir
     file = data_dir / "cryowatch.sqlite"
     if not file.exists():
         return
-    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=0.5)) as store:
-        yield from store.execute("SELECT key, path FROM session ORDER BY id DESC LIMIT 1000")
+    for row in reversed(glance.sessions(file, columns="key, path", patience=0.5, most=1000)):
+        yield row["key"], row["path"]

@@ -19,19 +19,15 @@ from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError, StoreInUse
 from cryowatch.settings.config import Settings
 from cryowatch.sources.host.gpus import Gpus
+from cryowatch.store import glance
 from cryowatch.store.lock import NETWORK_FILE_SYSTEMS, Lock, kind_of, prepare, published_address
 from cryowatch.store.schema import MIGRATIONS
 from cryowatch.store.writer import FILE_NAME
-from cryowatch.times import duration
+from cryowatch.times import HOUR, duration
 
 _GIGABYTE = 10**9
 _LITTLE = 5 * _GIGABYTE
 _TOO_LITTLE = _GIGABYTE
-_NEWEST_FILE_SYSTEMS = """
-SELECT d.device, d.full_in FROM device_sample d
-WHERE d.kind = 'filesystem' AND d.full_in < 86400
-  AND d.sample_id = (SELECT id FROM host_sample WHERE time > ? ORDER BY time DESC LIMIT 1)
-"""
 
 
 def configuration(chosen: Settings) -> Iterator[Finding]:
@@ -151,8 +147,7 @@ def _full(chosen: Settings) -> Iterator[Finding]:
     if not path.exists():
         return
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as database:
-            rows = database.execute(_NEWEST_FILE_SYSTEMS, (time.time_ns() - 3600 * 10**9,)).fetchall()
+        rows = glance.filling(path, since=time.time_ns() - HOUR)
     except sqlite3.Error:
         return  # the look at the store itself tells
     for device, seconds in rows:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError, StoreError
@@ -16,6 +14,7 @@ from cryowatch.sources.discovery import find_projects
 from cryowatch.sources.names import readable
 from cryowatch.sources.scipion import ScipionSource
 from cryowatch.sources.scipion.locks import LOCKS, gives_locks
+from cryowatch.store import glance
 from cryowatch.store.forgotten import passed_over
 from cryowatch.store.reader import Reader
 from cryowatch.store.writer import FILE_NAME
@@ -71,10 +70,7 @@ def _watched(chosen: Settings) -> Iterator[Finding]:
     known: list[tuple[str, str]] = []
     if file.exists():
         try:
-            with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=10)) as database:
-                database.row_factory = sqlite3.Row
-                rows = [dict(row) for row in database.execute("SELECT * FROM session ORDER BY id")]
-                known = [(row["path"], row["status"]) for row in rows if row.get("replaced") is None]
+            known = [(row["path"], row["status"]) for row in glance.sessions(file) if row.get("replaced") is None]
         except sqlite3.Error:
             return  # what is wrong with the store has been said
     if not known:

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from cryowatch.errors import one_line
-from cryowatch.notices.pace import WEIGHT
 from cryowatch.records import RECORDS, Severity, quantities, spaced
 from cryowatch.store.alerts import Event
 from cryowatch.store.reader import Row
@@ -245,7 +244,7 @@ def compose(rows: Sequence[Row], context: Context, *, channel: str, now: int, ag
         entries.append(entry)
         kind = entry.what if entry.what in ("over", "passed") else entry.severity
         counts[kind] = counts.get(kind, 0) + 1
-    entries.sort(key=lambda e: (e.until is not None, -WEIGHT[e.severity], -e.since))
+    entries.sort(key=lambda e: (e.until is not None, -e.severity.weight, -e.since))
     identity = "\0".join([context.host, channel, *(f"{row['id']} {row['time']}" for row in rows)])
     return Message(
         id=hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32],
@@ -266,7 +265,7 @@ def _entry(notices: Sequence[Row], context: Context) -> Entry:
     what: What = "repeated" if Event.RAISED not in events else "raised"
     if over:
         what = "passed" if Event.RAISED in events else "over"
-    severity = max((Severity(row["worst" if over else "severity"]) for row in notices), key=WEIGHT.__getitem__)
+    severity = max((Severity(row["worst" if over else "severity"]) for row in notices), key=attrgetter("weight"))
     return Entry(
         what=what,
         severity=severity,

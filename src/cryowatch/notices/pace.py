@@ -8,7 +8,7 @@ repeats a message nor holds one up.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
@@ -21,8 +21,6 @@ GATHER_SECONDS = 20.0
 URGENT_GATHER_SECONDS = 5.0
 URGENT_GAP_SECONDS = 60.0
 """Between two messages with new critical alerts: each of a storm in a message of its own would be noise."""
-
-WEIGHT: Mapping[str, int] = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,7 @@ class Notice:
 
     def concerns(self, least: Severity) -> bool:
         """Return whether it goes where only this severity and worse is told: an end goes where its alert went."""
-        return WEIGHT[self.worst if self.event is Event.OVER else self.severity] >= WEIGHT[least]
+        return (self.worst if self.event is Event.OVER else self.severity).weight >= least.weight
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Pictures:
     def _newest(self, session: int, deadline: float) -> Rendered | None:
         outputs = self._reader.leading(session).shown.ids
         _, rows = self._reader.micrographs(Selection(outputs=outputs), offset=0, limit=1)
-        path = self._reader.value("SELECT path FROM session WHERE id = ?", (session,))
+        path = self._reader.path_of(session)
         if not rows or not available(rows[0], ImageKind.MICROGRAPH, shifted=False):
             return None
         made_of = partial(subject, {**rows[0], "session_path": path}, ImageKind.MICROGRAPH, lambda: None)

@@ -29,18 +29,6 @@ _VALUES = (
     "motion_early", "motion_late", "pixel_size", "micrograph_path",
 )  # fmt: skip
 
-_MICROGRAPHS = f"""
-SELECT id, item, name, time, enabled, {", ".join(_VALUES)}, power_spectrum_path, shift_plot_path
-FROM micrograph WHERE output_id = ? ORDER BY time, item"""
-
-_SPAN = """
-SELECT min(time), max(time) FROM (
-    SELECT created AS time FROM session WHERE id = :session AND created IS NOT NULL
-    UNION ALL SELECT started FROM run WHERE session_id = :session AND started IS NOT NULL
-    UNION ALL SELECT ended FROM run WHERE session_id = :session AND ended IS NOT NULL
-    UNION ALL SELECT micrograph.time FROM micrograph JOIN output ON output.id = output_id
-        WHERE output.session_id = :session)"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
@@ -121,7 +109,7 @@ def _fields() -> dict[str, Any]:
 
 def _rows(reader: Reader, session: Row, output: int) -> list[Row]:
     """Return an output's micrographs, each with `images`: which kinds of image can be made, as bits in their order."""
-    rows = reader.rows(_MICROGRAPHS, (output,))
+    rows = reader.items_of(output, _VALUES)
     plotless = [row for row in rows if not row["shift_plot_path"]]
     shifted = reader.shifted(session["id"], plotless) if plotless else set()
     for row in rows:
@@ -143,7 +131,7 @@ def _panels(
     reader: Reader, session: Row, leading: Leading, dashboards: Sequence[Dashboard], now: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return by dashboard and panel the data of those that are not of micrographs, and how to make those that are."""
-    first, last = reader.table(_SPAN, {"session": session["id"]})[1][0]
+    first, last = reader.span_of(session["id"])
     panels: dict[str, Any] = {}
     made_of: dict[str, Any] = {}
     for dashboard in dashboards:

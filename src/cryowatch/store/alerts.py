@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cryowatch.records import Severity
+from cryowatch.store.alert_sql import mute_of
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
@@ -78,10 +79,9 @@ UPDATE alert SET until = max(since, ?), seq = ?,
                  text = coalesce(broken_text, text)
 WHERE id = ?"""
 
-_MUTED = """
+_MUTED = f"""
 SELECT EXISTS (
-    SELECT 1 FROM alert JOIN mute ON mute.rule = alert.rule AND mute.session_id = coalesce(alert.session_id, 0)
-        AND mute.host = alert.host AND mute.subject = alert.subject
+    SELECT 1 FROM alert JOIN mute ON {mute_of("alert")}
     WHERE alert.id = ? AND mute.until > ?)"""
 
 _MUTE = """

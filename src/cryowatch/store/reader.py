@@ -21,6 +21,7 @@ from urllib.parse import quote
 from cryowatch.errors import NotFoundError, QueryEnded, StoreDamaged, StoreFailed
 from cryowatch.judgement import of_outputs, quantile
 from cryowatch.records import OutputKind
+from cryowatch.store.alert_sql import mute_of, weight
 from cryowatch.store.failures import failure
 from cryowatch.store.forgotten import refuse_forgotten
 from cryowatch.store.leading import STAGES, Leading, OutputRow
@@ -75,13 +76,20 @@ JOIN shifts ON shifts.output_id = output.id AND shifts.name = wanted.name"""
 
 _SHIFTS = "SELECT x, y FROM shifts WHERE output_id = ? AND name = ?"
 
-_LASTING_ALERTS = """
+_LASTING_ALERTS = f"""
 SELECT alert.rule, session.key AS session, alert.host, alert.subject, alert.severity, alert.since, alert.value,
        alert."limit", alert.unit, alert.acknowledged, alert.text,
-       EXISTS (SELECT 1 FROM mute WHERE mute.rule = alert.rule AND mute.session_id = coalesce(alert.session_id, 0)
-               AND mute.host = alert.host AND mute.subject = alert.subject AND mute.until > ?) AS muted
+       EXISTS (SELECT 1 FROM mute WHERE {mute_of("alert")} AND mute.until > ?) AS muted
 FROM alert LEFT JOIN session ON session.id = alert.session_id WHERE alert.until IS NULL
-ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, since, alert.id"""
+ORDER BY {weight("severity")} DESC, since, alert.id"""
+
+_SPAN = """
+SELECT min(time), max(time) FROM (
+    SELECT created AS time FROM session WHERE id = :session AND created IS NOT NULL
+    UNION ALL SELECT started FROM run WHERE session_id = :session AND started IS NOT NULL
+    UNION ALL SELECT ended FROM run WHERE session_id = :session AND ended IS NOT NULL
+    UNION ALL SELECT micrograph.time FROM micrograph JOIN output ON output.id = output_id
+        WHERE output.session_id = :session)"""
 
 _FREE_SPACE = """
 SELECT device, time, free, total FROM host_sample JOIN device_sample ON sample_id = host_sample.id
@@ -333,8 +341,40 @@ class Reader:
 
     def position(self, follower: str) -> int:
         """Return how far a follower has come; 0 for an unknown one."""
+        return self.known_position(follower) or 0
+
+    def known_position(self, follower: str) -> int | None:
+        """Return how far a follower has come; None for an unknown one."""
         rows = self.table("SELECT seq FROM position WHERE follower = ?", (follower,))[1]
-        return int(rows[0][0]) if rows else 0
+        return int(rows[0][0]) if rows else None
+
+    def count_of_gains(self, session: int) -> int:
+        """Return of how many movies a session has gain residuals."""
+        return int(self.value("SELECT count(*) FROM gain WHERE session_id = ?", (session,)))
+
+    def path_of(self, session: int) -> str:
+        """Return where a session's project lies."""
+        return str(self.value("SELECT path FROM session WHERE id = ?", (session,)))
+
+    def items_of(self, output: int, fields: Sequence[str]) -> list[Row]:
+        """Return every item of an output with some fields and its images, the oldest first."""
+        columns = ", ".join(
+            ("id", "item", "name", "time", "enabled", *fields, "power_spectrum_path", "shift_plot_path")
+        )
+        return self.rows(f"SELECT {columns} FROM micrograph WHERE output_id = ? ORDER BY time, item", (output,))
+
+    def span_of(self, session: int) -> tuple[int | None, int | None]:
+        """Return when the first and when the last happened that is known of a session (UTC ns)."""
+        first, last = self.table(_SPAN, {"session": session})[1][0]
+        return first, last
+
+    def newest_of(self, outputs: Sequence[int]) -> Row | None:
+        """Return the newest item of some outputs: its id, name, time and the position of its last change."""
+        found = self.rows(
+            f"SELECT id, name, time, seq FROM micrograph WHERE {of_outputs(outputs)}"
+            " ORDER BY time DESC, item DESC LIMIT 1"
+        )
+        return found[0] if found else None
 
     def _connection(self) -> sqlite3.Connection:
         held: _Held | None = getattr(self._threads, "held", None)

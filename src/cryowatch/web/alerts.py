@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from cryowatch.errors import NotFoundError
 from cryowatch.records import RECORDS, Severity, quantities
-from cryowatch.store import Change
+from cryowatch.store import Change, raised
 from cryowatch.store.alerts import Ledger
 from cryowatch.store.reader import Reader, Row
 from cryowatch.times import MINUTE, milliseconds
@@ -31,26 +31,6 @@ from cryowatch.web.sight import Sight, Sights
 
 MOST_MINUTES = 7 * 24 * 60
 MOST_PAST = 1_000
-_LATEST = 2**63 - 1
-
-_ALERT = """
-SELECT a.id, a.rule, session.key AS session, a.host, a.subject, a.severity, a.since, a.until, a.value, a."limit",
-       a.field, a.unit, a.text, a.detail, a.acknowledged, mute.until AS muted_until
-FROM alert AS a LEFT JOIN session ON session.id = a.session_id
-LEFT JOIN mute ON mute.rule = a.rule AND mute.session_id = coalesce(a.session_id, 0) AND mute.host = a.host
-     AND mute.subject = a.subject AND mute.until > :now"""
-
-_WEIGHT = "CASE a.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
-_ACTIVE = f"{_ALERT} WHERE a.until IS NULL ORDER BY {_WEIGHT}, a.since DESC, a.id DESC"
-_ONE = f"{_ALERT} WHERE a.id = :id"
-_OF = "(a.session_id = :session OR (a.session_id IS NULL AND a.host = :host))"
-_PAST = f"""{_ALERT}
-WHERE {_OF} AND a.until >= :start AND a.since <= :stop ORDER BY a.until DESC, a.id DESC LIMIT :most"""
-_HEAD = f"SELECT coalesce(max(a.seq), 0) FROM alert AS a WHERE {_OF}"
-
-_SESSIONS = """
-SELECT session.id, session.key, session.seq, session.generation FROM session JOIN alert ON alert.id = ?
-WHERE session.id = alert.session_id OR (alert.session_id IS NULL AND session.host = alert.host)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +83,7 @@ class Alerts:
 
     def active(self) -> Active:
         """Return the alerts of all sessions and hosts that last now."""
-        return Active([shown(row) for row in self._reader.rows(_ACTIVE, {"now": self._clock()})])
+        return Active([shown(row) for row in raised.active(self._reader, now=self._clock())])
 
     def of(self, session: Row, sight: Sight) -> dict[str, Any]:
         """Return the active alerts of a row of the session table, and the position of the last change of any."""
@@ -120,17 +100,8 @@ class Alerts:
         if start is not None and stop is not None and start > stop:
             raise BadQuery("from must not be after to")
         head = self._head(session, sight)
-        past = self._reader.rows(
-            _PAST,
-            {
-                "session": session["id"],
-                "host": _host(session, sight),
-                "start": start or 0,
-                "stop": _LATEST if stop is None else stop,
-                "most": MOST_PAST,
-                "now": self._clock(),
-            },
-        )
+        host, now = _host(session, sight), self._clock()
+        past = raised.past(self._reader, session["id"], host, start=start, stop=stop, most=MOST_PAST, now=now)
         active = self.active().of(session, sight)["active"]
         over = [_seen(shown(row), sight) for row in past]
         return {"head": head, "alerts": [*active, *over]}
@@ -160,23 +131,22 @@ class Alerts:
         if self._ledger is None:
             raise Refused("alerts can only be looked at here")
         alert = request.path_params["alert"]
-        if alert > _LATEST:
+        if alert > raised.LATEST:
             raise NotFoundError("there is no such alert")
         return alert, self._ledger, await content_of(request)
 
     def _told(self, alert: int) -> Response:
         """Tell every open page, and answer the alert as it is now."""
-        for row in self._reader.rows(_SESSIONS, (alert,)):
+        for row in raised.concerned(self._reader, alert):
             change = Change(session=row["id"], key=row["key"], seq=row["seq"], generation=row["generation"])
             self._hub.publish(change)
-        found = self._reader.rows(_ONE, {"id": alert, "now": self._clock()})
-        if not found:
+        found = raised.one(self._reader, alert, now=self._clock())
+        if found is None:
             raise NotFoundError(f"there is no alert {alert}")
-        return JSON(shown(found[0]))
+        return JSON(shown(found))
 
     def _head(self, session: Row, sight: Sight) -> int:
-        found = self._reader.value(_HEAD, {"session": session["id"], "host": _host(session, sight)})
-        return sight.head(int(found))
+        return sight.head(raised.head(self._reader, session["id"], _host(session, sight)))
 
 
 def _host(session: Row, sight: Sight) -> str | None:

@@ -154,24 +154,22 @@ class Summaries:
         times = [stage.newest for stage in stages.values() if stage.newest is not None]
         chosen = leading.shown
         medians: dict[str, float | None] = dict.fromkeys(_MEDIANS)
-        last: tuple[Any, ...] = (None, None, None, None)
+        last: Row | None = None
         if chosen.count:
-            source = f"FROM micrograph WHERE {of_outputs(chosen.ids)}"
             columns = read(
                 self._reader.table, Scope(session=0, host="", now=now, outputs=chosen.ids), "micrograph", _MEDIANS
             )
             medians = {field: quantile(columns.ordered(field), 0.5) for field in _MEDIANS}
             if chosen.kind is not OutputKind.MOVIES:  # a movie has no picture
-                newest = f"SELECT id, name, time, seq {source} ORDER BY time DESC, item DESC LIMIT 1"
-                last = self._reader.table(newest)[1][0]
+                last = self._reader.newest_of(chosen.ids)
         return {
             "counts": {kind.value: stage.count for kind, stage in stages.items()},
             "stages": {kind.value: milliseconds(stage.newest) for kind, stage in stages.items() if stage.outputs},
             "newest": {
                 "time": milliseconds(max(times, default=None)),
-                "micrograph": last[0],
-                "name": last[1],
-                "version": last[3],
+                "micrograph": last and last["id"],
+                "name": last and last["name"],
+                "version": last and last["seq"],
             },
             "medians": medians,
             "good": self._good(leading[OutputKind.CTF], now),

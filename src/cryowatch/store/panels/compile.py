@@ -15,6 +15,7 @@ from typing import Any
 
 from cryowatch.dashboards.definition import Aggregate, Bins, Panel, PanelKind, quantity
 from cryowatch.judgement import Bound, is_judged_whole, of_outputs, shown_sql
+from cryowatch.store.alert_sql import weight
 from cryowatch.store.panels import machine, payload, stages, tiles
 from cryowatch.store.panels.columns import (
     ColumnQuery,
@@ -269,8 +270,8 @@ def _alert_table(panel: Panel, scope: Scope) -> Query:
     columns = ", ".join(f'"{f}"' for f in panel.fields)
     return Query(
         sql=f"SELECT {columns} FROM alert WHERE session_id = :session{of_machine}"
-        " ORDER BY until IS NULL DESC, CASE WHEN until IS NOT NULL THEN 0 WHEN severity = 'critical' THEN 0"
-        " WHEN severity = 'warning' THEN 1 ELSE 2 END, since DESC LIMIT :rows",
+        f" ORDER BY until IS NULL DESC, CASE WHEN until IS NULL THEN {weight('severity')} END DESC, since DESC"
+        " LIMIT :rows",
         parameters={"session": scope.session, "host": scope.host, "rows": panel.rows or 100},
         shape=lambda found: payload.table(panel.fields, known, found),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from cryowatch.store import samples
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.metrics.text import Samples, family
 
@@ -33,18 +34,14 @@ _DEVICES = (
     ("gpu_power_watts", "gpu", "power", 1, "Power that a GPU draws."),
     ("gpu_processes", "gpu", "processes", 1, "Processes that compute on a GPU."),
 )
-_SAMPLE = "SELECT * FROM host_sample WHERE host = ? AND time > ? ORDER BY time DESC LIMIT 1"
-_OF_SAMPLE = "SELECT * FROM device_sample WHERE sample_id = ? ORDER BY kind, device"
 
 
 def host_metrics(reader: Reader, host: str, now: int) -> Iterator[str]:
     """Yield the families of the host's newest sample; nothing where there is none of the last two minutes."""
-    with reader.snapshot():
-        rows = reader.rows(_SAMPLE, (host, now - FRESH))
-        devices = reader.rows(_OF_SAMPLE, (rows[0]["id"],)) if rows else []
-    if not rows:
+    found = samples.newest(reader, host, since=now - FRESH)
+    if found is None:
         return
-    sample = rows[0]
+    sample, devices = found
     yield _gauge("host_sample_timestamp_seconds", "Time of these values.", [({}, sample["time"] / 10**9)])
     for name, field, scale, text in _HOST:
         yield _gauge(f"host_{name}", text, _values([sample], field, scale, lambda _: {}))
