@@ -15,7 +15,7 @@ from cryowatch.cli import app
 from cryowatch.commands.grafana import LayoutName
 from cryowatch.dashboards import STANDARD
 from cryowatch.errors import ConfigError
-from cryowatch.grafana.provision import ADMIN_FILE, CA_FILE, PASSWORD_FILE, DataSource, provision
+from cryowatch.grafana.provision import ADMIN_FILE, DataSource, provision
 from cryowatch.influx.layouts import Layout
 
 SECRETS = ("scipion_reader", "grafana_admin")
@@ -61,8 +61,8 @@ def test_the_data_source_reads_as_the_reader_with_tls_verified(tmp_path: Path) -
     assert found["uid"] == "influxdb-scipion"
     assert found["name"] == "InfluxDB-scipion"
     assert (found["url"], found["user"], found["dbName"]) == ("https://influxdb:8086", "scipion_reader", "scipion")
-    assert found["password"] == f"$__file{{{PASSWORD_FILE}}}"
-    assert found["tlsCACert"] == f"$__file{{{CA_FILE}}}"
+    assert found["password"] == "$__file{/etc/grafana/secrets/scipion_reader.password}"
+    assert found["tlsCACert"] == "$__file{/etc/grafana/tls/ca-cert.pem}"
     assert found["tlsAuthWithCACert"] is True
     assert found["tlsSkipVerify"] is False
     assert found["editable"] is False
@@ -119,8 +119,11 @@ def test_the_containers_mount_what_the_folder_holds(tmp_path: Path) -> None:
     provider = (tmp_path / "provisioning/dashboards/cryowatch.yaml").read_text(encoding="utf-8")
     mounts = dict(re.findall(r"- \./([\w.-]+):([^:]+):ro", compose))
     assert mounts["dashboards"] == re.findall(r"path: (.+)", provider)[0]
-    assert {PASSWORD_FILE, ADMIN_FILE} == {f"{mounts['grafana-secrets']}/{name}.password" for name in SECRETS}
-    assert f"{mounts['grafana-tls']}/ca-cert.pem" == CA_FILE
+    source = data_source(tmp_path)
+    reader, admin = (f"{mounts['grafana-secrets']}/{name}.password" for name in SECRETS)
+    assert source["password"] == f"$__file{{{reader}}}"
+    assert admin == ADMIN_FILE
+    assert source["tlsCACert"] == f"$__file{{{mounts['grafana-tls']}/ca-cert.pem}}"
     assert "image: influxdb:1.8" in compose
     known = json.loads((Path(__file__).parent / "genuine/package.json").read_text(encoding="utf-8"))["dependencies"]
     (version,) = re.findall(r"image: grafana/grafana:\$\{GRAFANA_VERSION:-([\d.]+)\}", compose)

@@ -23,7 +23,6 @@ from cryowatch.records import DeviceSample, HostSample, OutputKind
 from cryowatch.store import Store
 from cryowatch.store import lock as lock_module
 from cryowatch.store.changes import Changes
-from cryowatch.store.damage import set_aside_before
 from cryowatch.store.lock import file_system
 from cryowatch.store.schema import MIGRATIONS, migrate
 from cryowatch.store.writer import FILE_NAME
@@ -35,6 +34,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path)
     yield opened
     opened.close()
+
+
+def damaged_stores(data_dir: Path) -> list[Path]:
+    """Return the damaged stores that lie aside in a data directory, oldest first."""
+    return sorted(p for p in data_dir.glob("*.damaged-*") if not p.name.endswith((".txt", "-wal", "-shm")))
 
 
 def items(store: Store) -> list[tuple[int, str, float | None]]:
@@ -209,13 +213,13 @@ def test_a_damaged_file_is_moved_aside_with_a_text(tmp_path: Path, caplog: pytes
     store = Store(tmp_path)
     assert store.reader().sessions() == []
     store.close()
-    [place] = set_aside_before(tmp_path)
+    [place] = damaged_stores(tmp_path)
     assert place.read_bytes() == damaged
     assert "is not a database" in place.with_name(f"{place.name}.txt").read_text()
     [record] = caplog.records
     assert f"It lies at {place} now; everything is read anew" in record.getMessage()
     Store(tmp_path).close()
-    assert set_aside_before(tmp_path) == [place]
+    assert damaged_stores(tmp_path) == [place]
 
 
 def test_damage_that_shows_while_at_work_is_told_once_and_ends_with_the_next_start(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_damage_that_shows_while_at_work_is_told_once_and_ends_with_the_next_sta
     again = Store(tmp_path)
     assert again.reader().sessions() == []
     again.close()
-    assert len(set_aside_before(tmp_path)) == 1
+    assert len(damaged_stores(tmp_path)) == 1
 
 
 def test_after_a_crash_a_page_that_was_lost_is_found_before_anybody_reads_it(tmp_path: Path) -> None:
@@ -255,7 +259,7 @@ def test_after_a_crash_a_page_that_was_lost_is_found_before_anybody_reads_it(tmp
         file.seek(-50 * 16_384, 2)
         file.write(b"\xff" * 16_384)
     Store(tmp_path / "c").close()
-    assert len(set_aside_before(tmp_path / "c")) == 1
+    assert len(damaged_stores(tmp_path / "c")) == 1
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
@@ -269,7 +273,7 @@ def test_a_single_byte_that_a_disk_gives_back_wrong_is_found_at_the_next_start(t
     store.path.write_bytes(changed)
     os.utime(store.path, ns=(before.st_atime_ns, before.st_mtime_ns))
     Store(tmp_path).close()
-    [place] = set_aside_before(tmp_path)
+    [place] = damaged_stores(tmp_path)
     assert place.read_bytes() == changed
     assert "does not hold what it held when it was closed" in place.with_name(f"{place.name}.txt").read_text()
 
@@ -285,7 +289,7 @@ def test_damage_that_nobody_saw_while_at_work_is_found_when_the_store_is_closed(
         file.write(b"\xff" * 16_384)
     store.close()
     Store(tmp_path).close()
-    assert len(set_aside_before(tmp_path)) == 1
+    assert len(damaged_stores(tmp_path)) == 1
 
 
 def test_a_copy_that_was_put_back_needs_no_seal(tmp_path: Path) -> None:
@@ -300,7 +304,7 @@ def test_a_copy_that_was_put_back_needs_no_seal(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert [row["id"] for row in store.reader().sessions()] == [known.session]
     store.close()
-    assert set_aside_before(tmp_path) == []
+    assert damaged_stores(tmp_path) == []
 
 
 def test_an_interrupted_upgrade_is_none(tmp_path: Path) -> None:

@@ -34,9 +34,7 @@ IMAGES = "/usr/share/grafana/public/img/scipionbox"
 PUBLISHED = "/srv/scipionbox/images"
 """Where images are published to.  Grafana's unit has seen nothing of /home since 8.2 (ProtectHome)."""
 
-PASSWORD_FILE = "/etc/grafana/secrets/scipion_reader.password"  # noqa: S105  the file's place in Grafana
 ADMIN_FILE = "/etc/grafana/secrets/grafana_admin.password"
-CA_FILE = "/etc/grafana/tls/ca-cert.pem"
 GRAFANA = "12.4.11"
 """The version of the container, one that the tests compare the dashboards with."""
 

@@ -96,11 +96,6 @@ def set_aside(path: Path, why: str) -> Path:
     return place
 
 
-def set_aside_before(data_dir: Path) -> list[Path]:
-    """Return the damaged stores that lie aside in a data directory, oldest first."""
-    return sorted(p for p in data_dir.glob("*.damaged-*") if not p.name.endswith((".txt", *_BESIDE)))
-
-
 def _text(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged.txt")
 

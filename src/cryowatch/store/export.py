@@ -103,9 +103,7 @@ def _records(reader: Reader, session: Row, kind: str) -> tuple[tuple[_Column, ..
         case "runs":
             return _RUN, _with_booleans(reader.rows(_RUNS_SQL, parameters), "output_stream_open")
         case "gain":
-            return _columns(GainResidual), reader.rows(
-                "SELECT * FROM gain WHERE session_id = :session ORDER BY id", parameters
-            )
+            return _columns(GainResidual), reader.rows(_GAIN_SQL, parameters)
         case "host":
             return _HOST_SAMPLE, reader.rows(_HOST_SQL, parameters)
         case _:

@@ -47,11 +47,6 @@ class Stage:
         """The time of the newest item in UTC ns; None without items."""
         return max((output["newest"] for output in self.outputs if output["newest"] is not None), default=None)
 
-    @property
-    def growing(self) -> bool:
-        """Whether more items may come."""
-        return any(output["stream_open"] for output in self.outputs)
-
 
 class Leading:
     """The leading outputs of a session, from the rows of `Reader.outputs`, which are in the order of runs."""
