@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -32,9 +32,6 @@ from cryowatch.commands import (
 from cryowatch.commands.exit_codes import PROBLEM, USAGE
 from cryowatch.commands.helping import without_types
 from cryowatch.errors import CryowatchError, one_line
-
-MISTYPED = cast("type[Exception]", typer.BadParameter.__mro__[1])
-"""What is raised for unknown commands and options too; Typer's releases keep its class in different places."""
 
 app = typer.Typer(
     name="cryowatch",
@@ -99,7 +96,7 @@ def main() -> None:
         command = typer.main.get_command(app)
         without_types(command)
         code = command(prog_name="cryowatch", standalone_mode=False)
-    except MISTYPED as error:
+    except typer.TyperException as error:
         text = _mistyped(error)
         if text:
             _complain(text)
@@ -113,9 +110,9 @@ def main() -> None:
     sys.exit(code or 0)
 
 
-def _mistyped(error: Exception) -> str:
+def _mistyped(error: typer.TyperException) -> str:
     """Return what is wrong with the words of a command, and where help is; empty where the help was printed."""
-    said: str = getattr(error, "format_message", error.__str__)()
+    said = error.format_message()
     if not said.strip():
         return ""
     context = getattr(error, "ctx", None)
