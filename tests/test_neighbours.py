@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from cryowatch.access.accounts import Role
+from cryowatch.access.role import Role
 from cryowatch.demo.project import Run, SetFile, local, write_objects
 from tests.support.people import PASSWORD, add_account
 from tests.support.serving import until

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from cryowatch.access.accounts import FILE_NAME, Accounts, Role
+from cryowatch.access.accounts import FILE_NAME, Accounts
+from cryowatch.access.role import Role
 from cryowatch.errors import AccessError, ConfigError
 from tests.support.people import PASSWORD, QUICK
 

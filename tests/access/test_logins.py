@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.access.accounts import Account, Accounts, Role
+from cryowatch.access.accounts import Account, Accounts
 from cryowatch.access.logins import FILE_NAME, MOST_OF_ACCOUNT, Logins
+from cryowatch.access.role import Role
 from tests.support.people import PASSWORD, QUICK
 
 HOUR = 3600 * 10**9

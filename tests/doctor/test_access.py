@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cryowatch.access.accounts import Role
+from cryowatch.access.role import Role
 from cryowatch.system.certificates import create
 from tests.doctor.looking import looked
 from tests.support.people import add_account

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cryowatch.access.accounts import Role
+from cryowatch.access.role import Role
 from cryowatch.errors import ConfigError
 from cryowatch.settings.web import Web, exposure_of, is_loopback, refuse_unprotected
 from tests.support.people import add_account

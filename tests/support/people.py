@@ -9,7 +9,8 @@ from typing import Any
 import httpx2
 from argon2 import PasswordHasher
 
-from cryowatch.access.accounts import Accounts, Role
+from cryowatch.access.accounts import Accounts
+from cryowatch.access.role import Role
 from cryowatch.records import Severity
 from cryowatch.store import Change
 from cryowatch.store.alerts import Key, State

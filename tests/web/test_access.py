@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from cryowatch.access.accounts import Accounts, Role
+from cryowatch.access.accounts import Accounts
 from cryowatch.access.key import key_of
+from cryowatch.access.role import Role
 from cryowatch.access.shares import Shares
 from cryowatch.settings.web import Web
 from cryowatch.store import Change

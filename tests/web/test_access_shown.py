@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
-from cryowatch.access.accounts import Accounts, Role
+from cryowatch.access.accounts import Accounts
+from cryowatch.access.role import Role
 from cryowatch.settings.web import Web
 from tests.support.browsing import Visit
 from tests.support.people import PASSWORD, add_account

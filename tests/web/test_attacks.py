@@ -15,7 +15,8 @@ import pytest
 from argon2 import PasswordHasher
 from starlette.routing import Route
 
-from cryowatch.access.accounts import Accounts, Role
+from cryowatch.access.accounts import Accounts
+from cryowatch.access.role import Role
 from cryowatch.settings.web import Web
 from cryowatch.store import Change
 from cryowatch.web.border import HEADERS

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cryowatch.access.accounts import Role
+from cryowatch.access.role import Role
 from cryowatch.errors import ConfigError
 from cryowatch.settings.web import Web
 from cryowatch.system import certificates

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from cryowatch.access.accounts import Role
+from cryowatch.access.role import Role
 from cryowatch.system import certificates
 from tests.support.people import PASSWORD, add_account
 from tests.support.projects import genuine

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from cryowatch.access.accounts import Role
+from cryowatch.access.role import Role
 from cryowatch.settings.web import Web
 from tests.support.browsing import Visit
 from tests.support.people import Person, add_account, publish

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.routing import Route
 
-from cryowatch.access.accounts import Role
+from cryowatch.access.role import Role
 from cryowatch.dashboards import STANDARD
 from cryowatch.settings.web import Web
 from cryowatch.web.openapi import OPERATIONS, PATH, document, operations

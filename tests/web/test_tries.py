@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from cryowatch.access.accounts import Accounts, Role
+from cryowatch.access.accounts import Accounts
+from cryowatch.access.role import Role
 from cryowatch.web.tries import MOST_WAITING, Away, Crowded, Tries
 from tests.support.people import PASSWORD, add_account
 from tests.support.projects import genuine

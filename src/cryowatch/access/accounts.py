@@ -14,7 +14,6 @@ import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from cryowatch.access.private_file import Kept
+from cryowatch.access.role import Role
 from cryowatch.errors import AccessError, ConfigError
 
 FILE_NAME = "accounts.json"
@@ -29,13 +29,6 @@ SHORTEST, LONGEST = 10, 1024
 """Characters of a password."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
-
-
-class Role(StrEnum):
-    """What an account may do: look, or also see to alerts, mute them, and share sessions."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

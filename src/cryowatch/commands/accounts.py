@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryowatch.access.role import Role
 from cryowatch.commands.options import Config, DataDir
 from cryowatch.errors import ConfigError, remedy_of
 from cryowatch.times import milliseconds
@@ -31,13 +31,6 @@ PasswordFile = Annotated[
 ]
 
 
-class Role(StrEnum):
-    """What an account may do."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-
-
 RoleOption = Annotated[Role, typer.Option(help="A viewer looks; an operator also sees to alerts and shares sessions.")]
 
 
@@ -50,12 +43,10 @@ def add(
     config: Config = None,
 ) -> None:
     """Create an account.  Once there is one, everybody has to log in, also on this machine."""
-    from cryowatch.access import accounts  # noqa: PLC0415
-
     kept = _accounts(data_dir, config)
     first = not kept.any()
-    kept.add(name, accounts.Role(role.value), _password(password_file), now=_now())
-    typer.echo(f"{name} may log in, as {role.value}.")
+    kept.add(name, role, _password(password_file), now=_now())
+    typer.echo(f"{name} may log in, as {role}.")
     if first:
         typer.echo(
             "It is the first account: the pages, /metrics too, need a login from now on, on this machine as well."
@@ -103,10 +94,8 @@ def role(
     config: Config = None,
 ) -> None:
     """Change an account's role and log it out everywhere."""
-    from cryowatch.access import accounts  # noqa: PLC0415
-
-    _accounts(data_dir, config).set_role(name, accounts.Role(role.value), now=_now())
-    typer.echo(f"{name} is {role.value} now, and logged out.")
+    _accounts(data_dir, config).set_role(name, role, now=_now())
+    typer.echo(f"{name} is {role} now, and logged out.")
 
 
 def _accounts(data_dir: Path | None, config: Path | None) -> Accounts:

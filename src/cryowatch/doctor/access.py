@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from cryowatch.access import accounts, key, logins, shares
-from cryowatch.access.accounts import Account, Accounts, Role
+from cryowatch.access.accounts import Account, Accounts
+from cryowatch.access.role import Role
 from cryowatch.doctor.certificates import lasting
 from cryowatch.doctor.finding import Finding, absent, bad, look, well
 from cryowatch.errors import CryowatchError

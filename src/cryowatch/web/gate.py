@@ -25,9 +25,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cryowatch.access.accounts import Accounts, Role
+from cryowatch.access.accounts import Accounts
 from cryowatch.access.key import Key, key_of
 from cryowatch.access.logins import Logins
+from cryowatch.access.role import Role
 from cryowatch.access.shares import Share, Shares
 from cryowatch.access.throttle import Throttle
 from cryowatch.errors import AccessError, CryowatchError, NotFoundError
