@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -11,35 +10,31 @@ from email.utils import parsedate_to_datetime
 from cryowatch.doctor.finding import Finding, absent, look, well
 from cryowatch.settings.config import Settings
 
-_STATUS_AT = 5 * struct.calcsize("l")
-"""Where `status` lies in `struct timex`: after modes, offset, freq, maxerror and esterror, see adjtimex(2)."""
-
-_UNSYNCHRONISED = 0x0040
 _SKEW_SECONDS = 5.0
 
 
 def synchronised(chosen: Settings) -> Iterator[Finding]:
-    """Look whether the kernel's clock is kept by a time service."""
+    """Look whether a time service keeps the clock."""
     del chosen
-    status = kernel_status()
-    if status is None:
-        yield absent("clock", "the kernel does not tell whether a time service keeps it")
-    elif status & _UNSYNCHRONISED:
-        yield look(
-            "clock", "no time service keeps it, so times may drift. Switch one on: sudo timedatectl set-ntp true"
-        )
-    else:
-        yield well("clock", "a time service keeps it")
+    match _kept_by_a_service():
+        case None:
+            yield absent("clock", "timedatectl does not tell whether a time service keeps it")
+        case False:
+            yield look(
+                "clock", "no time service keeps it, so times may drift. Switch one on: sudo timedatectl set-ntp true"
+            )
+        case True:
+            yield well("clock", "a time service keeps it")
 
 
-def kernel_status() -> int | None:
-    """Return the status bits of the kernel's clock; None where they cannot be read."""
-    buffer = ctypes.create_string_buffer(512)
+def _kept_by_a_service() -> bool | None:
+    """Return what systemd says of the clock; None where it says nothing, as in a container."""
+    command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
     try:
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
-    except (OSError, AttributeError):
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603  no shell
+    except (OSError, subprocess.TimeoutExpired):
         return None
-    return None if state < 0 else struct.unpack_from("i", buffer, _STATUS_AT)[0]
+    return {"yes": True, "no": False}.get(answer.strip())
 
 
 def compared(whose: str, date: str, *, now: float | None = None) -> Iterator[Finding]:
