@@ -7,6 +7,7 @@ parts what would call somebody (`@channel`, `<!here>`) or become a link of its o
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -118,7 +119,7 @@ def _slack_link(url: str, words: str) -> Json:
 
 
 def _slack_escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return html.escape(text, quote=False)
 
 
 def _mattermost(message: Message) -> Json:
