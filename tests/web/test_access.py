@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from cryowatch.access.accounts import Accounts
 from cryowatch.access.key import key_of
 from cryowatch.access.role import Role
 from cryowatch.access.shares import Shares
 from cryowatch.settings.web import Web
-from cryowatch.store import Change
+from cryowatch.store import Change, Store
+from cryowatch.web.gate import who
+from cryowatch.web.replies import LoginNeeded
+from cryowatch.web.sight import Sights
 from tests.support.people import PASSWORD, Person, add_account, add_everybody, publish, raised, shared
 from tests.support.projects import genuine
 from tests.support.serving import Served, demo_project, serving, until
@@ -382,3 +386,12 @@ def test_a_label_says_for_whom_an_operator_made_a_link(operator: Person) -> None
     assert "Ada’s group" in [one["label"] for one in operator.json("/api/sessions/demo/shares")["shares"]]
     for label in (7, "a\nb", "x" * 81):
         assert operator.post("/api/sessions/demo/shares", {"days": 3, "label": label}).status_code == 400
+
+
+def test_a_request_that_no_gate_has_looked_at_may_do_nothing_and_sees_nothing(tmp_path: Path) -> None:
+    asking = who(Request({"type": "http", "method": "GET", "path": "/", "headers": []}))
+    assert not asking.may_act
+    store = Store(tmp_path)
+    with pytest.raises(LoginNeeded):
+        Sights(store.reader(), None).of(asking)
+    store.close()

@@ -119,7 +119,7 @@ def create_app(
             return Response(status_code=GONE)
         if not isinstance(error, CryowatchError):
             raise error
-        text = sights.of(who(request)).told(text_of(error))
+        text = sights.told(who(request), text_of(error))
         if _wants_page(request):
             answer = pages.error(request, status_of(error), text)
             answer.headers.update(headers_of(error))

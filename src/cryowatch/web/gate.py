@@ -94,8 +94,8 @@ NOBODY = Who()
 
 
 def who(request: HTTPConnection) -> Who:
-    """Return who asks."""
-    found: Who = request.scope.get(_WHO, EVERYBODY)
+    """Return who asks: nobody, where a request did not come through the gate."""
+    found: Who = request.scope.get(_WHO, NOBODY)
     return found
 
 
@@ -215,9 +215,7 @@ class Gate:
             return
         request = Request(scope, receive)
         try:
-            if self._access is not None:
-                scope[_WHO] = NOBODY
-                scope[_WHO] = self._access.of(request)
+            scope[_WHO] = EVERYBODY if self._access is None else self._access.of(request)
             send = _noticed(request, send)
             answer = self._refused(request, who(request))
         except CryowatchError as error:

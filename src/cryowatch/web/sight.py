@@ -24,6 +24,7 @@ from cryowatch.errors import NotFoundError
 from cryowatch.store.names import unmarked
 from cryowatch.store.reader import Reader, Row
 from cryowatch.web.gate import Who
+from cryowatch.web.replies import LoginNeeded
 from cryowatch.web.veil import LARGEST, Heads, Veil
 
 T = TypeVar("T")
@@ -209,8 +210,16 @@ class Sights:
         self._single: dict[tuple[str, str, str], OneSession] = {}
 
     def of(self, asking: Who) -> Sight:
-        """Return what somebody sees."""
-        return self._whole if asking.share is None else self.of_share(asking.share)
+        """Return what somebody sees; raises `LoginNeeded` for nobody."""
+        if asking.role is not None:
+            return self._whole
+        if asking.share is not None:
+            return self.of_share(asking.share)
+        raise LoginNeeded("log in first")
+
+    def told(self, asking: Who, text: str) -> str:
+        """Return a text as it is told to somebody, or to nobody."""
+        return text if asking.share is None else self.of_share(asking.share).told(text)
 
     def of_share(self, share: Share) -> Sight:
         """Return what a link shows."""
