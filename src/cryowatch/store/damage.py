@@ -37,13 +37,14 @@ def is_small(path: Path) -> bool:
         return False
 
 
-def found(connection: sqlite3.Connection, path: Path) -> str:
-    """Look through a whole store; returns what is wrong with it, empty where nothing is.  Raises `StoreFailed`."""
+def look_through(connection: sqlite3.Connection, path: Path) -> None:
+    """Look through a whole store; raises `StoreDamaged` where something is wrong with it, and `StoreFailed`."""
     try:
         (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         raise failure(error, path) from error
-    return "" if said == "ok" else f"is damaged: {' '.join(said.split())}"
+    if said != "ok":
+        raise StoreDamaged(f"is damaged: {' '.join(said.split())}", where=path)
 
 
 def beneath(path: Path) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
+from enum import Enum, auto
 from pathlib import Path
 
 MOST_BYTES = 500_000_000
@@ -26,18 +27,26 @@ def seal(path: Path) -> None:
             _beside(path).write_text(json.dumps(_described(path)), encoding="utf-8")
 
 
-def opened(path: Path) -> bool | None:
-    """Return whether a file holds what it held when it was sealed, and take the seal away; None where none counts."""
+class Verdict(Enum):
+    """What a seal tells of its file: that it is whole, that a disk changed it, or nothing, as no seal counts."""
+
+    WHOLE = auto()
+    CHANGED = auto()
+    UNKNOWN = auto()
+
+
+def opened(path: Path) -> Verdict:
+    """Return whether a file holds what it held when it was sealed, and take the seal away."""
     beside = _beside(path)
     try:
         said = json.loads(beside.read_text(encoding="utf-8"))
         beside.unlink()
         found = path.stat()
         if said["size"] != found.st_size or said["changed"] != found.st_mtime_ns:
-            return None
-        return bool(said == _described(path))
+            return Verdict.UNKNOWN
+        return Verdict.WHOLE if said == _described(path) else Verdict.CHANGED
     except (OSError, ValueError, TypeError, KeyError):
-        return None
+        return Verdict.UNKNOWN
 
 
 def _described(path: Path) -> dict[str, int]:

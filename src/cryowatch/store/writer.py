@@ -22,7 +22,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from cryowatch.errors import SessionForgotten, StoreDamaged
+from cryowatch.errors import SessionForgotten, StoreDamaged, StoreFailed
 from cryowatch.reading import Origin, Reading, Trouble
 from cryowatch.records import DeviceSample, HostSample, Run, Session, quantities
 from cryowatch.store import compaction, damage, samples, seal
@@ -98,24 +98,31 @@ class Store:
             raise
 
     def _open(self) -> sqlite3.Connection:
-        """Open the file, or a new one where it is damaged; one without a seal is looked through."""
-        why = "is damaged"
-        if not damage.is_marked(self.path):
-            unsealed = damage.was_left_open(self.path) or damage.is_small(self.path)
-            sealed = seal.opened(self.path)
-            if sealed is False:
-                why = "is damaged: it does not hold what it held when it was closed"
-            else:
-                try:
-                    connection = self._connected()
-                    if sealed or not unsealed or (why := damage.found(connection, self.path)) == "":
-                        return connection
-                    connection.close()
-                except StoreDamaged as error:
-                    why = error.what
+        """Open the file, or a new one where it is damaged."""
+        try:
+            return self._whole()
+        except StoreDamaged as error:
+            why = error.what
         place = damage.set_aside(self.path, why)
         log.error("%s: %s. It lies at %s now; everything is read anew", self.path, why, place)
         return self._connected()
+
+    def _whole(self) -> sqlite3.Connection:
+        """Open the file; one without a seal is looked through.  Raises `StoreDamaged`."""
+        if damage.is_marked(self.path):
+            raise StoreDamaged("is damaged", where=self.path)
+        to_look_through = damage.was_left_open(self.path) or damage.is_small(self.path)
+        verdict = seal.opened(self.path)
+        if verdict is seal.Verdict.CHANGED:
+            raise StoreDamaged("is damaged: it does not hold what it held when it was closed", where=self.path)
+        connection = self._connected()
+        if verdict is seal.Verdict.UNKNOWN and to_look_through:
+            try:
+                damage.look_through(connection, self.path)
+            except StoreFailed:
+                connection.close()
+                raise
+        return connection
 
     def _connected(self) -> sqlite3.Connection:
         with _mapped(self.path):
