@@ -21,7 +21,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PIXELS = {"numpy", "mrcfile", "PIL", "tifffile"}
 HEAVY = PIXELS | {
     "starlette", "uvicorn", "jinja2", "pydantic", "pydantic_settings", "sqlite3", "psutil", "orjson", "httpx2",
-    "cryptography", "grafana_foundation_sdk", "asyncssh", "argon2",
+    "cryptography", "grafana_foundation_sdk", "asyncssh", "argon2", "prometheus_client",
 }  # fmt: skip
 
 
@@ -119,3 +119,9 @@ def test_help_loads_nothing_heavy() -> None:
     script = "import sys, cryowatch.cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not HEAVY & {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_pages_come_up_before_anything_is_loaded_for_prometheus() -> None:
+    script = "import sys, cryowatch.web.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "prometheus_client" not in done.stdout.split()

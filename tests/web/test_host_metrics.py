@@ -9,6 +9,7 @@ import pytest
 
 from cryowatch.records import DeviceSample, HostSample
 from cryowatch.store import Store
+from cryowatch.web.metrics.families import written
 from cryowatch.web.metrics.host import host_metrics
 from tests.support.records import SECOND, START
 
@@ -44,7 +45,8 @@ def values(store: Store, now: int = START) -> dict[str, float]:
     """Return the samples of the text; each family has its help and type before it."""
     found: dict[str, float] = {}
     family = ""
-    for line in "".join(host_metrics(store.reader(), "gpu1", now)).splitlines():
+    text, _ = written(host_metrics(store.reader(), "gpu1", now), as_openmetrics=False)
+    for line in text.decode().splitlines():
         if line.startswith("# TYPE "):
             _, _, family, kind = line.split(" ")
             assert kind == "gauge"

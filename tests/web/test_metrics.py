@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from cryowatch import __version__
@@ -20,7 +21,7 @@ from cryowatch.errors import SinkRefused
 from cryowatch.follow.standing import Standing
 from cryowatch.records import Severity
 from cryowatch.store.alerts import Key, State
-from cryowatch.web.metrics.text import family
+from cryowatch.web.metrics.families import gauge, written
 from tests.support.projects import genuine
 from tests.support.serving import Served, serving, until
 
@@ -138,11 +139,28 @@ def test_the_agents_own_process(served: Served) -> None:
 
 @given(value=st.text(st.characters(exclude_categories=["Cs"])), number=st.floats() | st.integers(-(2**53), 2**53))
 def test_any_text_and_number_come_back(value: str, number: float) -> None:
-    text = family("a_b", "gauge", "Some text.", [({"first": value, "second": "x"}, number)])
-    (metric,) = text_string_to_metric_families(text)
+    family = gauge("a_b", "Some text.", [((value, "x"), number)], labels=("first", "second"))
+    text, _ = written(family, as_openmetrics=False)
+    (metric,) = text_string_to_metric_families(text.decode())
     (sample,) = metric.samples
     assert sample.labels == {"first": value, "second": "x"}
     assert sample.value == pytest.approx(number, rel=1e-12, nan_ok=True)
+
+
+def test_who_accepts_openmetrics_gets_it_with_the_same_families(served: Served) -> None:
+    accepted = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3"
+    answer = served.client.get("/metrics", headers={"Accept": accepted})
+    assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.text.endswith("# EOF\n")
+    found = {metric.name: metric.type for metric in openmetrics_families(answer.text)}
+    assert found == {metric.name: metric.type for metric in families(served).values()}
+
+
+@pytest.mark.parametrize("accepted", ["", "text/html", "application/openmetrics-text;version=x", "a;version=9"])
+def test_whoever_accepts_anything_else_gets_the_text_format(served: Served, accepted: str) -> None:
+    answer = served.client.get("/metrics", headers={"Accept": accepted})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
 def test_a_file_system_whose_mount_is_no_utf8_is_sampled(tmp_path: Path) -> None:
