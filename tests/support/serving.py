@@ -19,7 +19,7 @@ from cryowatch.images import ImageServer
 from cryowatch.settings.web import Web
 from cryowatch.sources.scipion.log import log_ends
 from cryowatch.store import Store
-from cryowatch.web.app import create_app
+from cryowatch.web.app import AgentView, Appearance, create_app
 from cryowatch.web.border import Names
 from cryowatch.web.events import HEARTBEAT_SECONDS, Hub
 from cryowatch.web.gate import access_of
@@ -77,20 +77,22 @@ class Served:
         listener = bind(listen)
         identity = Identity(web.certificate, web.key) if web and web.certificate and web.key else None
         self.address = address_of(listener, tls=identity is not None).rstrip("/")
-        app = self.app = create_app(
+        view = AgentView(
             reader=self.store.reader(),
             hub=self.hub,
             images=self.images,
             clock=time.time_ns,
             host="gpu1",
             last_read=self.agent.last_read,
+            deliveries=lambda: deliveries,
+            logs=log_ends,
+        )
+        app = self.app = create_app(
+            view,
+            Appearance(dashboards=dashboards, names=Names(web.hosts, url=web.url) if web else None),
+            access=access_of(data, web, port=listener.getsockname()[1]) if web else None,
             ledger=self.store.ledger() if told else None,
             forgetter=self.forgetter,
-            dashboards=dashboards,
-            deliveries=lambda: deliveries,
-            access=access_of(data, web, port=listener.getsockname()[1]) if web else None,
-            names=Names(web.hosts, url=web.url) if web else None,
-            logs=log_ends,
         )
         self.agent.listen(self.hub.publish)
         started = threading.Event()

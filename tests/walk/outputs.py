@@ -26,7 +26,7 @@ from cryowatch.store import Store
 from cryowatch.store.export import export
 from cryowatch.store.panels.good import bounds_of_good
 from cryowatch.store.status import status
-from cryowatch.web.app import create_app
+from cryowatch.web.app import AgentView, create_app
 from cryowatch.web.events import Hub
 from tests.grafana.expansion import expand
 from tests.support.influxd import InfluxServer
@@ -58,9 +58,10 @@ class Pages:
     """The pages' JSON interface."""
 
     def __init__(self, store: Store, images: ImageServer, clock: Callable[[], int]) -> None:
-        self._app = create_app(
+        view = AgentView(
             reader=store.reader(), hub=Hub({}), images=images, clock=clock, host="gpu1", last_read=lambda _: None
         )
+        self._app = create_app(view)
 
     def get(self, path: str, **query: str) -> Any:
         async def ask() -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cryowatch.dashboards import STANDARD, Dashboard
@@ -27,17 +26,17 @@ from cryowatch.web.alerts import Alerts
 from cryowatch.web.answers import Answers
 from cryowatch.web.api import API
 from cryowatch.web.assets import Assets
-from cryowatch.web.border import HEADERS, NOT_KEPT, Border, Names
+from cryowatch.web.border import Border, Names
 from cryowatch.web.entry import Entry
 from cryowatch.web.events import Hub
+from cryowatch.web.failures import Failures, unexpected
 from cryowatch.web.forget import Forget
-from cryowatch.web.gate import Access, Gate, who
+from cryowatch.web.gate import Access, Gate
 from cryowatch.web.logs import Logs, Read
 from cryowatch.web.metrics.agent import Metrics
 from cryowatch.web.openapi import Description
 from cryowatch.web.pages import Pages
 from cryowatch.web.pool import Pool
-from cryowatch.web.replies import GONE, JSON, Gone, Noted, explain, headers_of, status_of, text_of
 from cryowatch.web.sharing import Sharing
 from cryowatch.web.sight import Sights
 from cryowatch.web.summaries import Summaries
@@ -46,116 +45,136 @@ WORKER_THREADS = 6
 """For what is quick; queries that may take long have places of their own (`pool`).  Each keeps a connection."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentView:
+    """What of an agent the pages show.
+
+    `last_read` says when a session (by its row id) could be read last, `deliveries` how each delivery to a sink goes,
+    and `logs` reads the ends of a run's logs.  `clock` is UTC ns.
+    """
+
+    reader: Reader
+    hub: Hub
+    images: ImageServer
+    clock: Callable[[], int]
+    host: str
+    last_read: Callable[[int], int | None]
+    deliveries: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    logs: Read | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appearance:
+    """What a facility's pages look like, `names` that their server goes by, and the `url` where others reach them."""
+
+    dashboards: Sequence[Dashboard] = STANDARD
+    facility: str = ""
+    logo: Path | None = None
+    names: Names | None = None
+    url: str = ""
+
+
 def create_app(
+    agent: AgentView,
+    appearance: Appearance | None = None,
     *,
-    reader: Reader,
-    hub: Hub,
-    images: ImageServer,
-    clock: Callable[[], int],
-    host: str,
-    last_read: Callable[[int], int | None],
-    dashboards: Sequence[Dashboard] = STANDARD,
-    deliveries: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
-    facility: str = "",
-    logo: Path | None = None,
+    access: Access | None = None,
     ledger: Ledger | None = None,
     forgetter: Forgetter | None = None,
-    access: Access | None = None,
-    names: Names | None = None,
-    url: str = "",
-    logs: Read | None = None,
 ) -> Starlette:
     """Return the application.
 
-    `last_read` says when a session (by its row id) could be read last, `deliveries` how each delivery to a sink goes.
     Without a `ledger` nobody can see to alerts or mute them here, without a `forgetter` have a session forgotten;
     without `access` everybody sees everything.
-    `names` are those that this server goes by, `url` is where others reach it.  `logs` reads the ends of a run's logs.
     """
-    sights = Sights(reader, access.key if access is not None else None)
-    summaries = Summaries(reader, clock, last_read, bounds_of_good(dashboards))
-    pool = Pool(reader)
+    look = appearance or Appearance()
+    sights = Sights(agent.reader, access.key if access is not None else None)
+    summaries = Summaries(agent.reader, agent.clock, agent.last_read, bounds_of_good(look.dashboards))
+    pool = Pool(agent.reader)
     answers = Answers(pool)
-    alerts = Alerts(reader=reader, sights=sights, answers=answers, ledger=ledger, hub=hub, clock=clock)
-    api = API(
-        reader=reader,
+    alerts = Alerts(
+        reader=agent.reader, sights=sights, answers=answers, ledger=ledger, hub=agent.hub, clock=agent.clock
+    )
+    assets = Assets()
+    pages = Pages(sights, look.dashboards, assets=assets, access=access, facility=look.facility, logo=look.logo)
+    failures = Failures(pages, sights, agent.clock)
+    routes: list[BaseRoute] = [
+        *pages.routes(),
+        *_of_people(agent, look, pages, sights, answers, access, forgetter),
+        *_api(agent, look, sights, summaries, alerts, answers).routes(),
+        *alerts.routes(),
+        *_metrics(agent, summaries, alerts, pool, access).routes(),
+        *assets.routes(),
+    ]
+    return Starlette(
+        routes=[*routes, *Description(routes, look.dashboards).routes()],
+        middleware=[
+            Middleware(Border, names=look.names or Names()),
+            Middleware(Gate, access=access, explain=failures.ours),
+            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1),
+        ],
+        exception_handlers={CryowatchError: failures.ours, HTTPException: failures.theirs, Exception: unexpected},
+        lifespan=_lifespan(agent.hub, pool),
+    )
+
+
+def _of_people(
+    agent: AgentView,
+    look: Appearance,
+    pages: Pages,
+    sights: Sights,
+    answers: Answers,
+    access: Access | None,
+    forgetter: Forgetter | None,
+) -> list[Route]:
+    """Return the routes that need accounts: logging in, sharing a session, and forgetting one."""
+    if access is None:
+        return []
+    routes = Entry(pages, access, sights, clock=agent.clock).routes()
+    routes += Sharing(agent.reader, access, url=look.url).routes()
+    if forgetter is not None:
+        routes += Forget(agent.reader, answers, forgetter).routes()
+    return routes
+
+
+def _api(
+    agent: AgentView, look: Appearance, sights: Sights, summaries: Summaries, alerts: Alerts, answers: Answers
+) -> API:
+    return API(
+        reader=agent.reader,
         sights=sights,
         summaries=summaries,
         alerts=alerts,
-        dashboards=dashboards,
-        images=images,
-        hub=hub,
+        dashboards=look.dashboards,
+        images=agent.images,
+        hub=agent.hub,
         answers=answers,
-        host=host,
-        clock=clock,
-        deliveries=deliveries,
-        logs=None if logs is None else Logs(logs),
+        host=agent.host,
+        clock=agent.clock,
+        deliveries=agent.deliveries,
+        logs=None if agent.logs is None else Logs(agent.logs),
     )
-    assets = Assets()
-    pages = Pages(sights, dashboards, assets=assets, access=access, facility=facility, logo=logo)
-    entries: list[Route] = []
-    if access is not None:
-        entries += Entry(pages, access, sights, clock=clock).routes()
-        entries += Sharing(reader, access, url=url).routes()
-        if forgetter is not None:
-            entries += Forget(reader, answers, forgetter).routes()
 
+
+def _metrics(agent: AgentView, summaries: Summaries, alerts: Alerts, pool: Pool, access: Access | None) -> Metrics:
+    return Metrics(
+        summaries,
+        alerts,
+        agent.deliveries,
+        reader=agent.reader,
+        pool=pool,
+        host=agent.host,
+        clock=agent.clock,
+        access=access,
+    )
+
+
+def _lifespan(hub: Hub, pool: Pool) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        del app
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = WORKER_THREADS
         hub.open()
         yield
         pool.close()
 
-    def _wants_page(request: Request) -> bool:
-        return not request.scope["path"].startswith(("/api/", "/images/", "/metrics", "/healthz"))
-
-    noted = Noted(clock)
-
-    async def ours(request: Request, error: Exception) -> Response:
-        noted.note(error)
-        if isinstance(error, Gone):
-            return Response(status_code=GONE)
-        if not isinstance(error, CryowatchError):
-            raise error
-        text = sights.told(who(request), text_of(error))
-        if _wants_page(request):
-            answer = pages.error(request, status_of(error), text)
-            answer.headers.update(headers_of(error))
-            return answer
-        return explain(error, text)
-
-    async def theirs(request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):
-            raise error
-        text = "there is no such page" if error.status_code == 404 else error.detail
-        if _wants_page(request):
-            return pages.error(request, error.status_code, text)
-        return JSON({"error": text}, error.status_code, dict(error.headers or {}))
-
-    async def unexpected(request: Request, error: Exception) -> Response:
-        """Answer what nobody foresaw, beyond all middleware; the server logs it with its trace."""
-        del request, error
-        return JSON({"error": "something went wrong here; the log says what"}, 500, dict((*HEADERS.items(), NOT_KEPT)))
-
-    routes: list[BaseRoute] = [
-        *pages.routes(),
-        *entries,
-        *api.routes(),
-        *alerts.routes(),
-        *Metrics(
-            summaries, alerts, deliveries, reader=reader, pool=pool, host=host, clock=clock, access=access
-        ).routes(),
-        *assets.routes(),
-    ]
-    return Starlette(
-        routes=[*routes, *Description(routes, dashboards).routes()],
-        middleware=[
-            Middleware(Border, names=names or Names()),
-            Middleware(Gate, access=access, explain=ours),
-            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=1),
-        ],
-        exception_handlers={CryowatchError: ours, HTTPException: theirs, Exception: unexpected},
-        lifespan=lifespan,
-    )
+    return lifespan

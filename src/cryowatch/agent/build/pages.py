@@ -39,7 +39,7 @@ def serve(
 
     `started` is told the pages' address, and what there is to warn of.
     """
-    from cryowatch.web.app import create_app  # noqa: PLC0415
+    from cryowatch.web.app import AgentView, Appearance, create_app  # noqa: PLC0415
     from cryowatch.web.border import Names  # noqa: PLC0415
     from cryowatch.web.events import Hub  # noqa: PLC0415
     from cryowatch.web.gate import access_of  # noqa: PLC0415
@@ -51,24 +51,24 @@ def serve(
     address = address_of(listener, tls=identity is not None)
     access = access_of(store.data_dir, web, port=listener.getsockname()[1])
     hub = Hub({"version": __version__, "started": milliseconds(time.time_ns())})
-    app = create_app(
+    view = AgentView(
         reader=store.reader(),
         hub=hub,
         images=images,
         clock=time.time_ns,
         host=agent.host,
         last_read=agent.last_read,
-        ledger=store.ledger(),
-        forgetter=forgetter,
         deliveries=lambda: [follower.described() for follower in agent.followers],
+        logs=log_ends,
+    )
+    appearance = Appearance(
         dashboards=dashboards_of(chosen),
         facility=chosen.facility.name,
         logo=logo_of(chosen),
-        access=access,
         names=Names((host_of(web.listen), *web.hosts), url=web.url),
         url=web.url,
-        logs=log_ends,
     )
+    app = create_app(view, appearance, access=access, ledger=store.ledger(), forgetter=forgetter)
 
     def told() -> None:
         started(address, access.warnings())
