@@ -209,7 +209,11 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         public=True,
         errors=(),
     ),
-    ("GET", "/metrics"): Operation(summary="The agent's state for Prometheus.", answers=("text/plain",), errors=(401,)),
+    ("GET", "/metrics"): Operation(
+        summary="The agent's state for Prometheus.",
+        answers=("text/plain", "application/openmetrics-text"),
+        errors=(401,),
+    ),
 }
 """What each route of the interface does, by method and path."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.openmetrics import exposition as openmetrics
 
 Samples = Iterable[tuple[Sequence[str], float]]
 """Values of the labels, and a number; no two of a family may have the same labels, or Prometheus refuses the answer."""
@@ -26,9 +25,8 @@ class Collected:
 
 def written(families: Iterable[Metric], *, as_openmetrics: bool) -> tuple[bytes, str]:
     """Return families as OpenMetrics or in Prometheus' text format, with the media type."""
-    if as_openmetrics:
-        return openmetrics.generate_latest(Collected(families)), openmetrics.CONTENT_TYPE_LATEST
-    return generate_latest(Collected(families)), CONTENT_TYPE_PLAIN_0_0_4
+    encode, media_type = choose_encoder("application/openmetrics-text" if as_openmetrics else "text/plain")
+    return encode(Collected(families)), media_type
 
 
 def gauge(name: str, text: str, samples: Samples, *, labels: Sequence[str] = ()) -> Iterator[Metric]:
