@@ -70,6 +70,7 @@ def test_a_facility_adds_a_rule() -> None:
         ("[alerts.rules.defocus]\nlow = 5", r"alerts\.rules\.defocus: low must be below high \(they are 5 and 4\.0\)"),
         ("[alerts.rules.defocus]\nhihg = 5", r"alerts\.rules\.defocus\.hihg: is not a setting\. Did you mean high\?"),
         ("[alerts.rules.defocus]\nseverity = 'bad'", r"alerts\.rules\.defocus\.severity: there is no severity bad"),
+        ("[alerts.rules.defocus]\nenabled = 0", r"alerts\.rules\.defocus\.enabled: must be true or false"),
         ("[alerts.rules.defocus]\nhigh = 'four'", r"alerts\.rules\.defocus\.high: must be a number"),
         ("[alerts.rules.defocus]\nwindow = 0", r"alerts\.rules\.defocus\.window: must lie between 1 and 1000"),
         ("[alerts.rules.defocus]\nshare = 0.7", r"calm_share must not be below share"),

@@ -8,6 +8,8 @@ from typing import Any
 
 from cryowatch.errors import ConfigError
 
+_KINDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number", bool: "true or false"}
+
 
 class TomlTable:
     """A TOML table whose keys are taken one by one; one that nobody takes is an error."""
@@ -26,8 +28,7 @@ class TomlTable:
             return default
         value = self._values.pop(key)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            wanted = {str: "a text", list: "a list", dict: "a table", int: "a whole number"}
-            name = wanted.get(kind, "a number") if isinstance(kind, type) else "a number"
+            name = _KINDS.get(kind, "a number") if isinstance(kind, type) else "a number"
             raise ConfigError(f"must be {name}", where=f"{self.where}.{key}")
         return value
 
