@@ -152,7 +152,7 @@ def test_who_accepts_openmetrics_gets_it_with_the_same_families(served: Served) 
     answer = served.client.get("/metrics", headers={"Accept": accepted})
     assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert answer.text.endswith("# EOF\n")
-    found = {metric.name: metric.type for metric in openmetrics_families(answer.text)}
+    found = {metric.name: metric.type for metric in openmetrics_families(answer.text)}  # type: ignore[no-untyped-call]
     assert found == {metric.name: metric.type for metric in families(served).values()}
 
 
