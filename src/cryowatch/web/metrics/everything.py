@@ -13,6 +13,7 @@ from prometheus_client.process_collector import ProcessCollector
 from cryowatch import __version__
 from cryowatch.reading import READABLE
 from cryowatch.store.reader import Reader
+from cryowatch.times import SECOND
 from cryowatch.web.alerts import Active, Alerts, counts
 from cryowatch.web.metrics.families import Samples, counter, gauge
 from cryowatch.web.metrics.host import host_metrics
@@ -31,7 +32,7 @@ def everything(
     sessions = summaries.all()
     yield from gauge("cryowatch_info", "The version that runs here.", [((__version__,), 1)], labels=("version",))
     yield from _sessions(sessions)
-    yield from _stages(sessions, now / 10**9)
+    yield from _stages(sessions, now / SECOND)
     yield from _judged(sessions)
     yield from _alarms(sessions, alerts.active())
     yield from _delivered(deliveries)

@@ -8,9 +8,10 @@ from prometheus_client.metrics_core import Metric
 
 from cryowatch.store import samples
 from cryowatch.store.reader import Reader, Row
+from cryowatch.times import MINUTE, SECOND
 from cryowatch.web.metrics.families import Samples, gauge
 
-FRESH = 120 * 10**9
+FRESH = 2 * MINUTE
 """How old a sample may be, in ns: what is older says nothing of now."""
 
 _HOST = (
@@ -44,7 +45,9 @@ def host_metrics(reader: Reader, host: str, now: int) -> Iterator[Metric]:
     if found is None:
         return
     sample, devices = found
-    yield from gauge("cryowatch_host_sample_timestamp_seconds", "Time of these values.", [((), sample["time"] / 10**9)])
+    yield from gauge(
+        "cryowatch_host_sample_timestamp_seconds", "Time of these values.", [((), sample["time"] / SECOND)]
+    )
     for name, field, per, text in _HOST:
         yield from gauge(f"cryowatch_host_{name}", text, _values([sample], field, per))
     waiting = [((f.rpartition("_")[2],), sample[f] / 100) for f in _PRESSURE if sample[f] is not None]
