@@ -189,6 +189,35 @@ def test_a_point_in_a_plot_opens_its_micrograph(visit: Visit) -> None:
     expect(page).to_have_url(re.compile(r"#m=\d+$"))
 
 
+def test_the_moment_under_the_pointer_is_marked_in_every_chart_over_time(visit: Visit) -> None:
+    page = visit.go(f"{SESSION}/ctf")
+    chart = page.locator('[data-panel="defocus-over-time"] .chart')
+    expect(chart.locator("canvas")).to_be_visible()
+    expect(page.locator('[data-panel="resolution-over-time"] .chart canvas')).to_be_visible()
+    expect(page.locator('[data-panel="defocus-map"] .chart canvas').first).to_be_visible()
+    size = chart.bounding_box()
+    assert size is not None
+    page.mouse.move(size["x"] + size["width"] * 0.5, size["y"] + 60)
+    for panel in ("defocus-over-time", "resolution-over-time", "defocus-map"):
+        expect(page.locator(f'[data-panel="{panel}"] .cursor')).to_be_visible()
+    places = [
+        page.locator(f'[data-panel="{panel}"] .cursor').evaluate("node => node.style.transform")
+        for panel in ("defocus-over-time", "resolution-over-time")
+    ]
+    middles = [float(re.findall(r"[\d.]+", place)[0]) for place in places]
+    assert all(abs(middle - size["width"] * 0.5) < 12 for middle in middles)
+    page.mouse.move(size["x"] + size["width"] * 0.5, size["y"] - 40)
+    expect(page.locator('[data-panel="resolution-over-time"] .cursor')).to_be_hidden()
+
+
+def test_a_heat_map_says_what_its_colours_mean(visit: Visit) -> None:
+    page = visit.go(f"{SESSION}/ctf")
+    for panel in ("defocus-map", "resolution-map"):
+        scale = page.locator(f'[data-panel="{panel}"] .scale')
+        expect(scale).to_have_text(re.compile(r"^0[\d,]+ micrographs$"))
+        expect(scale.locator("i")).to_be_visible()
+
+
 def test_dragging_over_a_plot_zooms_into_the_time_and_back(visit: Visit) -> None:
     page = visit.go(f"{SESSION}/ctf")
     box = page.locator('[data-panel="defocus-over-time"] .chart')

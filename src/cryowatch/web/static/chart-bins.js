@@ -2,6 +2,7 @@
 
 import { Chart, colours, limitLines, timeLabel, valueAxis } from "./chart.js";
 import { ofBins, spread } from "./chart-words.js";
+import { el } from "./dom.js";
 import { moment, number, quantity } from "./format.js";
 
 export class Bins {
@@ -13,6 +14,11 @@ export class Bins {
     const surface = this.chart.chart.getZr();
     surface.on("mousemove", (event) => this.hover(event));
     surface.on("globalout", () => this.chart.hideTip());
+    if (described.kind === "heatmap") {
+      this.scale = el("div", { class: "scale" });
+      body.append(this.scale);
+      this.chart.link((time) => this.column(time), (x) => this.moment(x));
+    }
   }
 
   dispose() {
@@ -77,16 +83,29 @@ export class Bins {
     const every = Math.max(1, Math.ceil((names.length * 22) / Math.max(60, this.chart.box.clientHeight - 40)));
     this.span = { low };
     this.chart.set({
-      grid: { left: 8, right: 16, top: 12, bottom: 8, containLabel: true },
+      grid: { left: 8, right: 16, top: 28, bottom: 8, containLabel: true },
       xAxis: { type: "category", data: d.time.map((t) => timeLabel(t, extent)), axisLine: { lineStyle: { color: c.line } }, axisTick: { show: false }, axisLabel: { color: c.muted, hideOverlap: true } },
       yAxis: { type: "category", data: names.map((v) => number(v, 1)), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: c.muted, interval: (i) => (low + i) % every === 0 }, splitLine: { show: false } },
       visualMap: { show: false, min: 0, max: most, inRange: { color: c.heat } },
       series: [{ type: "heatmap", silent: true, data: d.cells.map(([t, b, n]) => [t, b - low, n]), itemStyle: { borderColor: c.card, borderWidth: 1 }, progressive: 0 }],
     });
+    this.scale.replaceChildren(el("span", { text: "0" }), el("i"), el("span", { text: `${number(most)} micrographs` }));
     this.note(`steps of ${d.step_ms >= 3600000 ? `${d.step_ms / 3600000} h` : `${d.step_ms / 60000} min`}`);
     const counts = Array(d.bins).fill(0);
     for (const [, bin, n] of d.cells) counts[bin] += n;
     this.say(counts.reduce((sum, n) => sum + n, 0), ofBins(counts, d.start, d.step));
+  }
+
+  // Where the step is that holds a moment, and the middle of the step at a place.
+  column(time) {
+    const { time: begins, step_ms: step } = this.data;
+    const i = begins.findLastIndex((begin) => begin <= time);
+    return i < 0 || time > begins[i] + step ? NaN : this.chart.chart.convertToPixel({ xAxisIndex: 0 }, i);
+  }
+
+  moment(x) {
+    const begin = this.data.time[Math.round(this.chart.chart.convertFromPixel({ xAxisIndex: 0 }, x))];
+    return begin === undefined ? null : begin + this.data.step_ms / 2;
   }
 
   say(n, found, more = "") {

@@ -22,6 +22,7 @@ export class Lines {
     this.note = note;
     this.chart = new Chart(body, () => this.draw());
     this.chart.zoomable(view);
+    this.chart.linkByAxis();
     this.marks = new Marks(described, view, () => this.draw());
     const surface = this.chart.chart.getZr();
     surface.on("mousemove", (event) => this.hover(event));

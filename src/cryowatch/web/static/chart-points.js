@@ -16,7 +16,10 @@ export class Points {
     this.note = note;
     this.overTime = described.kind === "timeseries";
     this.chart = new Chart(body, () => this.draw());
-    if (this.overTime) this.chart.zoomable(view);
+    if (this.overTime) {
+      this.chart.zoomable(view);
+      this.chart.linkByAxis();
+    }
     this.marks = this.overTime ? new Marks(described, view, () => this.draw()) : null;
     const surface = this.chart.chart.getZr();
     surface.on("mousemove", (event) => this.hover(event));

@@ -7,6 +7,19 @@ import { now } from "./now.js";
 
 const DAY = 86400000;
 
+const linked = new Set(); // charts over time: the moment under the pointer is marked in all of them
+let pointed; // until the next frame
+
+function point(time) {
+  if (pointed === undefined) {
+    requestAnimationFrame(() => {
+      for (const chart of linked) chart.mark(pointed);
+      pointed = undefined;
+    });
+  }
+  pointed = time;
+}
+
 export function colours() {
   const style = getComputedStyle(document.documentElement);
   const value = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -36,6 +49,7 @@ export class Chart {
 
   set(option, more = {}) {
     const c = colours();
+    this.drawn = true;
     this.chart.setOption({
       animation: false,
       textStyle: { fontFamily: c.font, color: c.muted },
@@ -71,6 +85,28 @@ export class Chart {
     this.tip.hidden = true;
   }
 
+  // `place` gives where across the chart a moment is, in pixels, and `time` the moment at such a place.
+  link(place, time) {
+    this.place = place;
+    this.cursor = el("div", { class: "cursor", hidden: true });
+    this.tip.before(this.cursor);
+    linked.add(this);
+    const surface = this.chart.getZr();
+    surface.on("mousemove", ({ offsetX, offsetY }) => point(this.drawn && this.chart.containPixel("grid", [offsetX, offsetY]) ? time(offsetX) : null));
+    surface.on("globalout", () => point(null));
+  }
+
+  mark(time) {
+    const x = time === null || !this.drawn ? NaN : this.place(time);
+    this.cursor.hidden = !Number.isFinite(x) || !this.chart.containPixel("grid", [x, this.box.clientHeight / 2]);
+    if (!this.cursor.hidden) this.cursor.style.transform = `translate(${x}px)`;
+  }
+
+  // The same for charts with an axis of time.
+  linkByAxis() {
+    this.link((time) => this.chart.convertToPixel({ xAxisIndex: 0 }, time), (x) => this.chart.convertFromPixel({ xAxisIndex: 0 }, x));
+  }
+
   // Dragging over a chart with a time axis zooms the whole page.
   zoomable(view) {
     if (!matchMedia("(pointer: fine)").matches) return;
@@ -88,6 +124,7 @@ export class Chart {
   dispose() {
     document.removeEventListener("themechange", this.renew);
     this.resizer.disconnect();
+    linked.delete(this);
     this.chart.dispose();
   }
 }
