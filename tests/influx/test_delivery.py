@@ -739,8 +739,8 @@ def test_samples_that_were_forgotten_while_the_server_was_away_are_counted_and_s
     for n in range(10):
         store.add_host_sample(HostSample(host="gpu1", time=START + n * SECOND, cpu=5.0))
     delivery.step()
-    store.forget_host_samples(before=START + 4 * SECOND, now=START + SECOND, followers=[delivery.follower])
-    said = delivery.described()
+    store.forget_host_samples(before=START + 4 * SECOND, now=START + SECOND, followers=[delivery.name])
+    said = delivery.status().shown()
     assert (said["dropped"], said["last_dropped"]) == (4, START // 10**6 + 1000)
 
 
@@ -762,10 +762,10 @@ def test_samples_that_were_forgotten_on_their_way_are_not_counted_as_dropped(sto
         store.add_host_sample(HostSample(host="gpu1", time=START + n * SECOND, cpu=5.0))
     delivery = Delivery(store, Away(), CryowatchLayout(), clock=lambda: START, chance=lambda: 1.0)
     delivery.step()
-    store.forget_host_samples(before=START + 3 * SECOND, now=START, followers=[delivery.follower])
+    store.forget_host_samples(before=START + 3 * SECOND, now=START, followers=[delivery.name])
     delivery = Delivery(store, Slow(store, before=START + 7 * SECOND), CryowatchLayout(), clock=lambda: START)
     assert delivery.finish()
-    said = delivery.described()
+    said = delivery.status().shown()
     assert (said["accepted"], said["dropped"]) == (7, 3)
 
 

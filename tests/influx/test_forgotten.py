@@ -72,7 +72,7 @@ def test_its_points_go_where_that_is_wanted_and_those_of_others_stay(
     said = belongings_of(store.reader(), row, now=time.time_ns()).points
     assert own > 40
     if layout == "cryowatch":
-        assert said == {delivery.follower: own}
+        assert said == {delivery.name: own}
     forgotten(store, "alpha", influxdb=True)
     assert delivery.finish()
     assert points(database) == before
@@ -110,7 +110,7 @@ def test_a_database_that_is_away_loses_them_once_it_is_back(
         forgotten(store, "alpha", influxdb=True)
         assert not delivery.finish(tries=1, pause=lambda _: None)
         assert delivery.behind > 0
-        assert "cannot be reached" in delivery.described()["problem"]
+        assert "cannot be reached" in delivery.status().problem
     finally:
         database.start()
     assert delivering(store).finish(), "another agent goes on with it, too"

@@ -158,13 +158,13 @@ def test_what_went_is_forgotten_when_all_have_taken_it_away_or_have_not_come_for
     away = Delivery(store, sink, CryowatchLayout())
     sink.close()
     kept(store, span([micrograph(n) for n in range(1, 6)]))
-    store.advance(away.follower, 0, now=time.time_ns())
+    store.advance(away.name, 0, now=time.time_ns())
     delivery = delivering(store)
     assert delivery.finish()
     kept(store, span([micrograph(1)]), cursor="2")
     assert delivery.finish()
     assert store.reader().value("SELECT count(*) FROM superseded") == 4
-    store.advance(away.follower, 0, now=time.time_ns() - 31 * 86_400 * SECOND)
+    store.advance(away.name, 0, now=time.time_ns() - 31 * 86_400 * SECOND)
     kept(store, span([micrograph(2)]), cursor="3")
     assert delivery.finish()
     assert store.reader().value("SELECT count(*) FROM superseded") == 0

@@ -56,8 +56,8 @@ def test_a_service_that_is_away_is_told_later_and_its_address_is_shown_nowhere(
     house.raise_()
     with caplog.at_level(logging.DEBUG, logger="cryowatch"):
         run(told, house.time, 60)
-    assert told.described()["problem"].startswith("apprise json: did not take the message")
-    shown = [caplog.text, str(told.described()), *capfd.readouterr()]
+    assert told.status().problem.startswith("apprise json: did not take the message")
+    shown = [caplog.text, str(told.status()), *capfd.readouterr()]
     assert not [text for text in shown if "GEHEIM" in text]
 
 

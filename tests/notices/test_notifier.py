@@ -38,7 +38,7 @@ def test_an_alert_is_told_once(house: House, time: Time) -> None:
     house.raise_(text="one")
     run(told, time, 3600)
     assert [whats(message) for message in channel.messages] == [["raised one"]]
-    assert (told.behind, told.described()["accepted"], told.described()["problem"]) == (0, 1, "")
+    assert (told.behind, told.status().accepted, told.status().problem) == (0, 1, "")
 
 
 def test_what_happens_together_goes_together(house: House, time: Time) -> None:
@@ -158,14 +158,14 @@ def test_raised_and_over_while_waiting_is_one_line(house: House, time: Time) -> 
     run(told, time, 600)
     house.end(alert, text="Defocus: well")
     run(told, time, 60)
-    assert (told.behind, told.described()["problem"]) == (2, "mail: is away")
+    assert (told.behind, told.status().problem) == (2, "mail: is away")
     channel.failure = None
     run(told, time, 60)
     (message,) = channel.messages
     assert whats(message) == ["passed Defocus: low"]
     assert "Was: Defocus: low" in message.plain
     assert "for 10 min" in message.plain
-    assert told.described()["problem"] == ""
+    assert told.status().problem == ""
 
 
 def test_of_an_alert_that_a_worse_one_replaced_nobody_is_told_any_more(house: House, time: Time) -> None:
@@ -305,7 +305,7 @@ def test_what_a_person_has_to_mend_is_kept_and_tried_ever_more_rarely(house: Hou
     house.raise_(text="one")
     run(told, time, 6 * 3600)
     assert 20 <= channel.tries <= 30
-    assert told.described()["needs_person"]
+    assert told.status().needs_person
     row = house.store.reader().followers(since=0)[0]
     assert (row["follower"], row["problem"], row["behind"]) == ("notices mail", "mail: refuses the account", 1)
     channel.failure = None
@@ -359,12 +359,12 @@ def test_a_text_that_is_refused_holds_up_no_later_alert(house: House, time: Time
     assert (message.entries, message.subject) == ((), "1 critical, 1 warning")
     assert "their texts were refused: refuses the message: 554" in message.plain
     assert "https://watch.example.org/" in message.plain
-    assert "sent without the alerts' texts" in told.described()["problem"]
-    assert told.described()["needs_person"]
+    assert "sent without the alerts' texts" in told.status().problem
+    assert told.status().needs_person
     house.raise_(text="later")
     run(told, time, 30)
     assert whats(channel.messages[1]) == ["raised later"]
-    assert told.described()["problem"] == ""
+    assert told.status().problem == ""
 
 
 def test_what_is_muted_meanwhile_is_not_told(house: House, time: Time) -> None:
@@ -421,4 +421,4 @@ def test_no_log_or_description_of_trouble_is_more_than_one_line(
     with caplog.at_level(logging.INFO):
         run(told, time, 60)
     assert len(caplog.records) == 1
-    assert "\n" not in told.described()["problem"]
+    assert "\n" not in told.status().problem

@@ -61,7 +61,7 @@ def test_a_message_comes_once_whatever_the_line_did_to_it(
     run(told, house.time, 30)
     if fault is not slow:
         assert come() == 0
-        assert told.described()["problem"]
+        assert told.status().problem
     relay.silent, relay.cut_after = False, None
     run(told, house.time, 300)
-    assert (come(), told.described()["problem"]) == (1, "")
+    assert (come(), told.status().problem) == (1, "")

@@ -75,10 +75,10 @@ def test_the_agent_tells_and_status_shows_how_it_goes(
             state = State(severity=Severity.CRITICAL, text=f"alert {number}")
             store.ledger().raise_(key, state, since=time.time_ns(), now=time.time_ns())
         wait_for(lambda: server.answers.taken and chat.bodies)
-        said = {follower.follower: follower.described() for follower in agent.followers}
+        said = {follower.name: follower.status() for follower in agent.followers}
         agent.stop()
-    assert said["notices mail"]["where"] == f"mail through localhost:{server.port}"
-    assert said["notices webhook chat"]["where"] == f"webhook chat (localhost:{chat.port})"
+    assert said["notices mail"].where == f"mail through localhost:{server.port}"
+    assert said["notices webhook chat"].where == f"webhook chat (localhost:{chat.port})"
     body = server.answers.taken[0].as_string()
     assert "alert 0" in body
     assert "https://watch.example.org/s/small/summary" in body
@@ -112,7 +112,7 @@ def test_a_mail_server_that_is_away_gets_everything_once_when_it_is_back(house: 
     server.stop()
     alerts = [house.raise_(text=f"alert {number}.") for number in range(5)]
     run(told, house.time, 120)
-    assert "Connection refused" in told.described()["problem"]
+    assert "Connection refused" in told.status().problem
     house.end(alerts[0])
     told = notifier(house, mail, digest_minutes=0)  # a restart meanwhile
     run(told, house.time, 120)
@@ -124,7 +124,7 @@ def test_a_mail_server_that_is_away_gets_everything_once_when_it_is_back(house: 
     assert body is not None
     for number in range(5):
         assert body.get_content().count(f"alert {number}.") == 1
-    assert told.described()["problem"] == ""
+    assert told.status().problem == ""
 
 
 def test_a_message_that_was_accepted_but_not_marked_has_the_same_id_again(
@@ -161,11 +161,11 @@ def test_a_recipient_who_is_refused_is_shown_until_mended_and_repeats_nothing(
         house.raise_()
         run(told, house.time, 600)
     assert server.answers.recipients == [["b@example.org"]] * 2
-    assert "c@example.org: 550 nobody here" in told.described()["problem"]
-    assert (told.described()["needs_person"], told.behind) == (True, 0)
+    assert "c@example.org: 550 nobody here" in told.status().problem
+    assert (told.status().needs_person, told.behind) == (True, 0)
     assert len([record for record in caplog.records if record.name.startswith("cryowatch")]) == 1
     server.answers.to = lambda _: ""
     house.raise_()
     run(told, house.time, 600)
     assert server.answers.recipients[2] == ["b@example.org", "c@example.org"]
-    assert told.described()["problem"] == ""
+    assert told.status().problem == ""

@@ -251,7 +251,7 @@ def test_the_address_is_shown_nowhere(
             house.raise_()
             run(told, house.time, 1000)
     assert len(server.bodies) >= 4
-    shown = [caplog.text, json.dumps(told.described()), repr(channel.where), *capsys.readouterr()]
+    shown = [caplog.text, json.dumps(told.status().shown()), repr(channel.where), *capsys.readouterr()]
     shown += [str(house.store.reader().followers(since=0))]
     assert "answers 403" in caplog.text
     assert not [text for text in shown if "GEHEIM" in text]

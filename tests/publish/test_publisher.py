@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 import shutil
@@ -125,14 +124,14 @@ def test_a_target_that_is_away_gets_everything_later(published: Published) -> No
     published.target.takes = 7
     publisher = published.publisher()
     assert not publisher.finish(tries=1)
-    assert "cannot be reached" in publisher.described()["problem"]
-    assert publisher.described()["behind"] > 0
+    assert "cannot be reached" in publisher.status().problem
+    assert publisher.status().behind > 0
     known = {row[kind] for row in published.rows() for kind in ("micrograph", "power_spectrum", "shift_plot")}
     assert known <= set(published.files()), "only what is there is said to be there"
     published.target.failure = None
     assert publisher.finish()
     assert len(published.rows()) == 8
-    assert publisher.described()["problem"] == ""
+    assert publisher.status().problem == ""
 
 
 def test_a_target_that_refuses_needs_a_person_and_status_says_so(published: Published) -> None:
@@ -140,7 +139,7 @@ def test_a_target_that_refuses_needs_a_person_and_status_says_so(published: Publ
     published.target.takes = 0
     publisher = published.publisher()
     assert not publisher.finish()
-    assert publisher.described()["needs_person"]
+    assert publisher.status().needs_person
     published.now = time.time_ns()
     publisher._said = None
     publisher._record()
@@ -235,13 +234,13 @@ def test_an_old_image_on_a_disk_that_does_not_answer_is_not_given_up(published: 
     well = fails_for(published, paths(published.project)[2][0])
     publisher = published.publisher()
 
-    async def go_on() -> bool:
+    with publisher.working():
         for seconds in (0, 31):
             published.now += seconds * SECOND
-            while not await publisher._round():
+            while not publisher.step():
                 assert len(published.rows()) == 7
         published.now += 121 * SECOND
-        while not await publisher._round():
+        while not publisher.step():
             pass
         row = published.rows()[2]
         assert (row["micrograph"], row["problem"][:12]) == ("", "micrograph: "), "the others are shown meanwhile"
@@ -249,11 +248,9 @@ def test_an_old_image_on_a_disk_that_does_not_answer_is_not_given_up(published: 
         assert publisher.behind == 1
         well()
         published.now += 601 * SECOND
-        while not await publisher._round():
+        while not publisher.step():
             pass
-        return not publisher.behind
-
-    assert asyncio.run(publisher._with_loop(go_on()))
+        assert not publisher.behind
     assert published.rows()[2]["micrograph"]
     assert published.rows()[2]["problem"] == ""
 

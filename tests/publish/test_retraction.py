@@ -44,10 +44,10 @@ def test_files_that_cryowatch_published_go_and_no_others(published: Published) -
     assert len(published.files()) == 25
     forget(published, images=True)
     publisher = published.publisher()
-    assert publisher.described()["behind"] == 24
+    assert publisher.status().behind == 24
     assert publisher.finish()
     assert published.files() == ["small/from-elsewhere.jpg"]
-    assert publisher.described()["behind"] == 0
+    assert publisher.status().behind == 0
 
 
 def test_they_stay_unless_that_is_wanted(published: Published) -> None:
@@ -77,7 +77,7 @@ def test_a_target_that_is_away_loses_them_once_it_is_back(
         gone.setattr(published.target, "remove", away)
         publisher = published.publisher()
         assert not publisher.finish(tries=1)
-        assert "cannot be reached" in publisher.described()["problem"]
+        assert "cannot be reached" in publisher.status().problem
     assert published.publisher().finish(), "after a restart, too"
     assert published.files() == ["small/from-elsewhere.jpg"]
 

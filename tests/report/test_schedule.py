@@ -125,14 +125,14 @@ def test_a_command_that_fails_is_shown_and_tried_again_until_it_works(scheduled:
     assert said["code"] == 1
     assert said["behind"] == 1
     assert said["needs"] == [f"report of {key}: /bin/sh: ended with 5: web is away"]
-    described = scheduled.reports.described()
+    described = scheduled.reports.status().shown()
     assert described["problem"] == said["needs"][0]
     assert (described["behind"], described["waiting"], described["needs_person"]) == (1, "reports", False)
     scheduled.broken.unlink()
     assert scheduled.look(minutes=0.5) == 0
     assert scheduled.look(minutes=0.6) == 1
     assert scheduled.status()["needs"] == []
-    assert scheduled.reports.described()["problem"] == ""
+    assert scheduled.reports.status().problem == ""
 
 
 def test_what_was_not_handed_over_is_not_forgotten_by_a_restart(scheduled: Scheduled) -> None:
@@ -151,7 +151,7 @@ def test_one_session_that_fails_holds_up_no_other(scheduled: Scheduled) -> None:
     key = scheduled.add("beta", [micrograph(1)], folder="beta")
     (scheduled.folder / "reports" / "beta" / "index.html").mkdir(parents=True)
     assert scheduled.look() == 1
-    described = scheduled.reports.described()
+    described = scheduled.reports.status().shown()
     assert "is a folder" in described["problem"]
     assert described["needs_person"]
     assert (described["behind"], described["accepted"]) == (1, 1)
@@ -176,4 +176,4 @@ def test_it_ends_soon_also_in_the_middle_of_a_command(scheduled: Scheduled) -> N
     reports.stop()
     thread.join(5)
     assert not thread.is_alive()
-    assert reports.described()["problem"] == ""
+    assert reports.status().problem == ""

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cryowatch import __version__
 from cryowatch.errors import SinkRefused
-from cryowatch.follow.standing import Standing
+from cryowatch.follow.status import Standing
 from cryowatch.records import Severity
 from cryowatch.store.alerts import Key, State
 from cryowatch.web.metrics.families import gauge, written
@@ -32,7 +32,7 @@ WHERE = 'smtp://"mail"\\n:25'
 def refused() -> dict[str, object]:
     standing = Standing(WHERE, accepted=3, rejected=1)
     standing.failed(SinkRefused("says no", where=WHERE))
-    return standing.described(what="notices", waiting="notices", behind=2, dropped=7)
+    return standing.status(what="notices", waiting="notices", behind=2, dropped=7).shown()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from cryowatch.agent.looks import Looks
 from cryowatch.agent.session import Clock, Listener, Progress, Watch
 from cryowatch.errors import SourceError, SourceGone, StoreError
-from cryowatch.follow.follower import Follower, Problem, finished
+from cryowatch.follow.running import Follower, Problem, finished
 from cryowatch.sources.discovery import Finder
 from cryowatch.sources.host import EVERYTHING, FileSystems, HostSource, Parts
 from cryowatch.sources.names import readable
@@ -219,7 +219,7 @@ class Agent:
             self._spawn("rendering ahead", partial(_run, self._ahead))
         for follower in self.followers:
             self.listen(lambda _, f=follower: f.wake())  # type: ignore[misc]
-            self._spawn(follower.follower, partial(_run, follower))
+            self._spawn(follower.name, partial(_run, follower))
 
     def stop(self, *, patience: float = 5.0) -> bool:
         """Ask all threads to end and wait a little; one that hangs on a dead file system is left behind.
@@ -323,7 +323,7 @@ class Agent:
             before=now - self._keep,
             most_bytes=self._keep_bytes,
             now=now,
-            followers=[follower.follower for follower in self.followers if follower.carries_samples],
+            followers=[follower.name for follower in self.followers if follower.carries_samples],
         )
 
     def _folders(self) -> Iterable[Path]:

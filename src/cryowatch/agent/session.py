@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryowatch.agent.rest import REST_AFTER, Outside, Rest, outside, pause
 from cryowatch.errors import SessionForgotten, SourceBusy, SourceError, SourceGone
-from cryowatch.follow.follower import Problem
+from cryowatch.follow.running import Problem
 from cryowatch.reading import READABLE, ZONE, Origin, Reading, Source, Trouble
 from cryowatch.records import Run, Session
 from cryowatch.sources.discovery import SILENT, SILENT_REMEDY

@@ -82,7 +82,7 @@ class StateFile:
             "deliveries": [
                 {"where": said["where"], "waiting": said["waiting"], "behind": said["behind"],
                  "refused": said["rejected"], "problem": said["problem"]}
-                for said in (follower.described() for follower in self._agent.followers)
+                for said in (follower.status().shown() for follower in self._agent.followers)
             ],
             "left": list(left),
         }  # fmt: skip

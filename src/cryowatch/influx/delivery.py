@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from cryowatch.errors import SinkError
-from cryowatch.follow.standing import Standing
+from cryowatch.follow.running import Follower
+from cryowatch.follow.status import Standing, Status
 from cryowatch.influx.backlog import MOST_ITEMS, Backlog
 from cryowatch.influx.batches import Batch, Deletions, Layout, Receipt, Removal, portions
 from cryowatch.store import Store
@@ -43,7 +44,7 @@ class Sink(Protocol):
     def remove(self, deletions: Deletions) -> Removal: ...
 
 
-class Delivery:
+class Delivery(Follower):
     """Carries everything that changes in a store to one sink; `clock` gives UTC ns, `chance` numbers from 0 to 1."""
 
     carries_samples = True
@@ -58,13 +59,13 @@ class Delivery:
         chance: Callable[[], float] = random.random,
         most: int = MOST_ITEMS,
     ) -> None:
-        self.follower = f"influx {layout.name} {sink.where}"
+        super().__init__(f"influx {layout.name} {sink.where}")
         self._store = store
         self._sink = sink
         self._layout = layout
         self._clock = clock
         self._reader = store.reader()
-        changes, delivered = Changes(self._reader), store.delivered(self.follower)
+        changes, delivered = Changes(self._reader), store.delivered(self.name)
         self._backlog = Backlog(delivered, changes, layout, clock=clock, most=most)
         self._recorded = 0
         self._outdated = 0
@@ -73,8 +74,6 @@ class Delivery:
         self._urgent_sent = True
         self._live = False
         self._seen = 0
-        self._woken = threading.Event()
-        self._stopped = False
         self._sending: _Sending | None = None
         self._ahead: Batch | None = None
         self.state = Standing(sink.where, chance)
@@ -90,10 +89,9 @@ class Delivery:
         """How many changes are not delivered yet."""
         return self._backlog.waiting(self.position, self._superseded)
 
-    def described(self) -> dict[str, Any]:
-        """Return how the delivery goes, for pages and metrics."""
-        dropped, last = self._reader.dropped(self.follower)
-        return self.state.described(
+    def status(self) -> Status:
+        dropped, last = self._reader.dropped(self.name)
+        return self.state.status(
             what=f"points, layout {self._layout.name}",
             waiting="changes",
             behind=self.behind,
@@ -101,20 +99,17 @@ class Delivery:
             last_dropped=last,
         )
 
-    def wake(self) -> None:
-        """Say that there may be something new; may be called from any thread."""
-        self._woken.set()
+    def in_trouble(self) -> bool:
+        return bool(self.state.problem)
 
-    def stop(self) -> None:
-        """End `wait` at once, now and later."""
-        self._stopped = True
-        self._woken.set()
+    def beat(self) -> None:
+        """Say again from time to time that somebody delivers here."""
+        if self._unseen():
+            self._record()
 
     def run(self) -> None:
-        """Deliver until stopped."""
         self._live = True
-        while not self._stopped:
-            self.wait(self.step())
+        super().run()
 
     def step(self) -> float:
         """Deliver one batch; returns the seconds after which to come again."""
@@ -142,7 +137,7 @@ class Delivery:
         batch, self._ahead = self._ahead or self._backlog.following(self.position, self._superseded), None
         if batch is not None:
             urgent = self._backlog.urgent(batch.upto) if self._live else []
-            self._sending = _Sending(batch, partial(self._send, urgent), name=f"{self.follower}, sending")
+            self._sending = _Sending(batch, partial(self._send, urgent), name=f"{self.name}, sending")
         return self._sending
 
     def _end(self, sending: _Sending) -> float:
@@ -186,7 +181,7 @@ class Delivery:
         rejected = self.state.rejected - self._recorded
         outdated, self._outdated = self._outdated, 0
         self._store.advance(
-            self.follower,
+            self.name,
             self.position,
             now=self._clock(),
             problem=self.state.problem,
@@ -198,23 +193,6 @@ class Delivery:
         )
         self._recorded += rejected
         self._seen = self._clock()
-
-    def wait(self, seconds: float) -> None:
-        """Wait, or less where something new comes and the sink is well."""
-        if self._stopped or seconds <= 0:
-            return
-        if self.state.problem:
-            end = time.monotonic() + seconds
-            while not self._stopped and (left := end - time.monotonic()) > 0:
-                if self._unseen():
-                    self._record()
-                self._woken.wait(min(left, 0.5))
-                if not self._stopped:
-                    self._woken.clear()
-            return
-        self._woken.wait(seconds)
-        if not self._stopped:
-            self._woken.clear()
 
     def finish(self, *, tries: int = 5, pause: Callable[[float], object] = time.sleep) -> bool:
         """Deliver everything there is; returns whether that worked within some tries."""

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from cryowatch.errors import MessageRefused, SinkError, SinkRefused
-from cryowatch.follow.standing import Standing
+from cryowatch.follow.running import Follower
+from cryowatch.follow.status import Standing, Status
 from cryowatch.images import Rendered
 from cryowatch.notices.channel import Channel
 from cryowatch.notices.message import Context, Message, compose, sessions
@@ -41,10 +40,10 @@ AGE = 86_400 * SECOND
 """What was over for longer is only counted."""
 
 
-class Notifier:
+class Notifier(Follower):
     """Tells through one channel; `clock` gives UTC ns, `mono` seconds that only go forward, `chance` 0 to 1."""
 
-    carries_samples = False
+    is_woken = False
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class Notifier:
         mono: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.follower = f"notices {channel.name}"
+        super().__init__(f"notices {channel.name}")
         self.state = Standing(channel.where, chance)
         self._store = store
         self._channel = channel
@@ -76,8 +75,7 @@ class Notifier:
         self._refusals = 0
         self._said: tuple[str, int] | None = None
         self._seen = 0
-        self._stopped = threading.Event()
-        found = self._pending.position(self.follower)
+        found = self._pending.position(self.name)
         self._upto = self._pending.newest() if found is None else found
         self._pace.take_up(self._pending.last_sent(), now=clock(), mono=mono())
         self._record()
@@ -87,21 +85,8 @@ class Notifier:
         """How many notices have not gone yet."""
         return len(self._waiting)
 
-    def described(self) -> dict[str, Any]:
-        """Return how it goes, for pages and metrics."""
-        return self.state.described(what="notices", waiting="notices", behind=self.behind)
-
-    def wake(self) -> None:
-        """Take note that something is new: it is looked at in a moment anyway."""
-
-    def stop(self) -> None:
-        """End `run` soon; may be called from any thread."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        """Tell until stopped."""
-        while not self._stopped.is_set():
-            self._stopped.wait(self.step())
+    def status(self) -> Status:
+        return self.state.status(what="notices", waiting="notices", behind=self.behind)
 
     def finish(self) -> bool:
         """Tell at once of everything that may be told at this hour; returns whether nothing stood in the way."""
@@ -202,4 +187,4 @@ class Notifier:
             return
         self._said, self._seen = said, now
         upto = min(open_) - 1 if open_ else self._upto
-        self._store.advance(self.follower, upto, now=now, problem=self.state.problem, waiting=len(self._waiting))
+        self._store.advance(self.name, upto, now=now, problem=self.state.problem, waiting=len(self._waiting))

@@ -12,17 +12,18 @@ import hashlib
 import logging
 import random
 import re
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from cryowatch.errors import ImageAway, ImageError, ImageUnsupported, SinkError
-from cryowatch.follow.standing import Standing
+from cryowatch.follow.running import Follower
+from cryowatch.follow.status import Standing, Status
 from cryowatch.images import ImageServer, Shifts, available, can_be_reached, subject
 from cryowatch.images.subject import COLUMNS
 from cryowatch.publish.queue import NewestFirst, Waiting
@@ -57,13 +58,11 @@ _SHORT = {ImageKind.MICROGRAPH: "mic", ImageKind.POWER_SPECTRUM: "psd", ImageKin
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png"}
 
 
-class Publisher:
+class Publisher(Follower):
     """Carries images of CTF items to one target; `clock` gives UTC ns, `chance` numbers from 0 to 1.
 
     `days` is how old a micrograph may be, 0 for any age.  `told` is called after images were recorded.
     """
-
-    carries_samples = False
 
     def __init__(
         self,
@@ -76,7 +75,7 @@ class Publisher:
         clock: Callable[[], int] = time.time_ns,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.follower = f"images {target.where}"
+        super().__init__(f"images {target.where}")
         self.state = Standing(target.where, chance)
         self._store = store
         self._images = images
@@ -89,16 +88,12 @@ class Publisher:
         self._retraction = Retraction(store, target)
         self._said: tuple[str, bool] | None = None
         self._seen = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._entry = threading.Lock()
-        self._stopped = False
         self._begin()
 
     def _begin(self) -> None:
         self._upto = 0
         self._queue = NewestFirst()
         self._in_flight = asyncio.Semaphore(MOST_PUTS)
-        self._woken = asyncio.Event()
 
     @property
     def where(self) -> str:
@@ -110,66 +105,40 @@ class Publisher:
         """How many micrographs have images that are not published yet, as far as it knows, or files that are to go."""
         return len(self._queue) + self._retraction.left
 
-    def described(self) -> dict[str, Any]:
-        """Return how publishing goes, for pages and metrics."""
-        return self.state.described(what="images", waiting="micrographs", behind=self.behind)
+    def status(self) -> Status:
+        return self.state.status(what="images", waiting="micrographs", behind=self.behind)
 
-    def wake(self) -> None:
-        """Say that there may be something new; may be called from any thread."""
-        with self._entry:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._woken.set)
-
-    def stop(self) -> None:
-        """End `run` soon; may be called from any thread."""
-        self._stopped = True
-        self.wake()
+    def in_trouble(self) -> bool:
+        return bool(self.state.problem)
 
     def run(self) -> None:
-        """Publish until stopped."""
-        asyncio.run(self._with_loop(self._go_on()))
+        with self.working():
+            super().run()
+
+    def step(self) -> float:
+        """Publish the images of the newest few micrographs; returns the seconds after which to come again."""
+        return self._loop.run(self._round())
 
     def finish(self, *, tries: int = 5) -> bool:
         """Publish what can be, giving up after some tries without success; returns whether nothing is left."""
-        self._stopped = False
-        return asyncio.run(self._with_loop(self._finish(tries)))
+        self._stopped.clear()
+        with self.working():
+            return self._loop.run(self._finish(tries))
 
-    async def _with_loop(self, work: Coroutine[Any, Any, bool]) -> bool:
-        with self._entry:
-            self._begin()
-            self._loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "publishing: store") as self._threads:
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Have a loop for what speaks with the target, and a thread for what speaks with the store."""
+        self._begin()
+        with asyncio.Runner() as self._loop, ThreadPoolExecutor(1, "publishing: store") as self._threads:
             try:
-                return await work
+                yield
             finally:
-                with self._entry:
-                    self._loop = None
-                await self._target.close()
+                self._loop.run(self._target.close())
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Return what work in the one thread returns that speaks with the store."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, partial(work, *arguments, **named))
-
-    async def _go_on(self) -> bool:
-        while not self._stopped:
-            wait = await self._round()
-            if wait > 0 and not self._stopped:
-                self._woken.clear()
-                await self._pause(wait)
-        return not self.behind
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, or less where something new comes and the target is well."""
-        end = time.monotonic() + seconds
-        while not self._stopped and (left := end - time.monotonic()) > 0:
-            try:
-                await asyncio.wait_for(self._woken.wait(), left)
-            except TimeoutError:
-                return
-            if not self.state.problem:
-                return
-            self._woken.clear()
 
     async def _finish(self, tries: int) -> bool:
         failures = 0
@@ -187,7 +156,6 @@ class Publisher:
         return not self.behind
 
     async def _round(self) -> float:
-        """Publish the images of the newest few micrographs; returns the seconds after which to come again."""
         await self._in_thread(self._look)
         await self._in_thread(self._record)
         try:
@@ -253,7 +221,7 @@ class Publisher:
         The files of an old micrograph will not come back, unless the whole project is out of reach just now, or they
         cannot be had for another reason than their own.
         """
-        if self._stopped or not await self._reached(row):
+        if self.stopped or not await self._reached(row):
             return RETRY_SECONDS[-1]
         if all(isinstance(error, ImageUnsupported) for error in reasons):
             return None
@@ -325,7 +293,7 @@ class Publisher:
         if said == self._said and now - self._seen < SEEN_SECONDS * SECOND:
             return
         self._said, self._seen = said, now
-        self._store.advance(self.follower, self._upto, now=now, problem=self.state.problem, waiting=self.behind)
+        self._store.advance(self.name, self._upto, now=now, problem=self.state.problem, waiting=self.behind)
 
 
 def file_name(row: Row, kind: ImageKind, media_type: str) -> str:

@@ -8,20 +8,19 @@ session that had ended before cryowatch first saw it gets none, unless `ended_to
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryowatch.errors import CryowatchError, ImageError, NotFoundError, ReportError, SinkAway, SinkError, SinkRefused
-from cryowatch.follow.standing import Standing
+from cryowatch.follow.running import Follower
+from cryowatch.follow.status import Standing, Status
 from cryowatch.report.after import Command
 from cryowatch.report.maker import Made, Maker
 from cryowatch.store import Store
 from cryowatch.store.reader import Row
-from cryowatch.times import SECOND, milliseconds
+from cryowatch.times import SECOND
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +39,10 @@ class _Known:
     next: int = 0
 
 
-class Reports:
+class Reports(Follower):
     """Writes reports into a folder and hands them over; `clock` gives UTC ns."""
 
-    follower = "reports"
-    carries_samples = False
+    is_woken = False
 
     def __init__(
         self,
@@ -58,6 +56,7 @@ class Reports:
         ended_too: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        super().__init__("reports")
         self._store = store
         self._reader = store.reader()
         self._maker = maker
@@ -68,44 +67,30 @@ class Reports:
         self._ended_too = ended_too
         self._clock = clock
         self._sessions: dict[str, _Known] = {}
-        self._stopped = threading.Event()
 
     @property
     def behind(self) -> int:
         """How many sessions' reports could not be written or handed over."""
         return sum(bool(known.state.problem) for known in list(self._sessions.values()))
 
-    def described(self) -> dict[str, Any]:
-        """Return how it goes, for pages and metrics."""
+    def status(self) -> Status:
         states = [known.state for known in list(self._sessions.values())]
         troubled = [state for state in states if state.problem]
-        last = max((state.last_success for state in states if state.last_success is not None), default=None)
-        return {
-            "where": f"reports in {self._folder}",
-            "what": "reports",
-            "waiting": "reports",
-            "behind": len(troubled),
-            "accepted": sum(state.accepted for state in states),
-            "rejected": 0,
-            "dropped": 0,
-            "last_dropped": None,
-            "problem": troubled[0].problem if troubled else "",
-            "needs_person": any(state.needs_person for state in troubled),
-            "last_success": milliseconds(last),
-        }
+        return Status(
+            where=f"reports in {self._folder}",
+            what="reports",
+            waiting="reports",
+            behind=len(troubled),
+            accepted=sum(state.accepted for state in states),
+            problem=troubled[0].problem if troubled else "",
+            needs_person=any(state.needs_person for state in troubled),
+            last_success=max((state.last_success for state in states if state.last_success is not None), default=None),
+        )
 
-    def wake(self) -> None:
-        """Take note that something is new: it is looked at in a moment anyway."""
-
-    def stop(self) -> None:
-        """End `run` soon, and a command that is at work; may be called from any thread."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        """Report until stopped."""
-        while not self._stopped.is_set():
-            self.look()
-            self._stopped.wait(LOOK_SECONDS)
+    def step(self) -> float:
+        """Report every session whose time has come; returns the seconds after which to look again."""
+        self.look()
+        return LOOK_SECONDS
 
     def finish(self) -> bool:
         """Report what is live or was reported before and has changed; returns whether all of that worked."""
@@ -116,7 +101,7 @@ class Reports:
     def look(self, *, at_once: bool = False) -> None:
         """Report every session whose time has come."""
         for row in self._reader.sessions():
-            if self._stopped.is_set():
+            if self.stopped:
                 return
             known = self._known(row)
             if self._is_due(row, known, at_once=at_once):
@@ -141,7 +126,7 @@ class Reports:
         key = row["key"]
         try:
             made = self._make(key)
-            self._command.run(made.path, key, ended=self._stopped.is_set)
+            self._command.run(made.path, key, ended=lambda: self.stopped)
         except NotFoundError:
             return
         except SinkError as error:
@@ -163,10 +148,10 @@ class Reports:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ReportError(f"cannot be made: {error.strerror}", where=folder, remedy="See report.folder") from None
-        return self._maker.make(key, folder / NAME, size_mb=self._size_mb, ended=self._stopped.is_set)
+        return self._maker.make(key, folder / NAME, size_mb=self._size_mb, ended=lambda: self.stopped)
 
     def _failed(self, key: str, known: _Known, error: SinkError) -> None:
-        if self._stopped.is_set():
+        if self.stopped:
             return
         now = self._clock()
         wait = max(RETRY_SECONDS, known.state.failed(error))

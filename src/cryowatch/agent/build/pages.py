@@ -58,7 +58,7 @@ def serve(
         clock=time.time_ns,
         host=agent.host,
         last_read=agent.last_read,
-        deliveries=lambda: [follower.described() for follower in agent.followers],
+        deliveries=lambda: [follower.status().shown() for follower in agent.followers],
         logs=log_ends,
     )
     appearance = Appearance(

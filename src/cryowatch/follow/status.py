@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cryowatch.errors import SinkAway, SinkError, SinkRefused
@@ -17,6 +17,32 @@ SHORTEST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 PERSON_WAIT = 60.0
 LONGEST_ASKED = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How a follower fares: `what` travels to `where`, and `behind` of `waiting` have not yet.
+
+    `dropped` is how many were forgotten before they could travel, `problem` is empty where there is none, and
+    `needs_person` says whether it will not pass by itself.  Times are UTC ns.
+    """
+
+    where: str
+    what: str
+    waiting: str
+    behind: int
+    accepted: int
+    rejected: int = 0
+    dropped: int = 0
+    last_dropped: int | None = None
+    problem: str = ""
+    needs_person: bool = False
+    last_success: int | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as pages and programs get it, with times in milliseconds."""
+        times = {"last_dropped": self.last_dropped, "last_success": self.last_success}
+        return {**asdict(self), **{name: milliseconds(time) for name, time in times.items()}}
 
 
 @dataclass(slots=True)
@@ -35,26 +61,23 @@ class Standing:
     last_success: int | None = None
     _failures: int = field(default=0, repr=False)
 
-    def described(
+    def status(
         self, *, what: str, waiting: str, behind: int, dropped: int = 0, last_dropped: int | None = None
-    ) -> dict[str, Any]:
-        """Return how it goes, for pages and metrics: `what` travels, and `behind` of `waiting` have not yet.
-
-        `dropped` is how many were forgotten before they could travel, and `last_dropped` when that was (UTC ns).
-        """
-        return {
-            "where": self.where,
-            "what": what,
-            "waiting": waiting,
-            "behind": behind,
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "dropped": dropped,
-            "last_dropped": milliseconds(last_dropped),
-            "problem": self.problem,
-            "needs_person": self.needs_person,
-            "last_success": milliseconds(self.last_success),
-        }
+    ) -> Status:
+        """Return how it goes, with what only the follower knows."""
+        return Status(
+            where=self.where,
+            what=what,
+            waiting=waiting,
+            behind=behind,
+            accepted=self.accepted,
+            rejected=self.rejected,
+            dropped=dropped,
+            last_dropped=last_dropped,
+            problem=self.problem,
+            needs_person=self.needs_person,
+            last_success=self.last_success,
+        )
 
     def failed(self, error: SinkError) -> float:
         """Take note of a failure, telling of a new one; returns the seconds after which to try again."""
