@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import resource
+import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +63,46 @@ def test_a_service_that_is_away_is_told_later_and_its_address_is_shown_nowhere(
     assert told.status().problem.startswith("apprise json: did not take the message")
     shown = [caplog.text, str(told.status()), *capfd.readouterr()]
     assert not [text for text in shown if "GEHEIM" in text]
+
+
+@pytest.fixture
+def endless() -> Iterator[int]:
+    """The port of a server that goes on answering: as much as is read, or a byte now and then where that is asked."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def answer(line: socket.socket) -> None:
+        with contextlib.suppress(OSError), line:
+            slowly = b"slowly" in line.recv(100_000)
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+            while not over.is_set():
+                line.sendall(b"." if slowly else b"." * 2**20)
+                if slowly:
+                    over.wait(0.05)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    over.set()
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "seconds", "text"), [("much", 30, "did not take the message"), ("slowly", 4, "within 4 s")]
+)
+def test_a_service_that_answers_without_an_end_takes_neither_the_agents_memory_nor_its_time(
+    endless: int, house: House, path: str, seconds: float, text: str
+) -> None:
+    house.raise_()
+    channel = Apprise("apprise json", f"json://127.0.0.1:{endless}/{path}", Severity.WARNING, seconds=seconds)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SinkAway, match=text):
+        channel.send(message(house), {})
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
 def test_each_line_is_a_channel(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 Apprise says only whether a service took a message, and logs the rest; of that, the number of an HTTP error is kept and
 nothing else.  Each address is a channel of its own, so that one service that is away neither holds up nor repeats what
-another has taken.
+another has taken.  A process of its own sends each message, since Apprise reads answers without a limit.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +24,16 @@ from cryowatch.images import Rendered
 from cryowatch.notices.chat import defused
 from cryowatch.notices.message import Message
 from cryowatch.records import Severity
+from cryowatch.settings.environment import handed_on
 
 if TYPE_CHECKING:
     import apprise
 
 MOST_ENTRIES = 8
 """Many services refuse long messages."""
+
+SECONDS = 60.0
+"""For a message: Apprise may ask a service several times."""
 
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 _OF_THIS_MESSAGE = frozenset({400, 413, 422})
@@ -37,10 +45,13 @@ class Apprise:
 
     pictured = False
 
-    def __init__(self, name: str, address: str, severity: Severity) -> None:
+    def __init__(self, name: str, address: str, severity: Severity, *, seconds: float = SECONDS) -> None:
+        """Raise `ConfigError` for an address that Apprise does not know."""
+        service_of(address, name)
         self.name = name
         self.severity = severity
-        self._service = _service(address, name)
+        self._address = address
+        self._seconds = seconds
 
     @property
     def where(self) -> str:
@@ -51,17 +62,37 @@ class Apprise:
         """Send a message; see `Channel`."""
         del pictures
         part = message.first(MOST_ENTRIES)
-        with _Heard() as heard:
-            taken = self._service.notify(title=defused(part.subject), body=defused(part.plain), body_format="text")
+        taken, status = self._sent(defused(part.subject), defused(part.plain))
         if taken:
             return ""
-        status = heard.status
         if status is None or status in _PASSES or status >= 500:
             said = "" if status is None else f": it answers {status}"
             raise SinkAway(f"did not take the message{said}", where=self.where, remedy="Is its address right?")
         if status in _OF_THIS_MESSAGE:
             raise MessageRefused(f"answers {status}", where=self.where)
         raise SinkRefused(f"answers {status}", where=self.where, remedy="Check its line in apprise.urls_file")
+
+    def _sent(self, title: str, body: str) -> tuple[bool, int | None]:
+        """Return whether a process of its own could send a message, and the status of HTTP where it could not."""
+        command = [sys.executable, "-P", "-m", "cryowatch.notices.apprise_sender"]
+        asked = json.dumps({"address": self._address, "title": title, "body": body})
+        try:
+            done = subprocess.run(  # noqa: S603  our own interpreter and module
+                command,
+                input=asked,
+                capture_output=True,
+                text=True,
+                timeout=self._seconds,
+                env=handed_on(os.environ),
+                check=False,
+            )
+            said = json.loads(done.stdout)
+        except subprocess.TimeoutExpired:
+            what = f"did not take the message within {self._seconds:g} s"
+            raise SinkAway(what, where=self.where, remedy="Is its address right?") from None
+        except ValueError:
+            raise SinkAway("did not take the message: the process that sends it ended", where=self.where) from None
+        return said["taken"], said["status"]
 
 
 def addresses(file: Path) -> list[tuple[str, str]]:
@@ -86,7 +117,8 @@ def addresses(file: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _service(address: str, name: str) -> apprise.Apprise:
+def service_of(address: str, name: str) -> apprise.Apprise:
+    """Return the service of an address; raises `ConfigError`."""
     try:
         import apprise  # noqa: PLC0415
     except ImportError:
@@ -99,7 +131,7 @@ def _service(address: str, name: str) -> apprise.Apprise:
     log.addHandler(logging.NullHandler())
     asset = apprise.AppriseAsset(app_id="cryowatch", async_mode=False, storage_mode="memory")
     service = apprise.Apprise(asset=asset)
-    with _Heard():
+    with Heard():
         known = service.add(address)
     if not known:
         what = "Apprise does not know such an address" if urlsplit(address).scheme else "is no address"
@@ -107,7 +139,7 @@ def _service(address: str, name: str) -> apprise.Apprise:
     return service
 
 
-class _Heard(logging.Handler):
+class Heard(logging.Handler):
     """What Apprise logs meanwhile: the last status of HTTP, None where it names none.
 
     It may log from threads of its own, so that only one service is asked at a time.
@@ -125,7 +157,7 @@ class _Heard(logging.Handler):
         if found:
             self.status = int(found[1])
 
-    def __enter__(self) -> _Heard:
+    def __enter__(self) -> Heard:
         self._one.acquire()
         logging.getLogger("apprise").addHandler(self)
         return self
