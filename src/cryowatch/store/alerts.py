@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cryowatch.records import Severity
+from cryowatch.store import history
 from cryowatch.store.alert_sql import mute_of
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
@@ -150,12 +151,16 @@ class Ledger:
             (known,) = tx.execute("SELECT EXISTS (SELECT 1 FROM notice WHERE alert_id = ?)", (alert,)).fetchone()
             if known:
                 self._notice(tx, alert, Event.OVER, severity, text, now)
+            if session is not None:
+                history.trim_alerts(tx, session)
 
     def replaced(self, alert: int, session: int | None, severity: Severity, text: str, *, now: int) -> None:
         """Store that an alert has ended because a worse one about the same thing goes on in its place."""
         with self._transaction() as tx:
             tx.execute(_END, (now, _touch(tx, session), alert))
             tx.execute(_NOTICE, (alert, Event.REPLACED, now, severity, text))
+            if session is not None:
+                history.trim_alerts(tx, session)
 
     def tell(self, alert: int, severity: Severity, text: str, *, now: int) -> None:
         """Tell of an alert that was raised while it was muted, and lasts."""

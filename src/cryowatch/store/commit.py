@@ -13,6 +13,7 @@ from typing import Any
 
 from cryowatch.reading import Reading, Span, columns_of
 from cryowatch.records import GainResidual, Output, OutputKind, Run, Session, quantities
+from cryowatch.store import history
 from cryowatch.store.shifts import write_shifts
 from cryowatch.store.statements import insert, next_seq, update
 
@@ -150,6 +151,7 @@ class Commit:
                 insert("session_state", ("session_id", "time", *STATE_COLUMNS, "seq")),
                 (self._session, self._now, *_state_values(session), self._stamp()),
             )
+            history.trim_session(self._tx, self._session)
 
     def _runs(self, runs: Sequence[Run]) -> None:
         old = {
@@ -174,6 +176,7 @@ class Commit:
                     "INSERT INTO run_state (session_id, run, time, label, status, seq) VALUES (?, ?, ?, ?, ?, ?)",
                     (self._session, run.run, self._now, run.label, run.status, self._stamp()),
                 )
+                history.trim_run(self._tx, self._session, run.run)
         for run_id in old:
             self._tx.execute("DELETE FROM run WHERE session_id = ? AND run = ?", (self._session, run_id))
             self._dropped += 1
@@ -195,7 +198,7 @@ class Commit:
             if before is None:
                 columns = ("session_id", *OUTPUT_COLUMNS, "seq")
                 done = self._tx.execute(insert("output", columns), (self._session, *values, seq))
-                output_id = done.lastrowid
+                output_id = int(done.lastrowid or 0)
             else:
                 output_id = before[0]
                 self._tx.execute(update("output", (*OUTPUT_COLUMNS, "seq")), (*values, seq, output_id))
@@ -206,6 +209,7 @@ class Commit:
                     " ON CONFLICT DO UPDATE SET size = excluded.size, seq = excluded.seq",
                     (output_id, self._now, output.size, seq, output.size, output_id),
                 )
+                history.trim_output(self._tx, output_id)
         for row in old.values():
             self._tx.execute("DELETE FROM output WHERE id = ?", (row[0],))
             self._dropped += 1
