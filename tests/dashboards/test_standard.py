@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cryowatch.dashboards import STANDARD, Dashboard, Panel, PanelKind, find
-from cryowatch.dashboards.definition import Bins, Limit
+from cryowatch.dashboards.definition import DRAWN, Bins, Limit
 from cryowatch.errors import NotFoundError
 from cryowatch.records import RECORDS, quantities
-from cryowatch.store.panels.compile import compile_panel
+from cryowatch.store.panels.compile import COMPILERS, compile_panel
 from cryowatch.store.panels.query import Scope
 
 EVERY = pytest.mark.parametrize("dashboard", STANDARD, ids=lambda d: d.name)
@@ -102,6 +102,10 @@ def test_a_moved_limit_moves_only_its_upper_end() -> None:
     assert limit.bounds({}) == (0.1, 4.0)
     assert limit.bounds({"defocus_max": 2.5, "other": 1.0}) == (0.1, 2.5)
     assert Limit(field="defocus", high=4.0).bounds({"": 1.0}) == (None, 4.0)
+
+
+def test_what_may_be_configured_is_what_can_be_drawn() -> None:
+    assert COMPILERS.keys() == DRAWN
 
 
 def test_a_panel_that_cannot_be_drawn_says_which_and_why() -> None:

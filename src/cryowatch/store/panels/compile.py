@@ -36,10 +36,13 @@ RECENT = 50
 
 
 def compile_panel(panel: Panel, scope: Scope) -> Query | ColumnQuery:
-    """Return the query of a panel of a kind that shows its record (`DRAWN`)."""
+    """Return the query of a panel; raises ValueError for a definition that cannot be drawn."""
     if panel.kind is PanelKind.TEXT:
         return Query(sql="SELECT 1", parameters={}, shape=lambda _: {"text": panel.text})
-    return COMPILERS[panel.record, panel.kind](panel, scope)
+    compiler = COMPILERS.get((panel.record, panel.kind))
+    if compiler is None:
+        raise ValueError(f"the panel {panel.id} asks for a {panel.kind} of {panel.record}, which cannot be drawn")
+    return compiler(panel, scope)
 
 
 def answer_panels(panels: Sequence[Panel], scope: Scope, table: Table) -> Iterator[tuple[str, payload.Data]]:
