@@ -87,6 +87,18 @@ def test_an_operator_shares_a_session_and_a_guest_sees_it_alone(visit: Visit, br
     guest.close(tolerant=True)
 
 
+def test_a_link_made_with_a_label_is_listed_by_its_label(visit: Visit) -> None:
+    page = visit.go("/s/demo/summary")
+    log_in(page, "grace")
+    page.get_by_role("button", name="Share…").click()
+    page.get_by_label("Label").fill('Prof. "A" <b>& co</b>')
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.locator(".shares li")).to_contain_text('Prof. "A" <b>& co</b> · until')
+    expect(page.get_by_label("Label")).to_have_value("")
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("There are no links to this session.")).to_be_visible()
+
+
 def test_a_link_shows_a_guest_the_dashboard_limits_and_time_of_who_made_it(
     visit: Visit, browser: Browser, served: Served
 ) -> None:

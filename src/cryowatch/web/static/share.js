@@ -6,6 +6,7 @@ import { moment } from "./format.js";
 
 const DAYS = [[1, "1 day"], [7, "1 week"], [14, "2 weeks"], [30, "1 month"], [90, "3 months"], [366, "1 year"]];
 const USUAL = 14;
+const MOST_LABEL = 80; // characters, as on the command line
 const FIRST = "summary"; // where a link leads unless it says otherwise
 
 export function offerSharing(view) {
@@ -20,6 +21,7 @@ class Shares {
     this.view = view;
     this.session = view.id;
     this.days = el("select", { id: "share-days" }, ...DAYS.map(([days, text]) => el("option", { value: String(days), text, selected: days === USUAL })));
+    this.label = el("input", { type: "text", id: "share-label", maxLength: MOST_LABEL, placeholder: "Optional", autocomplete: "off" });
     this.made = el("div", { class: "made", hidden: true });
     this.failure = el("p", { class: "failure", role: "alert", hidden: true });
     this.list = el("ul", { "aria-label": "Links to this session" });
@@ -32,6 +34,7 @@ class Shares {
         el("p", { text: "Whoever has the link sees this session, live, and no other one; nothing can be changed with it." }),
         el("div", { class: "wanted" },
           el("label", { for: "share-days", text: "It opens the session for" }), this.days,
+          el("label", { for: "share-label", text: "Label" }), this.label,
           el("button", { type: "button", class: "make", text: "Make a link", onclick: () => this.attempt(() => this.make()) })),
         this.made, this.failure, this.list, this.none));
   }
@@ -53,7 +56,8 @@ class Shares {
   }
 
   async make() {
-    const { url } = await post(sessionPath(this.session, "shares"), { days: Number(this.days.value) });
+    const { url } = await post(sessionPath(this.session, "shares"), { days: Number(this.days.value), label: this.label.value.trim() });
+    this.label.value = "";
     const field = el("input", { type: "text", value: `${url}${this.shown()}`, readOnly: true, "aria-label": "The link", onfocus: () => field.select() });
     const copy = el("button", { type: "button", text: "Copy", onclick: () => this.copy(field, copy) });
     this.made.replaceChildren(field, copy, el("small", { class: "muted", text: "It is shown this once." }));
@@ -85,7 +89,7 @@ class Shares {
     const { shares } = await get(sessionPath(this.session, "shares"));
     this.none.hidden = shares.length > 0;
     this.list.replaceChildren(...shares.map((share) => el("li", {},
-      el("span", {}, `until ${moment(share.until)}`, el("small", { class: "muted", text: ` · made by ${share.by}, ${moment(share.created)}` })),
+      el("span", {}, share.label ? el("b", { text: share.label }) : "", share.label ? " · " : "", `until ${moment(share.until)}`, el("small", { class: "muted", text: ` · made by ${share.by}, ${moment(share.created)}` })),
       el("button", { type: "button", text: "Revoke", onclick: () => this.attempt(() => this.revoke(share)) }))));
   }
 
