@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from cryowatch.records import Severity
 from cryowatch.settings.web import Web
+from npm_packages import Unavailable
+from tests.support.axe import findings, script
 from tests.support.browsing import Visit
 from tests.support.people import Person, add_everybody
 from tests.support.projects import CTFS, append, execute, genuine
@@ -82,6 +84,19 @@ def test_where_nothing_runs_it_says_so(wall: Page, projects: tuple[Path, Path]) 
         shutil.rmtree(project / "Runs")
     expect(wall.get_by_text("No session is running")).to_be_visible()
     expect(wall.locator(".tile").first).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [2560, 1440, 375])
+def test_nothing_on_the_wall_keeps_anybody_out_and_it_fits_every_screen(wall: Page, width: int) -> None:
+    try:
+        axe = script()
+    except Unavailable as error:
+        pytest.skip(f"axe-core cannot be had: {error}")
+    wall.set_viewport_size({"width": width, "height": 900})
+    expect(wall.locator(".tile").first).to_be_visible()
+    expect(wall.locator(".chart")).to_have_count(2)
+    assert "\n".join(findings(wall, axe)) == ""
+    assert wall.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_whoever_has_a_link_to_one_session_has_no_wall(tmp_path: Path) -> None:
