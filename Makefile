@@ -27,7 +27,10 @@ DEBIAN := bindfs chromium fish fonts-dejavu-core fonts-noto-color-emoji influxdb
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # Most tests wait for a process more than they compute.  Those of a file stay together: they share servers and browsers.
-WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile
+# tests/conftest.py says which files begin.
+WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What fails is tried once more, and told at the end.
+AGAIN := --reruns 1
 
 .PHONY: help demo test lint test-scipion audit constraints bench docs screenshots faults fuzz fuzz-guided clean packages again
 
@@ -41,7 +44,7 @@ demo: $(VENV)/.installed  ## show a simulated live session in a browser; DEMO="-
 test: packages  ## set up everything, check style and types, run all tests
 	@$(MAKE) --no-print-directory --jobs 2 lint $(if $(wildcard $(TOOLS)),$(SCIPION)/.plugins)
 	$(if $(wildcard $(TOOLS)),,@echo "!!! NOT RUN: the tests with genuine Scipion need $(TOOLS), which is not there")
-	$(PYTEST) $(WORKERS) $(if $(wildcard $(TOOLS)),,-m "not scipion")
+	$(PYTEST) $(WORKERS) $(AGAIN) $(if $(wildcard $(TOOLS)),,-m "not scipion")
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
