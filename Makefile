@@ -29,8 +29,8 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # Most tests wait for a process more than they compute.  Those of a file stay together: they share servers and browsers.
 # tests/conftest.py says which files begin.
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-# What fails is tried once more, and told at the end.
-AGAIN := --reruns 1
+# What fails is tried once more, unless much does, and told at the end.
+AGAIN := --reruns 1 --max-suite-reruns 10 --rerun-show-tracebacks
 
 .PHONY: help demo test lint test-scipion audit constraints bench docs screenshots faults fuzz fuzz-guided clean packages again
 

@@ -77,7 +77,7 @@ def play(folder: Path, kills: Kills, channel: Channel | None = None) -> tuple[li
     return told, texts
 
 
-def some(seed: int, *, number: int = 30) -> Kills:
+def some(seed: int, *, number: int = 40) -> Kills:
     """Return moments at which the agent is killed, and for how long it is away: up to two minutes."""
     chance = random.Random(seed)
     return {step: (chance.randrange(4), chance.randrange(5)) for step in chance.sample(range(STEPS - 10), number)}
@@ -97,7 +97,7 @@ def test_exactly_what_goes_wrong_is_told_in_order(tmp_path: Path) -> None:
     assert re.search(r"^Disk \S+: used 70\.0 %, should be below 95\.0 %$", said, re.MULTILINE)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_restarts_change_nothing(tmp_path: Path, seed: int) -> None:
     assert play(tmp_path, some(seed))[0] == EXPECTED
 
@@ -109,7 +109,7 @@ def test_every_message_comes_by_mail_once_and_in_order_through_restarts(tmp_path
         sender="watch@example.org",
         to=["a@example.org"],
     )
-    play(tmp_path, some(6, number=20), mail)
+    assert play(tmp_path, some(6), mail)[0] == EXPECTED
     server.stop()
     subjects = [str(message["Subject"]) for message in server.answers.taken]
     said = [re.split("[:(]", subject)[0].strip() for subject in subjects]

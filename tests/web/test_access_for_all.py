@@ -36,7 +36,7 @@ def axe() -> str:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("for-all")
     add_everybody(folder / "data")
-    projects = [demo_project(folder / name, 40) for name in ("demo", "forgotten")]
+    projects = [demo_project(folder / "demo", 24), demo_project(folder / "forgotten", 3)]
     with serving(projects, folder / "data", web=Web()) as found:
         raised(found, "Defocus: low in 20 of the last 50 micrographs", session="demo", rule="defocus")
         yield found

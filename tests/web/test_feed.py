@@ -58,13 +58,14 @@ def project(tmp_path: Path) -> Path:
 def visit(browser: Browser, project: Path, tmp_path: Path) -> Iterator[Visit]:
     with serving([project], tmp_path / "data") as served:
         opened = Visit(browser, served.address)
+        opened.page.clock.install()
         yield opened
         opened.close()
 
 
 def count(page: Page, number: int) -> None:
     """Wait until the defocus over time shows so many points."""
-    expect(page.locator('[data-panel="defocus-over-time"] .note')).to_have_text(f"n = {number}", timeout=15_000)
+    expect(page.locator('[data-panel="defocus-over-time"] .note')).to_have_text(f"n = {number}")
 
 
 def whole(visit: Visit) -> Page:
@@ -83,6 +84,15 @@ def hold_statistics(page: Page, project: Path) -> Slow:
     return statistics
 
 
+def let_rest(page: Page, statistics: Slow, took: int) -> None:
+    """Let the statistics come, after so many milliseconds of the page's clock; they rest for eight times as long."""
+    page.clock.fast_forward(took)
+    with page.expect_response(lambda r: STATISTICS in r.url) as answer:
+        statistics.let_go()
+    answer.value.finished()
+    page.wait_for_timeout(500)
+
+
 def test_points_do_not_wait_for_statistics(visit: Visit, project: Path) -> None:
     page = whole(visit)
     statistics = hold_statistics(page, project)
@@ -96,12 +106,10 @@ def test_points_do_not_wait_for_statistics(visit: Visit, project: Path) -> None:
 def test_points_do_not_wait_while_statistics_rest(visit: Visit, project: Path) -> None:
     page = whole(visit)
     statistics = hold_statistics(page, project)
-    page.wait_for_timeout(2_500)  # after which they rest for eight times as long
-    statistics.let_go()
-    page.wait_for_timeout(500)
+    let_rest(page, statistics, 4_000)
     for number in (10, 11):  # the statistics are due for the first, later
         append(project / CTFS, number)
-        expect(page.locator('[data-panel="defocus-over-time"] .note')).to_have_text(f"n = {number}", timeout=5_000)
+        count(page, number)
 
 
 def test_what_comes_into_sight_while_statistics_rest_is_brought_up_to_date_after_that(
@@ -114,11 +122,10 @@ def test_what_comes_into_sight_while_statistics_rest_is_brought_up_to_date_after
     expect(page.locator(f'[data-panel="{LOWER}"]:not(.waiting)')).to_be_visible()
     page.evaluate("scrollTo(0, 0)")
     statistics = hold_statistics(page, project)
-    page.wait_for_timeout(1_000)  # after which they rest for eight times as long
-    statistics.let_go()
-    page.wait_for_timeout(1_500)
+    let_rest(page, statistics, 4_000)
     with page.expect_response(lambda r: LOWER in r.url):
         lower.scroll_into_view_if_needed()
+        page.clock.fast_forward(33_000)
 
 
 def test_the_heading_is_asked_for_once_at_a_time_and_once_more_where_something_came_meanwhile(

@@ -21,11 +21,19 @@ let sessions = [];
 let shown = null;
 let since = 0;
 let asked = false;
+let more = false; // has changed since
 
 async function refresh() {
-  if (asked) return;
+  if (asked) {
+    more = true;
+    return;
+  }
   asked = true;
-  setTimeout(() => { asked = false; }, SOON);
+  more = false;
+  setTimeout(() => {
+    asked = false;
+    if (more) refresh();
+  }, SOON);
   try {
     sessions = (await get("/api/sessions")).sessions;
   } catch {
