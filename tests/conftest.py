@@ -23,7 +23,7 @@ ROOM = 4 * 10**9
 LIMIT = pytest.StashKey[Any]()
 """The time limit of a test, as pytest-timeout has it."""
 
-expect.set_options(timeout=20_000)  # a machine that runs the tests may be slow, and is busy with others of them
+expect.set_options(timeout=30_000)  # a machine that runs the tests may be slow, and is busy with others of them
 
 
 def pytest_configure() -> None:

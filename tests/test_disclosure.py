@@ -26,10 +26,11 @@ import pytest
 
 from cryowatch.system import certificates
 from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 from tests.support.serving import demo_project, until
 from tests.support.smtp import MailServer, server_context
-from tests.support.sshd import Sshd, free_port, make_key
+from tests.support.sshd import Sshd, make_key
 
 pytestmark = pytest.mark.timeout(240)  # what it looks through is gathered by three agents, once
 COMMAND = [sys.executable, "-m", "cryowatch"]

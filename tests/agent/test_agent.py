@@ -194,7 +194,7 @@ def test_a_hung_project_holds_up_no_other_and_no_stop(store: Store, tmp_path: Pa
     until(lambda: count(store) == 32)
     began = time.monotonic()
     agent.stop(patience=0.3)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     hang.set()
 
 

@@ -54,15 +54,16 @@ def test_a_thousand_looks_take_turns_in_a_few_threads(stop: threading.Event) -> 
     assert (counted.most <= 4, threads() <= 9) == (True, True)
     assert max(counted.done.values()) <= 3, "each has its turn"
     stop.set()
-    assert looks.end(time.monotonic() + 5)
+    assert looks.end(time.monotonic() + 60)
 
 
 def test_a_look_comes_again_after_as_long_as_it_says(stop: threading.Event) -> None:
     counted, looks = Counted(wait=0.2), Looks(stop)
     looks.add("one", partial(counted.look, "one"))
     until(lambda: counted.done["one"] >= 1)
-    time.sleep(1.1)
-    assert 3 <= counted.done["one"] <= 7
+    began, before = time.monotonic(), counted.done["one"]
+    until(lambda: counted.done["one"] >= before + 4)
+    assert time.monotonic() - began > 3 * 0.2
 
 
 def test_one_that_is_urgent_goes_first(stop: threading.Event) -> None:
@@ -134,8 +135,8 @@ def test_threads_that_hang_at_the_end_are_left_behind(stop: threading.Event) -> 
         return 0.0
 
     looks.add("hangs", hang)
-    begun.wait(5)
+    assert begun.wait(60)
     stop.set()
     assert not looks.end(time.monotonic() + 0.2)
     again.set()
-    assert looks.end(time.monotonic() + 5)
+    assert looks.end(time.monotonic() + 60)

@@ -102,7 +102,7 @@ def test_the_rules_in_force_are_printed(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("[alerts.rules.defocus]\nhigh = 3.2\n[alerts.rules.motion]\nenabled = false\n")
     command = [sys.executable, "-m", "cryowatch", "alerts", "rules", "--config", str(file)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     lines = {line.split()[0]: line for line in said.splitlines()}
     assert set(lines) == {"Rule", *(rule.name for rule in STANDARD)}
     assert "Defocus: fewer than 25 % of the last 25 micrographs within 0.10–3.20 µm" in lines["defocus"]
@@ -133,7 +133,7 @@ def test_no_agent_starts_with_a_rule_that_is_wrong(tmp_path: Path, text: str, sa
     data = tmp_path / "data"
     start: list[str | Path] = [sys.executable, "-m", "cryowatch", "watch", project, "--no-web"]
     command = [*start, "--config", file, "--data-dir", data]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert re.search(f"{re.escape(str(file))}: .*{said}", line)

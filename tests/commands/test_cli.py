@@ -464,7 +464,7 @@ def test_a_watch_ends_in_order_when_told_to(shell: Shell, number: signal.Signals
     project(shell.folder / "alpha")
     process = shell.watch("alpha", *options)
     process.send_signal(number)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in said) == (0, False)
     assert not list(shell.data.glob("*.sqlite-wal")), "the store was closed"
 
@@ -488,7 +488,7 @@ def test_a_watch_of_an_empty_folder_waits_for_projects(shell: Shell) -> None:
     process = shell.watch("projects", "--no-web")
     assert process.poll() is None
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def test_a_project_copied_without_its_images_is_read_whole(shell: Shell) -> None:

@@ -190,7 +190,7 @@ def test_servers_that_never_say_a_word_hold_up_nothing(tmp_path: Path, monkeypat
         )
         began = time.monotonic()
         found = looked(tmp_path, config, seconds=0.8, at=GrafanaAt(url=f"http://127.0.0.1:{port}"))
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
     for what in ("InfluxDB", "images", "Grafana", "notices"):
         assert found[what] == ("bad", "does not answer within 0.8 s. Is a server or a file system away?"), what
 

@@ -18,7 +18,7 @@ from cryowatch.grafana.provision import DataSource
 from cryowatch.grafana.push import Grafana, push
 from cryowatch.influx.layouts import Layout
 from tests.grafana.server import TOKEN, GrafanaServer
-from tests.support.influxd import free_port
+from tests.support.ports import free_port
 
 COMPILED = [compile_grafana(d, Layout.CRYOWATCH) for d in STANDARD]
 SOURCE = DataSource(

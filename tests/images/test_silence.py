@@ -81,7 +81,7 @@ def test_what_is_no_file_holds_up_no_process_that_renders(tmp_path: Path, name: 
     before = time.monotonic()
     kind = ImageKind.MICROGRAPH
     found = answers(*((Subject(kind=kind, path=tmp_path / one), 128) for one in (name, "good.png")))
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - before < 30
     assert [head[0] for head, _ in found] == ["ImageMissing", "ok"]
 
 

@@ -646,7 +646,7 @@ class Held(Keeping):
 
     def send(self, lines: list[str]) -> Receipt:
         self.asked.append(len(lines))
-        assert self.let.wait(10)
+        assert self.let.wait(60)
         if self.away:
             raise SinkAway("does not answer", where=self.where)
         return Receipt(len(lines))

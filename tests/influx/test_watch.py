@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.influxd import ADMIN, InfluxServer, free_port
+from tests.support.influxd import ADMIN, InfluxServer
+from tests.support.ports import free_port
 from tests.support.projects import CTFS, append, genuine
 
 
@@ -138,7 +139,7 @@ def test_new_micrographs_reach_the_server_while_watch_runs(tmp_path: Path, datab
         wait_for(database, 9)
     finally:
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "HTTP Request" not in said, "one line for each batch would fill the journal"
 

@@ -164,7 +164,7 @@ def agent(folder: Path, monkeypatch: pytest.MonkeyPatch, *keys: Path) -> Iterato
         yield
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(60)
 
 
 def test_the_agents_keys_are_let_in(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_images_travel_as_the_session_grows(site: Site) -> None:
             site.until(24 + 3 * (number - 8))
     finally:
         agent.send_signal(signal.SIGINT)
-        _, said = agent.communicate(timeout=15)
+        _, said = agent.communicate(timeout=60)
     assert agent.returncode == 0, said
     assert "Traceback" not in said
 

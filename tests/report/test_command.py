@@ -84,4 +84,4 @@ command = ["/bin/sh", "-c", '{script}', "publish", "{{file}}", "{shell.folder}",
         assert file.is_report(shell.folder / "reports" / "small" / "index.html")
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

@@ -102,7 +102,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     began = time.monotonic()
     with pytest.raises(SinkAway, match=r"took longer than 0\.5 s and was ended"):
         command("/bin/sh", "-c", script, timeout=0.5).run(tmp_path / "index.html", "demo")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     state = Path(f"/proc/{child.read_text().strip()}/stat")
     assert not state.exists() or state.read_text().split(") ")[1][0] in "ZX"
 
@@ -113,7 +113,7 @@ def test_a_command_ends_soon_with_cryowatch(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(SinkAway, match="was ended with cryowatch"):
         command("/bin/sleep", "600").run(tmp_path / "index.html", "demo", ended=stop.is_set)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_much_that_is_printed_hangs_nobody(tmp_path: Path) -> None:

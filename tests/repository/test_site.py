@@ -53,7 +53,7 @@ def test_search_finds_a_setting_and_nothing_comes_from_elsewhere(browser: Browse
     page = visit.go("/index.html")
     page.get_by_role("textbox", name="Search").click()
     page.keyboard.type("digest_minutes")
-    page.locator(".md-search-result__link").first.wait_for(timeout=10_000)
+    page.locator(".md-search-result__link").first.wait_for()
     assert "configuration" in " ".join(
         str(link.get_attribute("href")) for link in page.locator(".md-search-result__link").all()
     )

@@ -55,7 +55,7 @@ def watch(tmp_path: Path) -> Iterator[tuple[Path, Reader]]:
     reader = Reader(data / FILE_NAME)
     yield projects, reader
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     said = (tmp_path / "log").read_text()
     assert "Traceback" not in said
     assert "locked" not in said

@@ -101,4 +101,4 @@ def test_who_says_insecure_is_warned_of_what_is_lacking(tmp_path: Path) -> None:
         assert "everybody who reaches it can see every session" in said.replace("\n", " ").replace("  ", " ")
     finally:
         agent.terminate()
-        agent.communicate(timeout=15)
+        agent.communicate(timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ class Disks:
     def usage(self, mount: str) -> Any:
         self.asked.append(mount)
         if mount in self.dead:
-            self.revived.wait(20)
+            self.revived.wait(60)
         answer = self.set.get(mount)
         if isinstance(answer, Exception):
             raise answer
@@ -53,10 +54,17 @@ class Disks:
 
 
 def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not done():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that is not on `SHM`, as that of other tests may be."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -129,7 +137,7 @@ def test_one_that_hangs_from_the_start_holds_up_no_other(disks: Disks, tmp_path:
     disks.dead.add(str(SHM))
     began = time.monotonic()
     assert set(disks.look(tmp_path, other)) == {mount_of(tmp_path)}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     disks.now += STALE
     found = disks.look(tmp_path, other)
     assert found[str(SHM)] == DeviceSample(kind="filesystem", device=str(SHM), note="has not answered for 1 min")

@@ -326,13 +326,13 @@ def test_a_driver_that_hangs_holds_no_sample_up_and_is_told_of(monkeypatch: pyte
 
     class Hanging(Gpus):
         def read(self) -> tuple[DeviceSample, ...]:
-            answers.wait(10)
+            answers.wait(60)
             return (DeviceSample(kind="gpu", device="0", use=5.0),)
 
     source = HostSource("gpu1", gpus=Hanging())
     began = time.monotonic()
     assert devices(source.sample([]), "gpu") == {}
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
     monkeypatch.setattr(source_of_samples, "STALE", 0.0)
     (silent,) = devices(source.sample([]), "gpu").values()
     assert silent.device == ""

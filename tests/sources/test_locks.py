@@ -67,7 +67,7 @@ def without_locks(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 def read(file: Path, environment: dict[str, str], script: str = READ) -> str:
     """Return what a process reads of a set, or why it cannot."""
     done = subprocess.run(
-        [sys.executable, "-c", script, file], env=environment, capture_output=True, text=True, check=True, timeout=10
+        [sys.executable, "-c", script, file], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout.strip()
 

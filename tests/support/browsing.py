@@ -18,6 +18,7 @@ class Visit:
 
     def __init__(self, browser: Browser, address: str, **context: Any) -> None:
         self.context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **context})
+        self.context.set_default_timeout(60_000)  # it only ends what hangs
         self.page: Page = self.context.new_page()
         self.address = address
         self.errors: list[str] = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.support.ports import free_port
 
 INFLUXD = Path("/usr/bin/influxd")
 ADMIN = ("admin", "only for tests")
@@ -38,13 +39,6 @@ bind-address = "127.0.0.1:{rpc}"
 [monitor]
   store-enabled = false
 """
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class InfluxServer:

@@ -25,7 +25,7 @@ from cryowatch.web.events import HEARTBEAT_SECONDS, Hub
 from cryowatch.web.gate import access_of
 from cryowatch.web.server import Identity, Server, address_of, bind
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 def until(found: Callable[[], Any], seconds: float = SECONDS) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import email
 import email.policy
 import ssl
@@ -18,6 +17,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from cryowatch.system import certificates as tls
+from tests.support.ports import free_port
 
 ACCOUNT = ("watcher", "Ein-geheimes-Wort")
 
@@ -117,7 +117,7 @@ class MailServer:
             self._controller = Controller(
                 self.answers,
                 hostname=self._host,
-                port=self.port or _free_port(),
+                port=self.port or free_port(),
                 ssl_context=self._tls,
                 **self._options,
             )
@@ -133,13 +133,3 @@ class MailServer:
         said = (data.login.decode(), data.password.decode())
         self.logins.append(said)
         return AuthResult(success=said == self._login, handled=False)
-
-
-def _free_port() -> int:
-    async def probe() -> int:
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        port: int = server.sockets[0].getsockname()[1]
-        server.close()
-        return port
-
-    return asyncio.run(probe())

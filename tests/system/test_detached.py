@@ -58,13 +58,13 @@ def test_no_more_may_hang_than_are_allowed_and_those_that_come_back_count_no_mor
     again = threading.Event()
 
     async def run() -> None:
-        apart = Detached("hangs", seconds=1.0, most=3)
+        apart = Detached("hangs", seconds=2.0, most=3)
         results = await asyncio.gather(*(apart.do(hanging(again)) for _ in range(3)), return_exceptions=True)
         assert all(isinstance(result, TimeoutError) for result in results)
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             await apart.do(lambda: 7)
-        assert time.monotonic() - began < 0.9, "nobody waits once more"
+        assert time.monotonic() - began < 1.8, "nobody waits once more"
         assert sum(thread.name == "hangs" for thread in threading.enumerate()) == 3
         again.set()
         while any(thread.name == "hangs" for thread in threading.enumerate()):

@@ -279,7 +279,7 @@ def test_a_pipe_is_held_without_waiting_for_its_writer_and_never_read(tmp_path: 
         done.set()
 
     threading.Thread(target=look, daemon=True).start()
-    assert done.wait(5)
+    assert done.wait(60)
 
 
 LOCK = """

@@ -116,7 +116,7 @@ def test_a_command_that_prints_passwords_tells_them_nobody(tmp_path: Path) -> No
     script.chmod(0o755)
     command = Command(
         arguments=[str(script), "--user", "me:of-the-command-7731"],
-        timeout=10,
+        timeout=60,
         environment=os.environ,
         secrets=["of-the-settings-7731"],
     )
@@ -335,7 +335,7 @@ def test_an_answer_has_to_come_to_an_end() -> None:
         began = time.monotonic()
         with pytest.raises(AnswerTooLong, match=r"answers for more than 0\.3 s"):
             asked(client, "GET", "/", seconds=0.3)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,7 @@ def test_a_new_row_is_told_to_listeners_and_only_it_is_fetched(live: Served, pro
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    assert ready.wait(5)
+    assert ready.wait(60)
     append(project / CTFS, 9, values={"_defocusU": 17_000.0})
     listener.join(5)
     assert not listener.is_alive()

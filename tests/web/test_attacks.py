@@ -314,8 +314,8 @@ def test_clients_that_say_nothing_are_not_waited_for(served: Served, monkeypatch
     began = time.monotonic()
     person = Person(served, "ada")
     assert person.get("/s/demo/summary").status_code == 200
-    assert time.monotonic() - began < 10, "nobody else waits for them"
-    until(lambda: len(served.server.server_state.connections) <= 2, 5)
+    assert time.monotonic() - began < 20, "nobody else waits for them"
+    until(lambda: len(served.server.server_state.connections) <= 2)
     for line in lines:
         line.close()
     person.close()

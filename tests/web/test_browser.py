@@ -39,7 +39,7 @@ class Demo:
             )
         while not (found := re.search(r"http://127\.0\.0\.1:\d+", self.log.read_text())):
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() - self.began < 20
+            assert time.monotonic() - self.began < 60
             time.sleep(0.05)
         self.address = found[0]
 
@@ -53,7 +53,7 @@ class Demo:
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(15) == 0, self.log.read_text()
+        assert self.process.wait(60) == 0, self.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_first_micrograph_is_soon_on_the_page(browser: Browser, tmp_path: Pa
         visit = Visit(browser, demo.address)
         assert demo.has_session()
         page = visit.go(f"{SESSION}/summary")
-        expect(page.locator('[data-panel="newest"] .picture.loaded').first).to_be_visible(timeout=20_000)
+        expect(page.locator('[data-panel="newest"] .picture.loaded').first).to_be_visible()
         visit.close()
     finally:
         demo.end()
@@ -390,7 +390,7 @@ def test_pages_say_when_cryowatch_is_gone_and_go_on_when_it_is_back(browser: Bro
     expect(page.locator('[data-panel="progress"] .value').first).to_have_text("8")
     append(project / MOVIES, 9)
     with serving([project], tmp_path / "data", listen=served.address.removeprefix("http://")):
-        expect(page.locator("#offline")).to_be_hidden(timeout=20_000)
+        expect(page.locator("#offline")).to_be_hidden()
         expect(page.locator('[data-panel="progress"] .value').first).to_have_text("9")
         assert page.evaluate("window.same") is True
     visit.close(tolerant=True)

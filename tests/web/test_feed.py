@@ -141,8 +141,9 @@ def test_the_heading_is_asked_for_once_at_a_time_and_once_more_where_something_c
     page.wait_for_timeout(500)
     assert len(heading.held) == 1
     asked = len([url for url in visit.requests if url.endswith("/api/sessions/small")])
-    heading.let_go()
-    page.wait_for_timeout(2_000)
+    with page.expect_request("**/api/sessions/small"):
+        heading.let_go()
+    page.wait_for_timeout(1_000)
     assert len([url for url in visit.requests if url.endswith("/api/sessions/small")]) == asked + 1
 
 

@@ -76,13 +76,11 @@ def test_a_line_that_dies_without_a_word_is_told_and_another_one_opened(
     page.evaluate("window.same = true")
     expect(page.locator("#offline")).to_be_hidden()
     relay.silent = True
-    died = time.monotonic()
     expect(page.locator("#offline")).to_have_text(BANNER)
-    assert time.monotonic() - died < LIMIT + 10
     expect(page.locator("body.unheard #status")).to_have_text("running")
     append(project / MOVIES, 9)
     relay.silent = False
-    expect(page.locator("#offline")).to_be_hidden(timeout=20_000)
+    expect(page.locator("#offline")).to_be_hidden()
     expect(page.locator('[data-panel="progress"] .value').first).to_have_text("9")
     assert page.evaluate("window.same") is True
 
@@ -174,7 +172,7 @@ def test_images_that_wait_on_dead_connections_are_asked_for_again(browser: Brows
         page.locator(".card").last.scroll_into_view_if_needed()
         expect(page.locator("#offline")).to_have_text(BANNER)
         relay.silent = False
-        expect(page.locator("#offline")).to_be_hidden(timeout=20_000)
+        expect(page.locator("#offline")).to_be_hidden()
         expect(page.locator(".card").last.locator(".picture.loaded")).to_have_count(3)
         visit.close(tolerant=True)
         relay.close()
@@ -188,9 +186,9 @@ def test_eight_tabs_of_a_browser_are_alive_at_once(visit: Visit, served: Served,
         page.goto(f"{visit.address}/s/small/{('ctf', 'summary')[number % 2]}")
         expect(page.locator(".panel:not(.waiting):visible").first).to_be_visible()
         pages.append(page)
-    assert lines(served) == 1
+    until(lambda: lines(served) == 1)
     first, *others = pages
-    assert movies(first) == "8"
+    expect(first.locator('[data-panel="progress"] .value').first).to_have_text("8")
     append(project / MOVIES, 9)
     for page in pages:
         if "summary" in page.url:
@@ -200,7 +198,7 @@ def test_eight_tabs_of_a_browser_are_alive_at_once(visit: Visit, served: Served,
     for page in others:
         if "summary" in page.url:
             expect(page.locator('[data-panel="progress"] .value').first).to_have_text("10")
-    assert lines(served) == 1
+    until(lambda: lines(served) == 1)
     for page in others[1:]:
         page.close()
     others[0].close()
@@ -216,7 +214,7 @@ def test_a_page_behind_others_has_no_line_and_gets_one_when_it_comes_back(
         page.goto(f"{visit.address}/s/small/summary")
         expect(page.locator('[data-panel="progress"] .value').first).to_have_text("8")
     look_away(back, True)
-    assert lines(served) == 1
+    until(lambda: lines(served) == 1)
     look_away(front, True)
     until(lambda: lines(served) == 0)
     append(project / MOVIES, 9)
@@ -242,7 +240,7 @@ def test_pages_go_on_without_the_shared_line_where_that_dies(
     append(project / MOVIES, 9)
     expect(page.locator('[data-panel="progress"] .value').first).to_have_text("9")
     expect(page.locator("#offline")).to_be_hidden()
-    assert lines(served) == 1
+    until(lambda: lines(served) == 1)
 
 
 def test_readers_who_see_other_things_do_not_share_a_line(browser: Browser, project: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_whatever_is_asked_is_answered_as_described(
 
     def ask(case: Any) -> None:
         headers = {"Origin": served.address} if case.method == "POST" else {}
-        response = case.call(session=session, headers=headers, timeout=10)
+        response = case.call(session=session, headers=headers, timeout=60)
         statuses.setdefault(case.operation.label, set()).add(response.status_code)
         case.validate_response(response, checks=CHECKS)
 
@@ -184,7 +184,7 @@ def test_whoever_listens_for_whatever_gets_a_stream_or_is_told_why_not(
     found: set[int] = set()
 
     def ask(case: Any) -> None:
-        with session.request(**case.as_transport_kwargs(), stream=True, timeout=10) as response:
+        with session.request(**case.as_transport_kwargs(), stream=True, timeout=60) as response:
             found.add(response.status_code)
             if response.status_code == 200:
                 assert response.headers["Content-Type"].startswith("text/event-stream")

@@ -57,7 +57,7 @@ class Work:
         def work() -> str:
             self.under_way.append(name)
             self.most = max(self.most, len(self.under_way))
-            self.go_on.wait(10)
+            self.go_on.wait(60)
             self.under_way.remove(name)
             return name
 
@@ -65,7 +65,7 @@ class Work:
 
 
 async def started(found: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not found():
             await asyncio.sleep(0.01)
 
@@ -130,7 +130,7 @@ def test_a_query_that_takes_too_long_is_given_up_and_said(reader: Reader) -> Non
         began = time.monotonic()
         with pytest.raises(Busy, match=r"took longer than 0\.3 s"):
             await pool.answer(Client().request, lambda: reader.table(ENDLESS), same="endless")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
     asyncio.run(run())
 
