@@ -64,7 +64,7 @@ def test_what_is_new_and_what_is_wrong_is_there_by_itself(browser: Browser, tmp_
     project = genuine(tmp_path)
     with serving([project], tmp_path / "data") as served:
         visit = Visit(browser, served.address)
-        visit.page.clock.install()
+        visit.page.add_init_script("window.setInterval = () => 0")  # nothing is asked anew before it is told
         wall = visit.go("/wall")
         expect(wall.locator("#name")).to_have_text("small")
         expect(wall.locator("#turn")).to_have_text("")
