@@ -76,6 +76,12 @@ def export(data_dir: Path, session: str, *, kind: str, as_json: bool, out: TextI
         _write_csv(columns, rows, shown, raw=raw)
 
 
+def csv_of_micrographs(rows: Iterable[Row], out: TextIO, *, paths: bool) -> None:
+    """Write micrographs as the command does; without `paths` nothing tells where files lie."""
+    columns = tuple(column for column in _MICROGRAPH if paths or not column.name.endswith("_path"))
+    _write_csv(columns, _with_booleans(rows, "enabled"), out, raw=False)
+
+
 class _Out(Protocol):
     """Where text goes."""
 

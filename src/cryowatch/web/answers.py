@@ -54,7 +54,7 @@ class Answers:
         self, pool: Pool, *, keep_seconds: float = KEEP_SECONDS, most_bytes: int = MOST_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._pool = pool
+        self.pool = pool
         self._keep_seconds = keep_seconds
         self._most_bytes = most_bytes
         self._clock = clock
@@ -78,7 +78,7 @@ class Answers:
             same = (seen, request.url.path, query, packed, await run_in_threadpool(state, request))
             answer = self._known(same) if keep else None
             if answer is None:
-                answer = await self._pool.answer(request, partial(_made, content, request, packed=packed), same=same)
+                answer = await self.pool.answer(request, partial(_made, content, request, packed=packed), same=same)
                 if answer is None:
                     return Response(status_code=GONE)
                 if keep:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from io import StringIO
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from cryowatch.dashboards.described import described
 from cryowatch.errors import NotFoundError
 from cryowatch.images import UNNAMED, ImageServer, Shifts, available, subject
 from cryowatch.records import RECORDS, ImageKind, quantities
+from cryowatch.store.export import csv_of_micrographs
 from cryowatch.store.leading import Leading
 from cryowatch.store.panels.compile import answer_panels
 from cryowatch.store.panels.query import Scope
@@ -32,7 +34,7 @@ from cryowatch.web.gate import who
 from cryowatch.web.logs import Logs
 from cryowatch.web.pool import unless_gone
 from cryowatch.web.queries import selection, span, variables, whole
-from cryowatch.web.replies import GONE, JSON
+from cryowatch.web.replies import GONE, JSON, BadQuery
 from cryowatch.web.sight import Sight, Sights
 from cryowatch.web.summaries import Summaries
 
@@ -44,6 +46,10 @@ _FOR_NOW = "private, max-age=300"
 
 MOST_MICROGRAPHS = 500
 MOST_CHANGES = 5_000
+MOST_EXPORTED = 200_000
+EXPORTED_AT_ONCE = 10_000
+"""Rows that are in memory together."""
+
 MOST_TEXT = 4_000_000
 """Characters of texts in an answer of changes; usual ones have 1,500,000."""
 
@@ -79,6 +85,7 @@ class API:
             Route("/api/sessions/{session}/panels/{panel}", asked(self.panel, self._state_of_panel, keep=True)),
             Route("/api/sessions/{session}/data/{dashboard}", asked(self.data, self._state_of_data, keep=True)),
             Route("/api/sessions/{session}/micrographs", asked(self.micrographs, self._state)),
+            Route("/api/sessions/{session}/export", self.export),
             Route("/api/micrographs/{micrograph:int}", asked(self.micrograph, self._state)),
             Route("/api/fields", self.fields),
             Route("/api/events", self.events),
@@ -172,6 +179,36 @@ class API:
         chosen = self._selection(request, outputs, leading)
         total, rows = self.reader.micrographs(chosen, offset=offset, limit=60 if limit is None else limit)
         return {**head, "total": total, "micrographs": self._shown(session["id"], rows, sight)}
+
+    async def export(self, request: Request) -> Response:
+        """Answer the micrographs that a filter lets through as CSV, with units in its head, to be kept."""
+        written = await self.answers.pool.answer(request, partial(self._exported, request), same=object())
+        if written is None:
+            return Response(status_code=GONE)
+        name, text = written
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return Response(text, media_type="text/csv", headers=headers)
+
+    def _exported(self, request: Request) -> tuple[str, str]:
+        """Return a name of plain characters for the file, and what it holds."""
+        sight = self._sight(request)
+        out = StringIO()
+        with self.reader.snapshot():
+            session = sight.session(request.path_params["session"])
+            outputs, leading = self._outputs(request, session)
+            chosen = self._selection(request, outputs, leading)
+            total, _ = self.reader.micrographs(chosen, offset=0, limit=0)
+            if total > MOST_EXPORTED:
+                raise BadQuery(
+                    f"{total:,} micrographs are more than the {MOST_EXPORTED:,} of one file: choose a shorter time"
+                )
+            rows = (
+                row
+                for offset in range(0, total, EXPORTED_AT_ONCE)
+                for row in self.reader.micrographs(chosen, offset=offset, limit=EXPORTED_AT_ONCE)[1]
+            )
+            csv_of_micrographs(rows, out, paths=not sight.confined)
+        return f"{sight.key(session['key'])}-micrographs.csv", out.getvalue()
 
     def micrograph(self, request: Request) -> dict[str, Any]:
         sight = self._sight(request)

@@ -131,6 +131,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         query={**_SELECTION, "after": _OF_PANELS["after"], "offset": ID, "limit": {**COUNT, "maximum": 500}},
         variables=True,
     ),
+    ("GET", "/api/sessions/{session}/export"): Operation(
+        summary="Micrographs, sorted and filtered, as CSV with units in its head; 200,000 at most.",
+        answers=("text/csv",),
+        query=_SELECTION,
+        variables=True,
+    ),
     ("GET", "/api/micrographs/{micrograph}"): Operation(
         summary="One micrograph, and the ones before and after it: in time, or among those that a filter lets through.",
         answers=named("MicrographAlone"),

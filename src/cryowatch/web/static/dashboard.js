@@ -6,6 +6,7 @@ import { get, sessionPath } from "./api.js";
 import { byId, el } from "./dom.js";
 import { openFromAddress } from "./enlarge.js";
 import { listen } from "./events.js";
+import { offerExport } from "./export.js";
 import { Feed } from "./feed.js";
 import { offerForgetting } from "./forget.js";
 import { showGone } from "./gone.js";
@@ -60,6 +61,7 @@ async function start() {
   printable(feed);
   await known;
   new Toolbar(view, byId("toolbar"));
+  if (!view.ofHost) offerExport(view);
   view.addEventListener("change", () => feed.reload());
   listen(session, { changed: () => feed.changed({ gather: true }), heard: catchUp, renewed: () => feed.reload(), forgotten });
   setInterval(() => { if (document.hidden) view.alerts.refresh().catch(() => {}); }, PEEK);

@@ -65,9 +65,18 @@ export class View extends EventTarget {
     return { ...this.query(), ...this.filter };
   }
 
+  // The micrographs that this page is about: the gallery's, elsewhere all of the time.
+  shown() {
+    return this.isGallery() ? this.selection() : this.query();
+  }
+
+  isGallery() {
+    return this.definition.panels.some((p) => p.kind === "gallery" && p.width === 12);
+  }
+
   // Among which micrographs one steps from one that is enlarged: those of the gallery, elsewhere all by time.
   beside() {
-    return this.definition.panels.some((p) => p.kind === "gallery" && p.width === 12) ? this.selection() : {};
+    return this.isGallery() ? this.selection() : {};
   }
 
   isChosen() {
