@@ -17,8 +17,8 @@ from tests.support.browsing import CHROMIUM, FLAGS
 from tests.support.influxd import InfluxServer
 
 MEMORY = Path("/dev/shm")
-ROOM = 4 * 10**9
-"""As many bytes must be free in memory; a whole run leaves a tenth of it."""
+ROOM = 12 * 10**9
+"""As many bytes must be free in memory: the files of a whole run stay until the next."""
 
 LIMIT = pytest.StashKey[Any]()
 """The time limit of a test, as pytest-timeout has it."""

@@ -27,9 +27,8 @@ def scipion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
 
 
 @pytest.fixture
-def window(scipion: Window, tmp_path: Path) -> Iterator[Window]:
-    """Scipion; what its monitors have started ends with the test, while its projects are still there."""
-    del tmp_path
+def window(scipion: Window) -> Iterator[Window]:
+    """Scipion; what its monitors have started ends with the test."""
     yield scipion
     scipion.environment(**OWN)
     scipion.end_runs()
