@@ -362,7 +362,7 @@ class Alert:
     value: float | None = _field("Value", "What was measured.", default=None)
     limit: float | None = _field("Limit", "What it was compared with.", default=None)
     unit: str = _field("Unit", "Of value and limit.", default="")
-    acknowledged: int | None = _field("Seen to", "When somebody acknowledged it.", unit="ns", default=None)
+    acknowledged: int | None = _field("Acknowledged", "When somebody acknowledged it.", unit="ns", default=None)
     text: str = _field("Text", "One line for a person.", default="")
     detail: str = _field("Detail", "The whole error of a run that failed, where the text does not hold it.", default="")
 

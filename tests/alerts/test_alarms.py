@@ -123,15 +123,15 @@ def test_the_stage_at_fault_is_named_and_no_other(facility: Facility) -> None:
         facility.commit()
         told = facility.look(0.5)
     assert told == [("raised", "alignment-stalled")]
-    assert facility.alerts()[0]["text"] == "Alignment has stopped; 40 items wait for it; import goes on"
+    assert facility.alerts()[0]["text"] == "Motion correction stalled: 40 movies waiting, import still running"
 
 
 @pytest.mark.parametrize(
     ("later", "said"),
     [
-        (0, "Nothing new has come from the microscope; alignment and CTF estimation have caught up"),
-        (10, "Import has stopped, though newer files are there; alignment and CTF estimation have caught up"),
-        (None, "Import has stopped; alignment and CTF estimation have caught up"),
+        (0, "Nothing new from the microscope: motion correction and CTF estimation have caught up"),
+        (10, "Import stalled, although newer files are there: motion correction and CTF estimation have caught up"),
+        (None, "Import stalled: motion correction and CTF estimation have caught up"),
     ],
 )
 def test_the_microscope_and_the_import_are_told_apart(facility: Facility, later: int | None, said: str) -> None:
@@ -159,8 +159,8 @@ def test_an_import_that_never_brought_anything_has_stalled(facility: Facility, *
     facility.commit()
     assert facility.look(14) == []
     assert facility.look(2) == [("raised", "import-stalled")]
-    files = ", though files are there" if later > 0 else ""
-    assert facility.alerts()[0]["text"] == f"Import has brought nothing since it was started{files}"
+    files = ", although files are there" if later > 0 else ""
+    assert facility.alerts()[0]["text"] == f"Import has produced nothing since it started{files}"
     facility.bring("2", 3)
     facility.commit()
     facility.look(1)
@@ -170,8 +170,8 @@ def test_an_import_that_never_brought_anything_has_stalled(facility: Facility, *
 @pytest.mark.parametrize(
     ("stage", "name", "said"),
     [
-        ("67", "alignment-stalled", "Alignment has brought nothing since it was started; 40 items wait for it"),
-        ("135", "ctf-stalled", "CTF estimation has brought nothing since it was started; 40 items wait for it"),
+        ("67", "alignment-stalled", "Motion correction has produced nothing since it started: 40 movies waiting"),
+        ("135", "ctf-stalled", "CTF estimation has produced nothing since it started: 40 micrographs waiting"),
     ],
 )
 def test_a_stage_that_never_brought_anything_has_stalled(facility: Facility, stage: str, name: str, said: str) -> None:
@@ -247,7 +247,7 @@ def test_a_growing_backlog_is_told(facility: Facility) -> None:
         facility.commit()
         told = facility.look(0.5)
     assert told == [("raised", "backlog")]
-    assert "wait for alignment" in facility.alerts()[0]["text"]
+    assert "waiting for motion correction" in facility.alerts()[0]["text"]
 
 
 def test_many_movies_imported_at_once_are_no_growing_backlog(facility: Facility) -> None:

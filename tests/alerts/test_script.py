@@ -88,9 +88,9 @@ def test_exactly_what_goes_wrong_is_told_in_order(tmp_path: Path) -> None:
     assert told == EXPECTED
     said = "\n".join(texts)
     assert "Defocus: only 6 of the last 25 micrographs within 0.10–4.00 µm (median 5.50 µm)" in said
-    assert "Import has stopped; alignment and CTF estimation have caught up" in said
+    assert "Import stalled: motion correction and CTF estimation have caught up" in said
     assert "motion correction has failed: CUDA error: out of memory" in said
-    assert "CTF estimation has stopped; 22 items wait for it; import goes on" in said
+    assert "CTF estimation stalled: 22 micrographs waiting, import still running" in said
     assert "motion correction is running" in said
     assert re.search(r"^Disk \S+: full in 3 h \d+ min, should be above 4 h$", said, re.MULTILINE)
     assert re.search(r"^Disk \S+: used 95\.\d %, should be below 95\.0 %; full in \d+ min$", said, re.MULTILINE)
@@ -117,4 +117,4 @@ def test_every_message_comes_by_mail_once_and_in_order_through_restarts(tmp_path
     assert said == [
         warning, over, warning, over, critical, over, critical, over, warning, critical, over, critical, over,
     ]  # fmt: skip
-    assert subjects[4] == "Critical: Import has stopped; alignment and CTF estimation have caught up (project)"
+    assert subjects[4] == "Critical: Import stalled: motion correction and CTF estimation have caught up (project)"

@@ -147,8 +147,8 @@ def test_medians_show_their_spread_and_leave_out_fields_without_values() -> None
     asked = [*judged("defocus", "resolution"), (known(Micrograph, "motion_total")[0], Bound(field="motion_total"))]
     defocus, motion = tiles.medians(asked, rows, 0)["items"]
     assert (defocus["label"], defocus["value"], defocus["unit"]) == ("Median defocus", 1.5, "µm")
-    assert defocus["detail"] == "half within 1.00–2.00 µm\n99\N{NO-BREAK SPACE}% of 200 in limits"
-    assert (motion["label"], motion["status"], motion["detail"]) == ("Median motion", None, "half within 0.5–2.0 Å")
+    assert defocus["detail"] == "middle half 1.00–2.00 µm\n99\N{NO-BREAK SPACE}% of 200 in limits"
+    assert (motion["label"], motion["status"], motion["detail"]) == ("Median motion", None, "middle half 0.5–2.0 Å")
 
 
 @pytest.mark.parametrize(("median", "status"), [(3.9, "good"), (4.0, "good"), (4.1, "bad")])

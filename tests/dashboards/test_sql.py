@@ -555,7 +555,7 @@ def test_medians_are_those_of_the_values_there_are(answer: Answers, label: str, 
     assert (item["value"], item["n"]) == (pytest.approx(median(found)), len(found))
     low, _, high = quantiles(found, n=4, method="inclusive")
     decimals = item["decimals"]
-    assert item["detail"].startswith(f"half within {low:.{decimals}f}–{high:.{decimals}f} {item['unit']}")
+    assert item["detail"].startswith(f"middle half {low:.{decimals}f}–{high:.{decimals}f} {item['unit']}")
 
 
 def test_the_last_fifty_stand_beside_all(answer: Answers) -> None:

@@ -85,7 +85,7 @@ def test_an_alert_appears_and_goes_without_a_reload(visit: Visit, facility: Faci
     expect(row).to_have_count(0)
     expect(page).to_have_title("small · Summary · cryowatch")
     earlier = page.locator("#alerts details.earlier")
-    expect(earlier.locator("summary")).to_have_text("1 alert in the last 24 h, over")
+    expect(earlier.locator("summary")).to_have_text("1 resolved alert in the last 24 h")
     expect(earlier.locator("li")).to_be_hidden()
     earlier.locator("summary").click()
     expect(earlier.locator("li")).to_contain_text("lasted 14 min")
@@ -128,10 +128,10 @@ def test_seen_to_is_seen_on_every_open_page(visit: Visit, served: Served, facili
     other = visit.context.new_page()
     other.goto(served.address + SUMMARY)
     expect(other.locator(".alert")).to_have_count(1)
-    page.locator("button", has_text="Seen to").click()
+    page.locator("button", has_text="Acknowledge").click()
     for one in (page, other):
-        expect(one.locator(".alert.heeded .seen")).to_have_text(re.compile(r"✓ seen to \d+ s ago"))
-        expect(one.locator("button", has_text="Seen to")).to_have_count(0)
+        expect(one.locator(".alert.heeded .seen")).to_have_text(re.compile(r"✓ acknowledged \d+ s ago"))
+        expect(one.locator("button", has_text="Acknowledge")).to_have_count(0)
     expect(page.locator("#alarm.heeded")).to_have_text("1")
     assert active(served)["active"][0]["acknowledged"] is not None
     assert page.evaluate("window.same") is True
@@ -181,7 +181,7 @@ def test_what_cannot_be_done_is_said_beside_the_alert(browser: Browser, tmp_path
         Facility(served).raise_("text")
         visit = Visit(browser, served.address)
         page = opened(visit)
-        page.locator("button", has_text="Seen to").click()
+        page.locator("button", has_text="Acknowledge").click()
         expect(page.locator(".alert .failure")).to_have_text("alerts can only be looked at here")
         visit.close(tolerant=True)
 

@@ -146,7 +146,7 @@ class Stages:
         broken = stage.working and rule.minutes * MINUTE <= idle < _RECENT
         kept = kept or idle < rule.minutes * MINUTE or not stage.working
         source = self._incoming(stage.files, project) if broken and not place and stage.files else None
-        text = f"{stage.name} goes on" if kept else _stalled(stages, place, waiting, source)
+        text = f"{stage.name} continues" if kept else _stalled(stages, place, waiting, source)
         return Finding(
             key=key, rule=rule, state=State(severity=rule.severity, text=text), since=since, broken=broken, kept=kept
         )
@@ -166,7 +166,8 @@ class Stages:
         long_enough = begun is not None and begun <= as_of - 2 * half
         most = rule.high or 0
         name = _in_sentence(stage.name)
-        text = f"Backlog: {now:,} items wait for {name}; {rule.minutes:g} min ago it was {early:,}"
+        waiting = f"{now:,} {_inputs(stage)} waiting for {name}"
+        text = f"Backlog growing: {waiting}, {early:,} of them {rule.minutes:g} min ago"
         growing = early * _GROWTH < middle and middle * _GROWTH < now
         return Finding(
             key=replace(key, subject=stage.about.value),
@@ -191,7 +192,7 @@ def _first_after(reader: Reader, stage: Stage, time: int) -> int | None:
 
 
 _STAGES: Mapping[OutputKind, tuple[About, str]] = {
-    OutputKind.MICROGRAPHS: (About.ALIGNMENT, "Alignment"),
+    OutputKind.MICROGRAPHS: (About.ALIGNMENT, "Motion correction"),
     OutputKind.CTF: (About.CTF, "CTF estimation"),
 }
 
@@ -232,25 +233,29 @@ def _in_sentence(name: str) -> str:
     return name if name.startswith("CTF") else name.lower()
 
 
+def _inputs(stage: Stage) -> str:
+    """Return what waits for a stage."""
+    return "movies" if stage.about is About.ALIGNMENT else "micrographs"
+
+
 def _stalled(stages: list[Stage], place: int, waiting: int, source: int | None) -> str:
     """Return which stage has stopped, and how the others stand; `source` is when something last came from outside."""
     stage = stages[place]
-    text = f"{stage.name} has stopped" if stage.count else f"{stage.name} has brought nothing since it was started"
+    text = f"{stage.name} stalled" if stage.count else f"{stage.name} has produced nothing since it started"
     if source is not None and source - (stage.newest or stage.started) > _SLACK:
-        text += ", though newer files are there" if stage.count else ", though files are there"
+        text += ", although newer files are there" if stage.count else ", although files are there"
     elif source is not None and stage.count:
-        text = "Nothing new has come from the microscope"
-    if place:
-        text += f"; {waiting:,} items wait for it"
+        text = "Nothing new from the microscope"
     others = [s for i, s in enumerate(stages) if i != place]
     behind = [s for before, s in pairwise(stages) if before.count - s.count >= FEWEST_WAITING]
     caught_up = [s.name for s in others if s not in behind and s is not stages[0]]
+    more = [f"{waiting:,} {_inputs(stage)} waiting"] if place else []
     if place == 0 and caught_up and stage.count:
         names = " and ".join(_in_sentence(name) for name in caught_up)
-        text += f"; {names} {'have' if len(caught_up) > 1 else 'has'} caught up"
+        more.append(f"{names} {'have' if len(caught_up) > 1 else 'has'} caught up")
     if place and stages[0].newest > stages[place].newest:
-        text += f"; {_in_sentence(others[0].name)} goes on"
-    return text
+        more.append(f"{_in_sentence(others[0].name)} still running")
+    return f"{text}: {', '.join(more)}" if more else text
 
 
 def _failures(key: Key, rule: Rule, runs: list[Row], as_of: int, *, most: int = MOST_FAILED) -> Iterator[Finding]:

@@ -137,7 +137,7 @@ function medians(asked) {
     return [{
       ...described(field), label: field.label === "U / V" ? "Median U / V" : `Median ${field.label.toLowerCase()}`, value: median, share: false,
       status: within === null ? null : inside(median, limit) ? "good" : "bad", rule, n,
-      detail: linesOf(`half within ${written(lower, field.decimals)}–${written(upper, field.decimals)}${unit}`, share, without(field.name, unfit)),
+      detail: linesOf(`middle half ${written(lower, field.decimals)}–${written(upper, field.decimals)}${unit}`, share, without(field.name, unfit)),
     }];
   });
   return items.length ? { items } : EMPTY;

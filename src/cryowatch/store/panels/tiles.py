@@ -66,7 +66,7 @@ def medians(judged: Sequence[Judged], rows: Rows, unfit: int) -> Data:
                 "share": False,
                 "status": None if within is None else "good" if bound.inside(median) else "bad",
                 "rule": None if within is None else in_words(bound, quantity),
-                "detail": _lines_of(f"half within {low}–{high}{unit}", share, _unfit(bound.field, unfit)),
+                "detail": _lines_of(f"middle half {low}–{high}{unit}", share, _unfit(bound.field, unfit)),
                 "n": n,
             }
         )

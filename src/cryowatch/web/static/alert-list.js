@@ -39,8 +39,8 @@ export class AlertList {
     const said = JSON.stringify(lately);
     if (this.past !== said) this.earlier.body.replaceChildren(...lately.map(over));
     this.past = said;
-    const alerts = `${lately.length} ${active.length ? "earlier alert" : "alert"}${lately.length === 1 ? "" : "s"}`;
-    this.earlier.say(lately.length, `${alerts} in the last 24 h${active.length ? "" : ", over"}`);
+    const alerts = `${lately.length} ${active.length ? "earlier" : "resolved"} alert${lately.length === 1 ? "" : "s"}`;
+    this.earlier.say(lately.length, `${alerts} in the last 24 h`);
   }
 
   // A row is made anew only where something but its age changed, so that no finger misses a button.
@@ -57,7 +57,7 @@ export class AlertList {
     }
     known.node.querySelector(".for").textContent = `for ${duration(now() - alert.since)}`;
     const seen = known.node.querySelector(".seen");
-    if (seen) seen.textContent = `✓ seen to ${age(alert.acknowledged)}`;
+    if (seen) seen.textContent = `✓ acknowledged ${age(alert.acknowledged)}`;
     return known.node;
   }
 
@@ -101,7 +101,7 @@ export class AlertList {
     const choices = this.open === alert.id && alert.muted_until === null && el("div", { class: "choices", role: "group", "aria-label": "Mute for" },
       button("1h", "1 h", mute(60)), button("8h", "8 h", mute(480)), button("morning", `until ${day(morning)}`, mute(Math.ceil((morning - Date.now()) / MINUTE))));
     return el("div", { class: "acts" },
-      alert.acknowledged === null && button("see", "Seen to", () => this.say(alert, "acknowledge", {})), muting, choices);
+      alert.acknowledged === null && button("see", "Acknowledge", () => this.say(alert, "acknowledge", {})), muting, choices);
   }
 
   choose(alert) {

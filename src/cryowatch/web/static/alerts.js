@@ -55,7 +55,7 @@ export class Alerts extends EventTarget {
   }
 }
 
-// An alert of which somebody has to know: nobody has seen to it, and it is not muted.
+// An alert of which somebody has to know: nobody has acknowledged it, and it is not muted.
 export const unheeded = (alert) => alert.acknowledged === null && alert.muted_until === null;
 
 export function counted(active) {

@@ -83,7 +83,7 @@ function nothing() {
   byId("last").textContent = last ? `The last one was ${last.name}, until ${moment(last.newest.time)}` : "";
 }
 
-// The worst alert that nobody has seen to, and how many more there are.
+// The worst alert that nobody has acknowledged, and how many more there are.
 function alarm(active) {
   const loud = active.filter(unheeded);
   const place = byId("alert");
