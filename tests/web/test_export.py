@@ -20,6 +20,14 @@ from tests.support.people import PASSWORD, Person, add_account, shared
 from tests.support.serving import Served, demo_project, serving
 
 
+@pytest.fixture
+def grace(served: Served) -> Iterator[Person]:
+    """An operator who is logged in."""
+    person = Person(served, "grace")
+    yield person
+    person.close()
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("export")
@@ -39,8 +47,8 @@ def estimates(served: Served) -> list[Row]:
     return reader.micrographs(Selection(outputs=outputs, descending=False), offset=0, limit=500)[1]
 
 
-def test_what_is_shown_comes_as_csv_with_units_and_times_of_utc(served: Served) -> None:
-    answer = Person(served, "grace").get("/api/sessions/demo/export?sort=time&order=asc")
+def test_what_is_shown_comes_as_csv_with_units_and_times_of_utc(served: Served, grace: Person) -> None:
+    answer = grace.get("/api/sessions/demo/export?sort=time&order=asc")
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="demo-micrographs.csv"'
     rows, stored = rows_of(answer.text), estimates(served)
@@ -52,18 +60,21 @@ def test_what_is_shown_comes_as_csv_with_units_and_times_of_utc(served: Served) 
     assert all(row["time (UTC)"].endswith("Z") for row in rows)
 
 
-def test_who_has_a_link_gets_no_paths_and_no_other_session(served: Served) -> None:
-    guest = shared(served, Person(served, "grace"))
+def test_who_has_a_link_gets_no_paths_and_no_other_session(served: Served, grace: Person) -> None:
+    guest = shared(served, grace)
     found = guest.get("/api/sessions/demo/export")
     assert found.status_code == 200
     assert not [head for head in rows_of(found.text)[0] if "path" in head]
     assert str(served.store.data_dir.parent) not in found.text
     assert guest.get("/api/sessions/nobody/export").status_code == 404
-    assert Person(served).get("/api/sessions/demo/export").status_code == 401
+    guest.close()
+    nobody = Person(served)
+    assert nobody.get("/api/sessions/demo/export").status_code == 401
+    nobody.close()
 
 
 @pytest.mark.browser
-def test_somebody_downloads_the_defocus_of_the_good_ones(browser: Browser, served: Served) -> None:
+def test_somebody_downloads_the_defocus_of_the_good_ones(browser: Browser, served: Served, grace: Person) -> None:
     visit = Visit(browser, served.address)
     page = visit.go("/s/demo/ctf?resolution_max=5")
     page.get_by_label("Name").fill("grace")
@@ -75,9 +86,7 @@ def test_somebody_downloads_the_defocus_of_the_good_ones(browser: Browser, serve
     expect(page.locator("#export")).not_to_have_attribute("open", "")
     assert begun.value.suggested_filename == "demo-micrographs.csv"
     text = Path(begun.value.path()).read_text(encoding="utf-8")
-    good = Person(served, "grace").json("/api/sessions/demo/micrographs?good=1&resolution_max=5&limit=500")[
-        "micrographs"
-    ]
+    good = grace.json("/api/sessions/demo/micrographs?good=1&resolution_max=5&limit=500")["micrographs"]
     assert 0 < len(good) < len(estimates(served))
     assert {row["name"] for row in rows_of(text)} == {row["name"] for row in good}
     assert all(float(row["defocus (µm)"]) > 0 for row in rows_of(text))
